@@ -1,0 +1,41 @@
+"""How Alembic reaches the database and the models: the `alembic` command and `pamps migrate`."""
+
+from logging.config import fileConfig
+
+from alembic import context
+from sqlalchemy import Connection, func, select
+
+from pamps.db import database_url, engine
+from pamps.models import SQLModel
+
+# Any number that nobody else takes: it is the name of the lock that migrations share.
+MIGRATION_LOCK = 0x70616D7073
+
+OPTIONS = {
+    "target_metadata": SQLModel.metadata,
+    "compare_server_default": True,
+    "transaction_per_migration": False,
+}
+
+
+def run_offline() -> None:
+    context.configure(url=database_url(), literal_binds=True, **OPTIONS)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_online(connection: Connection) -> None:
+    context.configure(connection=connection, **OPTIONS)
+    with context.begin_transaction():
+        # Of two that start at once, the second waits here and then finds nothing left to do.
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        context.run_migrations()
+
+
+if context.config.config_file_name:
+    fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+if context.is_offline_mode():
+    run_offline()
+else:
+    with engine.connect() as connection:
+        run_online(connection)

@@ -1,0 +1,1 @@
+"""Pamps, a microblog service."""

@@ -1,0 +1,191 @@
+"""The command line: `pamps`."""
+
+import tempfile
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import MetaData
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session, col, select
+from typer.core import TyperGroup
+
+from pamps import db, fake
+from pamps.config import ENVIRONMENT, settings
+from pamps.db import engine
+from pamps.embedded import EmbeddedError
+from pamps.errors import collision
+from pamps.models import Like, Post, Social, User
+from pamps.models.post import delete_account
+from pamps.models.user import NewPassword, UserRequest, user_named
+
+output, errors = Console(), Console(stderr=True)
+
+
+class Refused(Exception):
+    """What the caller asked for cannot be done; the message says why."""
+
+
+class Commands(TyperGroup):
+    """Makes an expected error one red line and exit status 1; a Python caller gets it as it is."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IntegrityError as error:
+            if not (told := collision(error)):
+                raise
+            _fail(told[1])
+        except ValidationError as error:
+            _fail(*(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
+        except OperationalError as error:
+            _fail(f"the database does not answer: {error.orig}")
+        except (Refused, EmbeddedError) as error:
+            _fail(str(error))
+
+
+def _fail(*lines: str) -> NoReturn:
+    text = " ".join("; ".join(lines).split())
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
+
+
+@main.callback()
+def pamps() -> None:
+    """Serve and administer Pamps, the microblog."""
+
+
+@main.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = settings.server.host,
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = settings.server.port,
+    workers: Annotated[int, typer.Option(help="How many processes.")] = settings.server.workers,
+) -> None:
+    """Serve the API."""
+    if ENVIRONMENT == "development":
+        db.migrate()
+    output.print(f"Pamps: http://{host}:{port}, its documentation: http://{host}:{port}/docs")
+    uvicorn.run("pamps.app:app", host=host, port=port, workers=workers, server_header=False)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    db.migrate()
+    output.print("The database is up to date.")
+
+
+@main.command()
+def shell() -> None:
+    """Open an interactive shell."""
+    session = Session(engine)
+    _vars = {
+        "settings": settings,
+        "engine": engine,
+        "select": select,
+        "session": session,
+        "User": User,
+        "Post": Post,
+        "Social": Social,
+        "Like": Like,
+    }
+    typer.echo(f"Auto imports: {list(_vars)}")
+    try:
+        from IPython import start_ipython
+    except ImportError:
+        import code
+
+        code.InteractiveConsole(_vars).interact(banner="")
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            start_ipython(argv=[f"--ipython-dir={folder}", "--no-banner"], user_ns=_vars)
+    session.close()
+
+
+@main.command()
+def user_list() -> None:
+    """List all users."""
+    table = Table(title="Pamps users")
+    for field in ("username", "email"):
+        table.add_column(field, style="magenta")
+    with Session(engine) as session:
+        for username, email in session.exec(
+            select(User.username, User.email).order_by(col(User.id))
+        ):
+            table.add_row(username, email)
+    output.print(table)
+
+
+@main.command()
+def create_user(email: str, username: str, password: str) -> User:
+    """Create a user."""
+    with Session(engine, expire_on_commit=False) as session:
+        user = UserRequest(email=email, username=username, password=password).user()
+        session.add(user)
+        session.commit()
+    typer.echo(f"created {username} user")
+    return user
+
+
+@main.command()
+def delete_user(username: str) -> None:
+    """Delete a user and all that is theirs, for good."""
+    with Session(engine) as session:
+        delete_account(session, _find(session, username).id)
+        session.commit()
+    typer.echo(f"deleted {username} user")
+
+
+@main.command()
+def set_password(username: str) -> None:
+    """Give a user a new password, which is asked for."""
+    with Session(engine) as session:
+        user = _find(session, username)
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        user.password = NewPassword(password=password).hash()
+        session.commit()
+    typer.echo(f"changed the password of {username}")
+
+
+def _find(session: Session, username: str) -> User:
+    user = session.exec(user_named(username)).first()
+    if user is None:
+        raise Refused(f"User not found: {username}")
+    return user
+
+
+@main.command()
+def reset_db(
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Do not ask, and do it in production too.")
+    ] = False,
+) -> None:
+    """Drop every table with all that is in it."""
+    if not force:
+        if ENVIRONMENT == "production":
+            raise Refused("this is production: add --force if you mean it")
+        typer.confirm("Are you sure?", abort=True)
+    everything = MetaData()
+    everything.reflect(engine)
+    everything.drop_all(engine)
+
+
+@main.command()
+def fake_data(
+    users: Annotated[int, typer.Option(min=1, help="How many users.")] = 100,
+    posts: Annotated[int, typer.Option(min=0, help="How many posts, replies included.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
+) -> None:
+    """Fill the database with made-up users, posts, replies, likes and follows."""
+    if ENVIRONMENT == "production":
+        raise Refused("made-up users share a known password: not in production")
+    with Session(engine) as session:
+        fake.load(session, users, posts, seed)
+        session.commit()
+    typer.echo(f"added {users} users and {posts} posts; each user's password is {fake.PASSWORD}")

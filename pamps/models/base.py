@@ -1,0 +1,48 @@
+"""What tables and requests share: names of constraints, kinds of columns and of values."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field as Limit
+from pydantic_core import PydanticCustomError
+from sqlalchemy import BigInteger, Identity, func
+from sqlmodel import Field, SQLModel
+from sqlmodel.sql.expression import Select
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Query = Select[*tuple[Any, ...]]
+
+
+def identity(**options: Any) -> Any:
+    """An id that the database hands out in growing order."""
+    return Field(None, sa_type=BigInteger, sa_column_args=[Identity()], **options)
+
+
+def reference(to: str, **options: Any) -> Any:
+    """The id of a row that takes this one with it when it is deleted."""
+    return Field(sa_type=BigInteger, foreign_key=to, ondelete="CASCADE", **options)
+
+
+def counter() -> Any:
+    return Field(0, sa_column_kwargs={"server_default": "0"})
+
+
+def created() -> Any:
+    """When the row was stored, by the database's clock."""
+    return Field(None, sa_column_kwargs={"server_default": func.now()})
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("string_nul", "String should not contain the character NUL")
+    return text
+
+
+Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1)]
+Text = Annotated[str, AfterValidator(_without_nul)]

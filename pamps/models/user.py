@@ -1,0 +1,169 @@
+"""Users and who follows whom: tables, queries, requests, responses."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+import email_validator
+from pydantic import AfterValidator, BaseModel, Field as Limit, StringConstraints
+from pydantic_core import PydanticCustomError
+from sqlalchemy import CheckConstraint, Index, Text as TextColumn, func, text
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from pamps.config import settings
+from pamps.models.base import Query, Text, counter, created, identity, reference
+from pamps.security import get_password_hash
+
+# Words of paths, which a name would hide or be taken for.
+RESERVED_NAMES = re.findall(
+    r"\w+",
+    """api auth disable docs feed follow follower followers following health home like likes login
+    logout me metrics openapi password post posts redoc refresh_token replies reply search session
+    sessions settings timeline token user users""",
+)
+
+
+class User(SQLModel, table=True):
+    """Somebody who can sign in. The counters change together with what they count."""
+
+    __table_args__ = (
+        Index("uq_user_email", func.lower(text("email")), unique=True),
+        Index("uq_user_username", func.lower(text("username")), unique=True),
+        CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
+        # A hash in its modular form: a plain password never gets as far as the disk.
+        CheckConstraint("left(password, 1) = '$'", name="password"),
+        CheckConstraint("least(post_count, follower_count, following_count) >= 0", name="counts"),
+    )
+
+    id: int = identity(primary_key=True)
+    email: str = Field(sa_type=TextColumn)
+    username: str = Field(sa_type=TextColumn)
+    avatar: str | None = Field(None, sa_type=TextColumn)
+    bio: str | None = Field(None, sa_type=TextColumn)
+    password: str = Field(sa_type=TextColumn, repr=False)
+    post_count: int = counter()
+    follower_count: int = counter()
+    following_count: int = counter()
+
+
+class Social(SQLModel, table=True):
+    """`from_id` follows `to_id`. The order of the ids is the order in which it happened."""
+
+    __table_args__ = (
+        Index("ix_social_followers", "to_id", "id"),
+        Index("ix_social_following", "from_id", "id"),
+        CheckConstraint("from_id <> to_id", name="not_self"),
+    )
+
+    from_id: int = reference("user.id", primary_key=True)
+    to_id: int = reference("user.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created()
+
+
+def user_named(username: str) -> SelectOfScalar[User]:
+    """The user of that name in any case. Only ASCII has case here: U+212A is no k."""
+    name = username.lower() if username.isascii() else ""
+    return select(User).where(func.lower(User.username) == name)
+
+
+def users() -> Query:
+    """What everybody may see of users."""
+    columns: Any = (User.id, User.username, User.avatar, User.bio)
+    query: Query = select(*columns)
+    return query
+
+
+def followers(user: User) -> Query:
+    return users().join(Social, col(Social.from_id) == User.id).where(Social.to_id == user.id)
+
+
+def following(user: User) -> Query:
+    return users().join(Social, col(Social.to_id) == User.id).where(Social.from_id == user.id)
+
+
+def _email(value: str) -> str:
+    try:
+        return email_validator.validate_email(value, check_deliverability=False).normalized
+    except email_validator.EmailNotValidError:
+        # The library's own messages quote what was sent.
+        raise PydanticCustomError("email", "Input should be a valid e-mail address") from None
+
+
+def _not_reserved(name: str) -> str:
+    if name.lower() in RESERVED_NAMES:
+        raise PydanticCustomError("username_reserved", "This name is a word of the API's paths")
+    return name
+
+
+Email = Annotated[Text, Limit(max_length=254), AfterValidator(_email)]
+Username = Annotated[
+    str, StringConstraints(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved)
+]
+Password = Annotated[
+    Text, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128, repr=False)
+]
+Avatar = Annotated[Text, Limit(max_length=255, examples=["https://example.com/ana.png"])]
+Bio = Annotated[Text, Limit(max_length=1000)]
+
+
+class NewPassword(BaseModel):
+    """A password to be set."""
+
+    password: Password
+
+    def hash(self) -> str:
+        return get_password_hash(self.password)
+
+
+class UserRequest(NewPassword):
+    """A new user."""
+
+    email: Email
+    username: Username
+    avatar: Avatar | None = None
+    bio: Bio | None = None
+
+    def user(self) -> User:
+        """The row to store, its password hashed. There is no other way to make one."""
+        return User(**self.model_dump(exclude={"password"}), password=self.hash())
+
+
+class UserPatch(BaseModel):
+    """Changes of the caller's own profile; what is left out stays as it is."""
+
+    avatar: Avatar | None = None
+    bio: Bio | None = None
+    email: Email = Limit(default_factory=str)  # may be left out, but is never null
+
+
+class UserResponse(BaseModel):
+    """What everybody may see of a user."""
+
+    id: int
+    username: str
+    avatar: str | None
+    bio: str | None
+
+
+class UserProfile(UserResponse):
+    """A user and their counts; replies count as posts."""
+
+    post_count: int
+    follower_count: int
+    following_count: int
+
+
+class UserMe(UserProfile):
+    """The caller's own profile."""
+
+    email: str
+
+
+class SocialResponse(BaseModel):
+    """`from_id` follows `to_id` since `date`."""
+
+    from_id: int
+    to_id: int
+    date: datetime

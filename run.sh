@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Serves Pamps from this checkout, database included. Arguments go to `pamps serve`.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./setup.sh
+exec .venv/bin/pamps serve "$@"

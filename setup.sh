@@ -1,0 +1,20 @@
+# Sourced by run.sh and test.sh: makes .venv with the locked requirements and Pamps itself, unless it
+# is there and up to date. PYTHON chooses the interpreter.
+
+up_to_date=$({ pwd; cat requirements-dev.txt requirements.in setup.py; } | cksum)
+
+if [ "$(cat .venv/up_to_date 2>/dev/null)" != "$up_to_date" ]; then
+  for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 ''}; do
+    if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi
+  done
+  if [ -z "$python" ]; then
+    echo 'Pamps needs Python 3.11 or newer, and there is none on PATH.' >&2
+    exit 1
+  fi
+  echo "Setting up .venv with $("$python" --version) …" >&2
+  "$python" -m venv --clear .venv
+  pip=(.venv/bin/python -m pip -qq --disable-pip-version-check install)
+  "${pip[@]}" --require-hashes -r requirements-dev.txt
+  "${pip[@]}" --no-deps --no-build-isolation -e .
+  echo "$up_to_date" >.venv/up_to_date
+fi

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Tests Pamps: in docker compose where there is one, else on the PostgreSQL that comes along.
+#
+#   ./test.sh [--docker | --local] [arguments of pytest]
+set -euo pipefail
+cd "$(dirname "$0")"
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+}
+
+in_docker() {
+  export PAMPS_DB=pamps_test
+  trap 'compose down' EXIT
+  compose up -d --build
+  compose exec -T api pamps reset-db --force
+  compose exec -T api alembic upgrade head
+  compose exec -T api pytest -n auto -p no:cacheprovider "$@"
+}
+
+here() {
+  source ./setup.sh
+  .venv/bin/ruff check --quiet .
+  .venv/bin/ruff format --check --quiet .
+  .venv/bin/mypy
+  exec .venv/bin/pytest -n auto "$@"
+}
+
+case ${1:-} in
+  --docker) shift; in_docker "$@" ;;
+  --local) shift; here "$@" ;;
+  *)
+    if docker info >/dev/null 2>&1 && compose version >/dev/null 2>&1; then
+      in_docker "$@"
+    else
+      here "$@"
+    fi
+    ;;
+esac
