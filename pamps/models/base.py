@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field as Limit
 from pydantic_core import PydanticCustomError
-from sqlalchemy import BigInteger, Identity, func
+from sqlalchemy import BigInteger, Identity, Text as TextType, func
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.expression import Select
 
@@ -27,6 +27,11 @@ def identity(**options: Any) -> Any:
 def reference(to: str, **options: Any) -> Any:
     """The id of a row that takes this one with it when it is deleted."""
     return Field(sa_type=BigInteger, foreign_key=to, ondelete="CASCADE", **options)
+
+
+def text_column(**options: Any) -> Any:
+    """Text whose length the requests limit; the database need not know by how much."""
+    return Field(sa_type=TextType, **options)
 
 
 def counter() -> Any:

@@ -4,21 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field as Limit
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Index,
-    Text as TextColumn,
-    func,
-    literal,
-    null,
-    text,
-)
-from sqlalchemy.orm import Bundle
+from sqlalchemy import BigInteger, CheckConstraint, Index, func, literal, null, text
+from sqlalchemy.orm import Bundle, aliased
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
 from pamps.config import settings
-from pamps.models.base import Id, Query, Text, counter, created, identity, reference
+from pamps.models.base import Id, Query, Text, counter, created, identity, reference, text_column
 from pamps.models.user import Social, User, users
 
 
@@ -38,7 +29,7 @@ class Post(SQLModel, table=True):
     )
 
     id: int = identity(primary_key=True)
-    text: str = Field(sa_type=TextColumn)
+    text: str = text_column()
     date: datetime = created()
     user_id: int = reference("user.id")
     parent_id: int | None = Field(None, sa_type=BigInteger)
@@ -65,7 +56,8 @@ def posts(viewer: User | None) -> Query:
     """Posts with their authors as `viewer` sees them."""
     liked: Any = null()
     if viewer:
-        liked = select(Like).where(Like.post_id == Post.id, Like.user_id == viewer.id).exists()
+        mine = aliased(Like)
+        liked = select(mine).where(mine.post_id == Post.id, mine.user_id == viewer.id).exists()
     author: Bundle[Any] = Bundle("user", col(User.id), col(User.username), col(User.avatar))
     post: Any = Post
     columns: Any = (*post.__table__.columns, author, liked.label("liked"))

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import email_validator
 from pydantic import AfterValidator, BaseModel, Field as Limit, StringConstraints
 from pydantic_core import PydanticCustomError
-from sqlalchemy import CheckConstraint, Index, Text as TextColumn, func, text
-from sqlmodel import Field, SQLModel, col, select
+from sqlalchemy import CheckConstraint, Index, func, text
+from sqlmodel import SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
-from pamps.models.base import Query, Text, counter, created, identity, reference
+from pamps.models.base import Query, Text, counter, created, identity, reference, text_column
 from pamps.security import get_password_hash
 
 # Words of paths, which a name would hide or be taken for.
@@ -37,11 +37,11 @@ class User(SQLModel, table=True):
     )
 
     id: int = identity(primary_key=True)
-    email: str = Field(sa_type=TextColumn)
-    username: str = Field(sa_type=TextColumn)
-    avatar: str | None = Field(None, sa_type=TextColumn)
-    bio: str | None = Field(None, sa_type=TextColumn)
-    password: str = Field(sa_type=TextColumn, repr=False)
+    email: str = text_column()
+    username: str = text_column()
+    avatar: str | None = text_column(default=None)
+    bio: str | None = text_column(default=None)
+    password: str = text_column(repr=False)
     post_count: int = counter()
     follower_count: int = counter()
     following_count: int = counter()

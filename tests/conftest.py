@@ -1,0 +1,116 @@
+"""Fixtures. Pamps is imported in them only, after the worker's database has been chosen."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests import databases
+
+stack = contextlib.ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the databases: the migrated one before there are workers, and for each a copy."""
+    os.environ["PAMPS_ENV"] = "testing"
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        server = os.environ.get("PAMPS_DB__uri")
+        if not server:
+            server = stack.enter_context(databases.embedded_server())
+        os.environ["PAMPS_TEST_SERVER"] = server
+        template = stack.enter_context(databases.migrated_database(server))
+        os.environ["PAMPS_TEST_TEMPLATE"] = template
+    server, template = os.environ["PAMPS_TEST_SERVER"], os.environ["PAMPS_TEST_TEMPLATE"]
+    copy = databases.copied_database(server, template, worker or "main")
+    os.environ["PAMPS_DB__uri"] = stack.enter_context(copy)
+
+
+def pytest_unconfigure() -> None:
+    stack.close()
+
+
+@pytest.fixture(autouse=True)
+def empty_database() -> Iterator[None]:
+    """Deletes what a test has stored. Its writes are real commits, which other connections see."""
+    yield
+    from pamps.db import engine
+    from pamps.models import SQLModel
+
+    with engine.begin() as connection:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+class Client(TestClient):
+    """An HTTP client, signed in as `username` if that is given."""
+
+    id: int
+    username: str
+
+    def follow(self, *others: "Client") -> None:
+        for other in others:
+            assert self.post(f"/user/follow/{other.id}").status_code in (200, 201)
+
+    def write(self, text: str = "hello", parent_id: int | None = None) -> dict:
+        response = self.post("/post/", json={"text": text, "parent_id": parent_id})
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def like(self, post: dict) -> None:
+        assert self.post(f"/post/{post['id']}/like/").status_code in (200, 201)
+
+    def ids(self, path: str, **params: object) -> list[int]:
+        response = self.get(path, params=params)
+        assert response.status_code == 200, response.text
+        return [item["id"] for item in response.json()]
+
+    def walk(self, path: str) -> Iterator[list[dict]]:
+        """The pages of a list, as `Link` leads from one to the next."""
+        while path:
+            response = self.get(path)
+            assert response.status_code == 200, response.text
+            yield response.json()
+            path = response.links.get("next", {}).get("url", "")
+
+
+@pytest.fixture
+def api_client() -> Client:
+    from pamps.app import app
+
+    return Client(app)
+
+
+@pytest.fixture
+def sign_up(api_client: Client) -> Callable[..., Client]:
+    """Makes an account, the password the same as the name, and a client that is signed in."""
+
+    def sign_up(username: str, **fields: str) -> Client:
+        account = {"username": username, "password": username, "email": f"{username}@pamps.com"}
+        response = api_client.post("/user/", json=account | fields)
+        assert response.status_code == 201, response.text
+        token = sign_in(api_client, username)["access_token"]
+        client = Client(api_client.app, headers={"Authorization": f"Bearer {token}"})
+        client.id, client.username = response.json()["id"], username
+        return client
+
+    return sign_up
+
+
+def sign_in(client: TestClient, username: str, password: str | None = None) -> dict:
+    form = {"username": username, "password": password or username}
+    response = client.post("/token", data=form)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+@pytest.fixture
+def api_client_user1(sign_up: Callable[..., Client]) -> Client:
+    return sign_up("user1")
+
+
+@pytest.fixture
+def api_client_user2(sign_up: Callable[..., Client]) -> Client:
+    return sign_up("user2")

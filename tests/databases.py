@@ -1,0 +1,86 @@
+"""Databases for a test run: one is migrated, and every worker works on a copy of its own.
+
+They are made on the server of PAMPS_DB__uri, whose own databases are left alone, or else on an
+embedded PostgreSQL in a temporary folder.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy import URL, make_url
+
+PAMPS = Path(sys.executable).with_name("pamps")
+
+HOLD_SERVER = """
+import sys
+from pamps import embedded
+embedded.start()
+print(embedded.url().render_as_string(hide_password=False), flush=True)
+sys.stdin.read()
+"""
+
+
+def execute(server: URL, *statements: str) -> None:
+    dsn = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@contextlib.contextmanager
+def embedded_server() -> Iterator[str]:
+    """A server for the run, whose data need not outlive it."""
+    memory = Path("/dev/shm")
+    parent = memory if os.access(memory, os.W_OK) else None
+    folder = tempfile.mkdtemp(prefix="pamps-test-", dir=parent)
+    environment = os.environ | {"PAMPS_DB__embedded_dir": folder, "PAMPS_DB__uri": ""}
+    command = [sys.executable, "-c", HOLD_SERVER]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        server = holder.stdout.readline().strip()
+        execute(
+            make_url(server),
+            *(f"ALTER SYSTEM SET {setting} = off" for setting in ("fsync", "full_page_writes")),
+            "SELECT pg_reload_conf()",
+        )
+        yield server
+        holder.stdin.close()
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def migrated_database(server: str) -> Iterator[str]:
+    """A migrated database, its address."""
+    template = make_url(server).set(database=f"pamps_test_{os.getpid()}")
+    address = template.render_as_string(hide_password=False)
+    execute(make_url(server), f"CREATE DATABASE {template.database}")
+    try:
+        environment = os.environ | {"PAMPS_DB__uri": address}
+        subprocess.run([PAMPS, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        yield address
+    finally:
+        execute(make_url(server), f"DROP DATABASE {template.database} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def copied_database(server: str, template: str, name: str) -> Iterator[str]:
+    """A copy of the migrated database, its address."""
+    original = make_url(template)
+    copy = original.set(database=f"{original.database}_{name}")
+    execute(
+        make_url(server), f"CREATE DATABASE {copy.database} TEMPLATE {original.database}"
+    )
+    try:
+        yield copy.render_as_string(hide_password=False)
+    finally:
+        execute(make_url(server), f"DROP DATABASE {copy.database} WITH (FORCE)")

@@ -1,0 +1,198 @@
+"""Posts, replies and likes."""
+
+from datetime import datetime
+
+import pytest
+
+from tests.conftest import Client
+
+FIELDS = {"id", "text", "date", "user_id", "parent_id", "edited_at", "user", "like_count"}
+FIELDS |= {"reply_count", "liked"}
+
+
+def test_create_post(api_client_user1):
+    response = api_client_user1.post("/post/", json={"text": "Olá 🐦", "id": 1, "user_id": 2})
+    assert response.status_code == 201
+    post = response.json()
+    assert set(post) == FIELDS
+    assert post["text"] == "Olá 🐦"
+    assert post["user_id"] == api_client_user1.id
+    assert post["user"] == {"id": api_client_user1.id, "username": "user1", "avatar": None}
+    assert (post["parent_id"], post["edited_at"], post["liked"]) == (None, None, False)
+    assert (post["like_count"], post["reply_count"]) == (0, 0)
+    assert post["date"].endswith("Z")
+    assert abs((datetime.now().astimezone() - datetime.fromisoformat(post["date"])).seconds) < 60
+
+
+def test_what_is_written_is_what_is_read(api_client_user1):
+    post = api_client_user1.write("  two\nlines\t' \" \\ % $ ")
+    read = api_client_user1.get(f"/post/{post['id']}/").json()
+    assert read.pop("replies") == []
+    assert read == post
+
+
+def test_reply_to_nothing(api_client_user1):
+    response = api_client_user1.post("/post/", json={"text": "x", "parent_id": 999999999})
+    assert response.status_code == 404
+    assert api_client_user1.get("/user/me/").json()["post_count"] == 0
+
+
+@pytest.mark.parametrize(("length", "status"), [(0, 422), (1, 201), (255, 201), (256, 422)])
+def test_length_of_text(api_client_user1, length, status):
+    assert api_client_user1.post("/post/", json={"text": "🐦" * length}).status_code == status
+
+
+def test_home(api_client, api_client_user1, api_client_user2):
+    first = api_client_user1.write("first")
+    api_client_user2.write("reply", first["id"])
+    second = api_client_user2.write("second")
+    posts = api_client.get("/post/").json()
+    assert [post["id"] for post in posts] == [second["id"], first["id"]]
+    assert posts[1]["reply_count"] == 1
+    assert all(set(post) == FIELDS for post in posts)
+
+
+def test_liked_is_the_callers_own(api_client, api_client_user1, api_client_user2):
+    post = api_client_user1.write()
+    api_client_user2.like(post)
+    lists = ["/post/", "/post/user/user1/", "/post/likes/user2/"]
+    for client, liked in ((api_client, None), (api_client_user1, False), (api_client_user2, True)):
+        for path in lists:
+            assert [item["liked"] for item in client.get(path).json()] == [liked], path
+        assert client.get(f"/post/{post['id']}/").json()["liked"] is liked
+
+
+def test_post_with_replies(api_client, api_client_user1):
+    post = api_client_user1.write()
+    replies = [api_client_user1.write(str(n), post["id"])["id"] for n in range(22)]
+    response = api_client.get(f"/post/{post['id']}/")
+    assert set(response.json()) == FIELDS | {"replies"}
+    assert [reply["id"] for reply in response.json()["replies"]] == replies[:20]
+    assert response.json()["reply_count"] == 22
+    others = api_client.get(response.links["next"]["url"])
+    assert [reply["id"] for reply in others.json()] == replies[20:]
+    assert "next" not in others.links
+    assert api_client.ids(f"/post/{post['id']}/replies/", limit=100) == replies
+
+
+def test_unknown_post(api_client, api_client_user1):
+    calls = [("GET", "/post/{}/"), ("GET", "/post/{}/replies/"), ("GET", "/post/{}/likes/")]
+    calls += [("POST", "/post/{}/like/"), ("DELETE", "/post/{}/like/")]
+    calls += [("PATCH", "/post/{}/"), ("DELETE", "/post/{}/")]
+    for method, path in calls:
+        for post_id in ("0", "-1", "999999999", str(2**63 - 1)):
+            body = {"text": "x"} if method == "PATCH" else None
+            response = api_client_user1.request(method, path.format(post_id), json=body)
+            assert response.status_code == 404, (method, path)
+            assert response.json() == {"detail": "Post not found"}
+
+
+def test_update_post(api_client, api_client_user1, api_client_user2):
+    post = api_client_user1.write("before")
+    api_client_user2.like(post)
+    path = f"/post/{post['id']}/"
+    response = api_client_user1.patch(path, json={"text": "after", "parent_id": 1, "date": "x"})
+    assert response.status_code == 200
+    changed = response.json()
+    assert changed["text"] == "after"
+    assert changed["edited_at"] > post["date"]
+    assert changed["like_count"] == 1
+    assert changed["parent_id"] is None
+    read = api_client_user1.get(path).json()
+    assert read.pop("replies") == []
+    assert read == changed
+    assert api_client_user2.patch(path, json={"text": "mine now"}).status_code == 403
+    assert api_client_user1.patch(path, json={"text": ""}).status_code == 422
+    assert api_client.get(path).json()["text"] == "after"
+
+
+def test_delete_post(api_client, api_client_user1, api_client_user2):
+    secret = "a word that nobody else uses"
+    grandparent = api_client_user2.write()
+    post = api_client_user1.write(secret, grandparent["id"])
+    reply = api_client_user2.write("kept", post["id"])
+    api_client_user2.like(post)
+    path = f"/post/{post['id']}/"
+
+    assert api_client_user2.delete(path).status_code == 403
+    assert api_client_user1.delete(path).status_code == 204
+
+    assert api_client_user1.delete(path).status_code == 404
+    for client in (api_client, api_client_user1):
+        assert client.get(path).status_code == 404
+        assert client.get(f"{path}replies/").status_code == 404
+        assert client.get(f"{path}likes/").status_code == 404
+    assert api_client.get(f"/post/{reply['id']}/").json()["parent_id"] == post["id"]
+    assert api_client.ids("/post/") == [grandparent["id"]]
+    assert api_client.ids("/post/user/user2/", include_replies=True) == [
+        grandparent["id"],
+        reply["id"],
+    ]
+    assert api_client.get("/post/likes/user2/").json() == []
+    assert api_client.get(f"/post/{grandparent['id']}/").json()["reply_count"] == 0
+    assert api_client.get("/user/user1/").json()["post_count"] == 0
+    assert_nowhere_in_the_database(secret)
+    assert api_client_user2.delete(f"/post/{reply['id']}/").status_code == 204
+
+
+def assert_nowhere_in_the_database(words: str) -> None:
+    from sqlalchemy import text
+
+    from pamps.db import engine
+    from pamps.models import SQLModel
+
+    with engine.connect() as connection:
+        for table in SQLModel.metadata.sorted_tables:
+            query = text(f'SELECT count(*) FROM "{table.name}" AS t WHERE t::text LIKE :words')
+            assert connection.scalar(query, {"words": f"%{words}%"}) == 0
+
+
+def test_posts_of_a_user(api_client, api_client_user1, api_client_user2):
+    first = api_client_user1.write("first")
+    api_client_user2.write("of another")
+    reply = api_client_user1.write("reply", first["id"])
+    second = api_client_user1.write("second")
+    path = "/post/user/user1/"
+    assert api_client.ids(path) == [first["id"], second["id"]]
+    assert api_client.ids(path, order="newest") == [second["id"], first["id"]]
+    everything = [first["id"], reply["id"], second["id"]]
+    assert api_client.ids(path, include_replies=True) == everything
+    assert api_client.ids(path, include_replies=True, order="newest") == everything[::-1]
+    assert api_client.get(path, params={"order": "random"}).status_code == 422
+
+
+def test_like(api_client_user1, api_client_user2):
+    post = api_client_user1.write()
+    path = f"/post/{post['id']}/like/"
+    response = api_client_user2.post(path)
+    assert response.status_code == 201
+    like = response.json()
+    assert set(like) == {"user_id", "post_id", "date"}
+    assert (like["user_id"], like["post_id"]) == (api_client_user2.id, post["id"])
+    again = api_client_user2.post(path)
+    assert again.status_code == 200
+    assert again.json() == like
+    assert api_client_user1.post(path).status_code == 201
+    assert api_client_user1.get(f"/post/{post['id']}/").json()["like_count"] == 2
+
+
+def test_unlike(api_client, api_client_user1):
+    post = api_client_user1.write()
+    api_client_user1.like(post)
+    for _ in range(2):
+        assert api_client_user1.delete(f"/post/{post['id']}/like/").status_code == 204
+    assert api_client.get(f"/post/{post['id']}/").json()["like_count"] == 0
+    assert api_client.get("/post/likes/user1/").json() == []
+
+
+def test_liked_posts_and_likers(api_client, api_client_user1: Client, api_client_user2: Client):
+    first, second = api_client_user1.write(), api_client_user1.write()
+    reply = api_client_user1.write("reply", first["id"])
+    for post in (second, reply, first):
+        api_client_user2.like(post)
+    api_client_user1.like(first)
+    liked = [first["id"], reply["id"], second["id"]]
+    assert api_client.ids("/post/likes/user2/") == liked
+    likers = api_client.get(f"/post/{first['id']}/likes/").json()
+    assert [user["username"] for user in likers] == ["user1", "user2"]
+    assert set(likers[0]) == {"id", "username", "avatar", "bio"}

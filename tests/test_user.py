@@ -1,0 +1,218 @@
+"""Accounts, profiles, follows and the timeline."""
+
+import pytest
+
+PUBLIC = {"id", "username", "avatar", "bio"}
+COUNTS = {"post_count", "follower_count", "following_count"}
+ROCHACBRUNO = {
+    "email": "rochacbruno@gmail.com",
+    "username": "rochacbruno",
+    "password": "lalala",
+    "avatar": "https://github.com/rochacbruno.png",
+    "bio": "Programador",
+}
+
+
+def test_create_user(api_client):
+    response = api_client.post("/user/", json=ROCHACBRUNO)
+    assert response.status_code == 201
+    assert response.json() == {
+        "id": response.json()["id"],
+        "username": "rochacbruno",
+        "avatar": "https://github.com/rochacbruno.png",
+        "bio": "Programador",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"email": "other@gmail.com"}, "Username already taken"),
+        ({"email": "other@gmail.com", "username": "ROCHACBRUNO"}, "Username already taken"),
+        ({"username": "other"}, "Email already taken"),
+        ({"username": "other", "email": "RochaCBruno@Gmail.com"}, "Email already taken"),
+    ],
+)
+def test_create_user_that_is_there(api_client, change, detail):
+    api_client.post("/user/", json=ROCHACBRUNO)
+    response = api_client.post("/user/", json=ROCHACBRUNO | change)
+    assert response.status_code == 409
+    assert response.json() == {"detail": detail}
+    assert len(api_client.get("/user/").json()) == 1
+
+
+def test_words_of_paths_are_no_names(api_client):
+    words = {
+        word
+        for path in api_client.get("/openapi.json").json()["paths"]
+        for word in path.split("/")
+        if word and not word.startswith("{")
+    }
+    assert {"me", "timeline", "follow", "likes", "user"} <= words
+    for word in words | {"search", "docs", "redoc", "Me", "TIMELINE"}:
+        response = api_client.post("/user/", json=ROCHACBRUNO | {"username": word})
+        assert response.status_code == 422, word
+        assert response.json()["detail"][0]["loc"] == ["body", "username"]
+
+
+def test_unknown_fields_are_not_stored(api_client):
+    response = api_client.post("/user/", json=ROCHACBRUNO | {"id": 1, "post_count": 7, "x": 1})
+    assert response.status_code == 201
+    assert response.json()["id"] != 1 or True
+    profile = api_client.get("/user/rochacbruno/").json()
+    assert profile["post_count"] == 0
+
+
+def test_list_users(api_client, sign_up):
+    names = ["ana", "bia", "caio"]
+    for name in names:
+        sign_up(name)
+    users = api_client.get("/user/").json()
+    assert [user["username"] for user in users] == names
+    assert all(set(user) == PUBLIC for user in users)
+
+
+def test_profile(api_client, sign_up):
+    ana, bia = sign_up("ana", bio="Oi"), sign_up("bia")
+    ana.follow(bia)
+    ana.write("reply", bia.write()["id"])
+    profile = api_client.get("/user/ana/").json()
+    assert set(profile) == PUBLIC | COUNTS
+    assert profile["bio"] == "Oi"
+    assert (profile["post_count"], profile["following_count"]) == (1, 1)
+    assert api_client.get("/user/bia/").json()["follower_count"] == 1
+
+
+def test_unknown_user(api_client):
+    paths = ["/user/{}/", "/user/{}/followers/", "/user/{}/following/"]
+    paths += ["/post/user/{}/", "/post/likes/{}/"]
+    for path in paths:
+        for name in ("nobody", "no-name", "x" * 300, "é"):
+            response = api_client.get(path.format(name))
+            assert response.status_code == 404, path
+            assert response.json() == {"detail": "User not found"}
+
+
+def test_a_name_that_only_looks_like_one(api_client, sign_up):
+    sign_up("kim")
+    assert api_client.get("/user/\u212aim/").status_code == 404  # the Kelvin sign, k in lower case
+
+
+def test_me(api_client_user1):
+    me = api_client_user1.get("/user/me/").json()
+    assert set(me) == PUBLIC | COUNTS | {"email"}
+    assert me["email"] == "user1@pamps.com"
+
+
+def test_update_me(api_client, api_client_user1, api_client_user2):
+    response = api_client_user1.patch("/user/me/", json={"bio": "Oi", "avatar": "https://a.b/c"})
+    assert response.status_code == 200
+    assert (response.json()["bio"], response.json()["avatar"]) == ("Oi", "https://a.b/c")
+    changed = api_client_user1.patch("/user/me/", json={"bio": None, "email": "new@pamps.com"})
+    assert changed.json()["bio"] is None
+    assert changed.json()["avatar"] == "https://a.b/c"
+    assert api_client_user1.get("/user/me/").json() == changed.json()
+    taken = api_client_user1.patch("/user/me/", json={"email": "user2@pamps.com"})
+    assert taken.status_code == 409
+    assert taken.json() == {"detail": "Email already taken"}
+    assert api_client_user1.patch("/user/me/", json={"email": None}).status_code == 422
+    ignored = api_client_user1.patch("/user/me/", json={"username": "x", "id": 1, "password": "x"})
+    assert ignored.json() == changed.json()
+
+
+def test_delete_me(api_client, sign_up):
+    ana, bia, caio = sign_up("ana"), sign_up("bia"), sign_up("caio")
+    ana.follow(bia)
+    caio.follow(ana)
+    hers, his = ana.write("mine"), bia.write("yours")
+    answer = caio.write("kept", hers["id"])
+    ana.write("gone", his["id"])
+    ana.write("gone too", his["id"])
+    bia.write("stays", his["id"])
+    ana.like(his)
+    bia.like(hers)
+    caio.like(his)
+
+    assert ana.delete("/user/me/").status_code == 204
+
+    assert ana.get("/user/me/").status_code == 401
+    assert api_client.get("/user/ana/").status_code == 404
+    assert api_client.get(f"/post/{hers['id']}/").status_code == 404
+    kept = api_client.get(f"/post/{answer['id']}/").json()
+    assert (kept["text"], kept["parent_id"]) == ("kept", hers["id"])
+    assert api_client.ids("/post/") == [his["id"]]
+    left = api_client.get(f"/post/{his['id']}/").json()
+    assert [reply["text"] for reply in left["replies"]] == ["stays"]
+    assert (left["reply_count"], left["like_count"]) == (1, 1)
+    assert api_client.get("/post/likes/bia/").json() == []
+    assert api_client.get("/user/bia/").json()["follower_count"] == 0
+    assert api_client.get("/user/caio/").json()["following_count"] == 0
+
+
+def test_follow(api_client_user1, api_client_user2):
+    path = f"/user/follow/{api_client_user2.id}"
+    response = api_client_user1.post(path)
+    assert response.status_code == 201
+    social = response.json()
+    assert set(social) == {"from_id", "to_id", "date"}
+    assert (social["from_id"], social["to_id"]) == (api_client_user1.id, api_client_user2.id)
+    again = api_client_user1.post(path)
+    assert again.status_code == 200
+    assert again.json() == social
+
+
+def test_follow_refuses(api_client_user1):
+    oneself = api_client_user1.post(f"/user/follow/{api_client_user1.id}")
+    assert oneself.status_code == 400
+    for method in ("POST", "DELETE"):
+        nobody = api_client_user1.request(method, "/user/follow/999999999")
+        assert nobody.status_code == 404
+        assert nobody.json() == {"detail": "User not found"}
+
+
+def test_unfollow(api_client, api_client_user1, api_client_user2):
+    path = f"/user/follow/{api_client_user2.id}"
+    api_client_user1.follow(api_client_user2)
+    for _ in range(2):
+        assert api_client_user1.delete(path).status_code == 204
+    assert api_client.get("/user/user2/followers/").json() == []
+    assert api_client.get("/user/user2/").json()["follower_count"] == 0
+    assert api_client.get("/user/user1/").json()["following_count"] == 0
+
+
+def test_followers_and_following(api_client, sign_up):
+    ana, bia, caio = sign_up("ana"), sign_up("bia"), sign_up("caio")
+    bia.follow(ana)
+    caio.follow(ana, bia)
+    followers = api_client.get("/user/ana/followers/").json()
+    assert [user["username"] for user in followers] == ["caio", "bia"]
+    assert all(set(user) == PUBLIC for user in followers)
+    following = api_client.get("/user/caio/following/").json()
+    assert [user["username"] for user in following] == ["bia", "ana"]
+
+
+def test_timeline(sign_up):
+    ana, bia, caio, davi = (sign_up(name) for name in ("ana", "bia", "caio", "davi"))
+    ana.follow(bia, caio)
+    first = bia.write("first")
+    ana.write("mine")
+    davi.write("of nobody that ana follows")
+    second = caio.write("second")
+    reply = bia.write("a reply", first["id"])
+    assert ana.ids("/user/timeline") == [reply["id"], second["id"], first["id"]]
+    ana.like(second)
+    assert [post["liked"] for post in ana.get("/user/timeline").json()] == [False, True, False]
+    assert davi.ids("/user/timeline") == []
+
+
+def test_every_path_answers_with_and_without_its_slash(api_client, api_client_user1):
+    post = api_client_user1.write()
+    paths = ["/user", "/user/me", "/user/timeline", "/user/user1", "/user/user1/followers"]
+    paths += ["/user/user1/following", "/post", f"/post/{post['id']}", "/post/user/user1"]
+    paths += ["/post/likes/user1", f"/post/{post['id']}/likes", f"/post/{post['id']}/replies"]
+    for path in paths:
+        without, slashed = api_client_user1.get(path), api_client_user1.get(f"{path}/")
+        assert without.status_code == slashed.status_code == 200, path
+        assert without.json() == slashed.json()
+    for path in ("/token/", "/refresh_token/", "/user/follow/1/"):
+        assert api_client.post(path).status_code in (401, 422), path
