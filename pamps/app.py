@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from pamps import embedded
 from pamps.db import engine
-from pamps.errors import MAX_BODY_BYTES, handle_errors
+from pamps.errors import handle_errors
 from pamps.routes import main_router
 
 DESCRIPTION = """
@@ -44,7 +44,6 @@ app = FastAPI(
     openapi_tags=TAGS,
     lifespan=_lifespan,
     generate_unique_id_function=_operation_id,
-    max_body_size=MAX_BODY_BYTES,
 )
 handle_errors(app)
 app.include_router(main_router)

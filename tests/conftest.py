@@ -63,7 +63,7 @@ class Client(TestClient):
         assert self.post(f"/post/{post['id']}/like/").status_code in (200, 201)
 
     def ids(self, path: str, **params: object) -> list[int]:
-        response = self.get(path, params=params)
+        response = self.get(path, params=params or None)
         assert response.status_code == 200, response.text
         return [item["id"] for item in response.json()]
 

@@ -77,9 +77,7 @@ def copied_database(server: str, template: str, name: str) -> Iterator[str]:
     """A copy of the migrated database, its address."""
     original = make_url(template)
     copy = original.set(database=f"{original.database}_{name}")
-    execute(
-        make_url(server), f"CREATE DATABASE {copy.database} TEMPLATE {original.database}"
-    )
+    execute(make_url(server), f"CREATE DATABASE {copy.database} TEMPLATE {original.database}")
     try:
         yield copy.render_as_string(hide_password=False)
     finally:

@@ -1,8 +1,9 @@
 """What tables and requests share: names of constraints, kinds of columns and of values."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field as Limit
+from pydantic import BeforeValidator, Field as Limit
 from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Identity, Text as TextType, func
 from sqlmodel import Field, SQLModel
@@ -43,11 +44,12 @@ def created() -> Any:
     return Field(None, sa_column_kwargs={"server_default": func.now()})
 
 
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise PydanticCustomError("string_nul", "String should not contain the character NUL")
-    return text
+def _storable(value: Any) -> Any:
+    """Text that PostgreSQL can hold: no NUL, and no half of a surrogate pair."""
+    if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
+    return value
 
 
 Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1)]
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, BeforeValidator(_storable)]

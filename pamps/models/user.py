@@ -99,7 +99,7 @@ def _not_reserved(name: str) -> str:
 
 Email = Annotated[Text, Limit(max_length=254), AfterValidator(_email)]
 Username = Annotated[
-    str, StringConstraints(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved)
+    Text, StringConstraints(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved)
 ]
 Password = Annotated[
     Text, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128, repr=False)

@@ -144,10 +144,10 @@ def update_post(
 def delete_post(post: OwnPost, session: ActiveSession) -> None:
     """Delete your post for good; the replies to it stay."""
     add(session, User.post_count, post.user_id, -1)
+    if not session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount:
+        raise not_found  # somebody was faster
     if post.parent_id is not None:
         add(session, Post.reply_count, post.parent_id, -1)
-    if not session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount:
-        raise not_found
     session.commit()
 
 

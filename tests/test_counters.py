@@ -1,0 +1,114 @@
+"""Writes at the same time: one row each, and counters that equal the truth."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.conftest import Client
+
+TRUTH = """
+SELECT 'post ' || id, like_count, (SELECT count(*) FROM "like" WHERE post_id = post.id),
+    reply_count, (SELECT count(*) FROM post AS reply WHERE reply.parent_id = post.id), 0, 0
+FROM post
+UNION ALL
+SELECT 'user ' || id, post_count, (SELECT count(*) FROM post WHERE user_id = "user".id),
+    follower_count, (SELECT count(*) FROM social WHERE to_id = "user".id),
+    following_count, (SELECT count(*) FROM social WHERE from_id = "user".id)
+FROM "user"
+"""
+
+
+def assert_counters_are_true() -> None:
+    from sqlalchemy import text
+
+    from pamps.db import engine
+
+    with engine.connect() as connection:
+        for name, *numbers in connection.execute(text(TRUTH)):
+            assert numbers[::2] == numbers[1::2], name
+
+
+def at_once(*calls: Callable[[], object]) -> list:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def test_the_same_like_and_follow_many_times(sign_up):
+    ana, bia = sign_up("ana"), sign_up("bia")
+    post = ana.write()
+    for path in (f"/post/{post['id']}/like/", f"/user/follow/{ana.id}"):
+        responses = at_once(*[lambda path=path: bia.post(path)] * 20)
+        assert sorted(response.status_code for response in responses) == [200] * 19 + [201]
+        assert len({response.text for response in responses}) == 1
+        assert_counters_are_true()
+        responses = at_once(*[lambda path=path: bia.delete(path)] * 20)
+        assert {response.status_code for response in responses} == {204}
+        assert_counters_are_true()
+
+
+def test_the_same_name_many_times(api_client):
+    user = {"username": "ana", "email": "ana@pamps.com", "password": "lalala"}
+    responses = at_once(*[lambda: api_client.post("/user/", json=user)] * 10)
+    assert sorted(response.status_code for response in responses) == [201] + [409] * 9
+
+
+def test_the_same_deletion_many_times(sign_up):
+    ana = sign_up("ana")
+    parent = ana.write()
+    reply = ana.write("reply", parent["id"])
+    responses = at_once(*[lambda: ana.delete(f"/post/{reply['id']}/")] * 10)
+    assert sorted(response.status_code for response in responses) == [204] + [404] * 9
+    assert_counters_are_true()
+
+
+def test_everybody_does_everything(sign_up):
+    """Follows in both directions, likes, replies and deletions of the same things."""
+    users = [sign_up(f"user{n}") for n in range(6)]
+    posts = [user.write() for user in users]
+
+    def live(user: Client) -> None:
+        for round_ in range(3):
+            for other, post in zip(users, posts, strict=True):
+                if other is not user:
+                    user.follow(other)
+                user.like(post)
+                reply = user.write("reply", post["id"])
+                if round_ % 2:
+                    assert user.delete(f"/user/follow/{other.id}").status_code == 204
+                    assert user.delete(f"/post/{post['id']}/like/").status_code == 204
+                    assert user.delete(f"/post/{reply['id']}/").status_code == 204
+
+    at_once(*[lambda user=user: live(user) for user in users])
+    assert_counters_are_true()
+
+
+def test_more_clients_than_connections(sign_up):
+    from pamps.config import settings
+
+    ana = sign_up("ana")
+    count = settings.db.pool_size * 5
+    responses = at_once(*[lambda: ana.get("/user/timeline")] * count)
+    assert {response.status_code for response in responses} == {200}
+
+
+def test_an_account_goes_while_others_look_at_it(sign_up):
+    users = [sign_up(f"user{n}") for n in range(5)]
+    goner, *others = users
+    post, theirs = goner.write(), others[0].write()
+
+    def look(user: Client) -> set[int]:
+        calls = []
+        for _ in range(5):
+            calls.append(user.post(f"/user/follow/{goner.id}"))
+            calls.append(user.post(f"/post/{post['id']}/like/"))
+            calls.append(user.post("/post/", json={"text": "x", "parent_id": post["id"]}))
+        return {response.status_code for response in calls}
+
+    def act() -> set[int]:
+        return {goner.post(f"/post/{theirs['id']}/like/").status_code for _ in range(5)}
+
+    leave = lambda: goner.delete("/user/me/").status_code  # noqa: E731
+    *statuses, acted, left = at_once(*[lambda u=u: look(u) for u in others], act, leave)
+    assert left == 204
+    assert set().union(*statuses) <= {200, 201, 404}
+    assert acted <= {200, 201, 401}
+    assert_counters_are_true()

@@ -1,0 +1,127 @@
+"""Lists in pages: the `Link` header, and a walk along it while others write."""
+
+import random
+
+import pytest
+
+from tests.conftest import Client
+
+
+@pytest.fixture
+def lists(api_client: Client, sign_up) -> dict[str, tuple[Client, list[int]]]:
+    """Every list with 25 items in it: who may read it, and the ids in their order."""
+    ana = sign_up("ana")
+    others = [sign_up(f"user{n}") for n in range(25)]
+    posts = [other.write()["id"] for other in others]
+    popular = ana.write()
+    replies = [ana.write("reply", popular["id"])["id"] for _ in range(25)]
+    for other, post in zip(others, posts, strict=True):
+        other.follow(ana)
+        ana.follow(other)
+        other.like(popular)
+        ana.like({"id": post})
+    users = [ana.id, *(other.id for other in others)]
+    backwards = users[:0:-1]
+    return {
+        "/user/": (api_client, users),
+        "/user/ana/followers/": (api_client, backwards),
+        "/user/ana/following/": (api_client, backwards),
+        "/user/timeline": (ana, posts[::-1]),
+        "/post/": (api_client, [popular["id"], *posts[::-1]]),
+        "/post/user/ana/?include_replies=true": (api_client, [popular["id"], *replies]),
+        "/post/user/ana/?include_replies=true&order=newest": (
+            api_client,
+            [*replies[::-1], popular["id"]],
+        ),
+        "/post/likes/ana/": (api_client, posts[::-1]),
+        f"/post/{popular['id']}/replies/": (api_client, replies),
+        f"/post/{popular['id']}/likes/": (api_client, backwards),
+    }
+
+
+def test_pages_of_every_list(api_client, lists):
+    documented = {
+        path
+        for path, methods in api_client.get("/openapi.json").json()["paths"].items()
+        for method in methods.values()
+        if any(parameter["name"] == "cursor" for parameter in method.get("parameters", ()))
+    }
+    assert len(documented) == len(lists) - 1  # two are the same with another order
+    for path, (client, ids) in lists.items():
+        assert client.ids(path) == ids[:20], path
+        for limit in (1, 7, 25, 26, 100):
+            mark = "&" if "?" in path else "?"
+            pages = list(client.walk(f"{path}{mark}limit={limit}"))
+            assert [item["id"] for page in pages for item in page] == ids, path
+            assert {len(page) for page in pages[:-1]} <= {limit}
+
+
+def test_link_header(api_client, lists):
+    response = api_client.get("/post/?limit=3")
+    link = response.headers["link"]
+    assert link.startswith("<http://testserver/post/?limit=3&")
+    assert link.endswith('>; rel="next"')
+    assert "link" not in api_client.get("/post/?limit=100").headers
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "101", "x", "", "1.5", "9" * 400])
+@pytest.mark.parametrize("path", ["/user/", "/post/"])
+def test_bad_limit(api_client, path, limit):
+    response = api_client.get(path, params={"limit": limit})
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["query", "limit"]
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "1.5", str(2**63), "9" * 400, "\0", "1;drop"])
+def test_bad_cursor(api_client, cursor):
+    response = api_client.get("/post/", params={"cursor": cursor})
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["query", "cursor"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_walk_shows_each_old_row_once_whatever_is_written(sign_up, seed):
+    """A walk through each list that is written to, with random writes between any two pages."""
+    rng = random.Random(seed)
+    ana, bia = sign_up("ana"), sign_up("bia")
+    ana.follow(bia)
+    root = ana.write("root")
+    posts = [bia.write()["id"] for _ in range(12)]
+    replies = [bia.write("reply", root["id"])["id"] for _ in range(12)]
+    for post in posts:
+        bia.like({"id": post})
+    walks = {
+        "/post/": {root["id"], *posts},
+        "/user/timeline": {*posts, *replies},
+        f"/post/{root['id']}/replies/": set(replies),
+        "/post/likes/bia/": set(posts),
+        "/post/user/bia/": set(posts),
+        "/post/user/bia/?order=newest": set(posts),
+    }
+    path = rng.choice(list(walks))
+    old, seen, doomed = walks[path], [], set()
+
+    def write_something() -> None:
+        match rng.randrange(5):
+            case 0:
+                bia.like(bia.write())
+            case 1:
+                bia.write("reply", root["id"])
+            case 2:
+                post = rng.choice([*posts, *replies])
+                doomed.add(post)
+                bia.delete(f"/post/{post}/")
+            case 3:
+                post = rng.choice(posts)
+                if post not in doomed:
+                    bia.patch(f"/post/{post}/", json={"text": "edited"})
+            case 4:
+                ana.like(root)
+
+    mark = "&" if "?" in path else "?"
+    for page in ana.walk(f"{path}{mark}limit={rng.randint(1, 4)}"):
+        seen += [item["id"] for item in page]
+        for _ in range(rng.randrange(4)):
+            write_something()
+    assert len(seen) == len(set(seen))
+    assert old - doomed <= set(seen)
