@@ -4,7 +4,6 @@ import tempfile
 from typing import Annotated, Any, NoReturn
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, select
 from typer.core import TyperGroup
 
-from pamps import db, fake
+from pamps import db
 from pamps.config import ENVIRONMENT, settings
 from pamps.db import engine
 from pamps.embedded import EmbeddedError
@@ -68,6 +67,8 @@ def serve(
     workers: Annotated[int, typer.Option(help="How many processes.")] = settings.server.workers,
 ) -> None:
     """Serve the API."""
+    import uvicorn  # here, as what only one command needs should not slow the start of all
+
     if ENVIRONMENT == "development":
         db.migrate()
     output.print(f"Pamps: http://{host}:{port}, its documentation: http://{host}:{port}/docs")
@@ -183,6 +184,8 @@ def fake_data(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
 ) -> None:
     """Fill the database with made-up users, posts, replies, likes and follows."""
+    from pamps import fake
+
     if ENVIRONMENT == "production":
         raise Refused("made-up users share a known password: not in production")
     with Session(engine) as session:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from fastapi import Depends
 from sqlalchemy import URL, Boolean, event, inspect, literal_column, make_url, update
 from sqlalchemy.dialects.postgresql import insert
@@ -80,6 +78,9 @@ def add(session: Session, counter: Any, row_id: int, amount: int) -> bool:
 
 def migrate() -> None:
     """Brings the database's schema up to date, with the migrations of the checkout or the wheel."""
+    from alembic import command  # here, as it takes long to import and is seldom needed
+    from alembic.config import Config
+
     folder = next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))

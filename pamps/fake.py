@@ -22,7 +22,8 @@ from sqlmodel import Session
 PASSWORD = "pamps"  # noqa: S105
 # Its argon2id hash, with a fixed salt so that the same seed gives the same rows to the last byte.
 PASSWORD_HASH = (
-    "$argon2id hash, with a fixed salt so that the same seed gives the same rows to the last byte."  # noqa: S105
+    "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"  # noqa: S105
+    "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
 
 FOLLOWS_PER_USER, LIKES_PER_POST = 10, 3

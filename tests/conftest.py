@@ -44,6 +44,15 @@ def empty_database() -> Iterator[None]:
             connection.execute(table.delete())
 
 
+@pytest.fixture
+def other_database() -> Iterator[str]:
+    """The address of a migrated database that a test may wreck."""
+    server, template = os.environ["PAMPS_TEST_SERVER"], os.environ["PAMPS_TEST_TEMPLATE"]
+    name = os.environ.get("PYTEST_XDIST_WORKER", "main") + "_other"
+    with databases.copied_database(server, template, name) as address:
+        yield address
+
+
 class Client(TestClient):
     """An HTTP client, signed in as `username` if that is given."""
 

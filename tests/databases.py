@@ -27,13 +27,21 @@ sys.stdin.read()
 """
 
 
-def execute(server: URL, *statements: str) -> None:
+def execute(server: URL, *statements: str) -> list[tuple]:
+    """Runs statements without a transaction, and gives the rows of the last one."""
     dsn = server.set(drivername="postgresql").render_as_string(hide_password=False)
     connection = psycopg2.connect(dsn)
     connection.autocommit = True
     with contextlib.closing(connection), connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def tables(address: str) -> set[str]:
+    """The names of a database's tables."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+    return {name for (name,) in execute(make_url(address), query)}
 
 
 @contextlib.contextmanager

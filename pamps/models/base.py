@@ -52,4 +52,6 @@ def _storable(value: Any) -> Any:
 
 
 Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1)]
-Text = Annotated[str, BeforeValidator(_storable)]
+# Stands last among the limits of a text, and so is asked first.
+storable = BeforeValidator(_storable)
+Text = Annotated[str, storable]

@@ -9,7 +9,16 @@ from sqlalchemy.orm import Bundle, aliased
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
 from pamps.config import settings
-from pamps.models.base import Id, Query, Text, counter, created, identity, reference, text_column
+from pamps.models.base import (
+    Id,
+    Query,
+    counter,
+    created,
+    identity,
+    reference,
+    storable,
+    text_column,
+)
 from pamps.models.user import Social, User, users
 
 
@@ -107,7 +116,7 @@ def delete_account(session: Session, user_id: int) -> None:
         session.exec(change.execution_options(synchronize_session=False))
 
 
-PostText = Annotated[Text, Limit(min_length=1, max_length=settings.post.max_length)]
+PostText = Annotated[str, Limit(min_length=1, max_length=settings.post.max_length), storable]
 
 
 class PostPatch(BaseModel):

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import email_validator
-from pydantic import AfterValidator, BaseModel, Field as Limit, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field as Limit
 from pydantic_core import PydanticCustomError
 from sqlalchemy import CheckConstraint, Index, func, text
 from sqlmodel import SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
-from pamps.models.base import Query, Text, counter, created, identity, reference, text_column
+from pamps.models.base import Query, counter, created, identity, reference, storable, text_column
 from pamps.security import get_password_hash
 
 # Words of paths, which a name would hide or be taken for.
@@ -97,15 +97,13 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-Email = Annotated[Text, Limit(max_length=254), AfterValidator(_email)]
-Username = Annotated[
-    Text, StringConstraints(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved)
-]
-Password = Annotated[
-    Text, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128, repr=False)
-]
-Avatar = Annotated[Text, Limit(max_length=255, examples=["https://example.com/ana.png"])]
-Bio = Annotated[Text, Limit(max_length=1000)]
+Email = Annotated[str, Limit(max_length=254), AfterValidator(_email), storable]
+Name = Limit(pattern="^[A-Za-z0-9_]{1,30}$", examples=["ana"])
+Username = Annotated[str, Name, AfterValidator(_not_reserved), storable]
+Length = Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128, repr=False)
+Password = Annotated[str, Length, storable]
+Avatar = Annotated[str, Limit(max_length=255, examples=["https://example.com/ana.png"]), storable]
+Bio = Annotated[str, Limit(max_length=1000), storable]
 
 
 class NewPassword(BaseModel):

@@ -1,0 +1,214 @@
+"""The command line, run as a user runs it."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from tests.conftest import sign_in
+from tests.databases import PAMPS, tables
+
+
+def pamps(*arguments: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+    """Runs a command, from a folder that has nothing to do with Pamps."""
+    return subprocess.run(
+        [PAMPS, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=os.environ | {"COLUMNS": "100", "NO_COLOR": "1"} | environment,
+        timeout=60,
+    )
+
+
+def assert_one_red_line(done: subprocess.CompletedProcess, words: str) -> None:
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.strip().splitlines() == [done.stderr.strip()]
+    assert words in done.stderr
+
+
+def query(statement: str) -> list[tuple]:
+    from pamps.db import engine
+
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def test_help():
+    done = pamps("--help")
+    assert done.returncode == 0
+    commands = ["serve", "migrate", "shell", "user-list", "create-user", "delete-user"]
+    commands += ["set-password", "reset-db", "fake-data"]
+    for word in (*commands, "--install-completion", "╭─ Commands"):
+        assert word in done.stdout
+
+
+def test_create_user_and_user_list(api_client):
+    done = pamps("create-user", "admin@admin.com", "admin", "1234")
+    assert (done.returncode, done.stdout) == (0, "created admin user\n")
+    assert sign_in(api_client, "admin", "1234")
+    listed = pamps("user-list")
+    assert listed.returncode == 0
+    lines = [line.strip() for line in listed.stdout.splitlines()]
+    assert lines[0] == "Pamps users"
+    assert re.fullmatch(r"┃ username\s+┃ email\s+┃", lines[2])
+    assert re.fullmatch(r"│ admin\s+│ admin@admin.com\s+│", lines[4])
+
+
+def test_create_user_refuses():
+    assert pamps("create-user", "ana@pamps.com", "ana", "1234").returncode == 0
+    taken = pamps("create-user", "ana2@pamps.com", "Ana", "1234")
+    assert_one_red_line(taken, "Username already taken")
+    assert_one_red_line(pamps("create-user", "x", "b c", "1"), "email: Input should be a valid")
+    assert_one_red_line(pamps("create-user", "b@pamps.com", "me", "1"), "username: ")
+    secret = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": "x" * 32}
+    short = pamps("create-user", "b@pamps.com", "b", "1234567", **secret)
+    assert_one_red_line(short, "password: String should have at least 8 characters")
+    assert len(query('SELECT id FROM "user"')) == 1
+
+
+def test_errors_are_red():
+    controller, terminal = pty.openpty()
+    command = [PAMPS, "delete-user", "nobody"]
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm"}
+    subprocess.run(command, stderr=terminal, stdin=terminal, env=environment, check=False)
+    assert os.read(controller, 1000).startswith(b"\x1b[31mUser not found: nobody")
+
+
+def test_create_user_from_python(capsys):
+    from pamps.cli import create_user
+
+    user = create_user("user1@pamps.com", "user1", "user1")
+    assert user.username == "user1"
+    assert capsys.readouterr().out == "created user1 user\n"
+    with pytest.raises(IntegrityError):
+        create_user("user1@pamps.com", "user1", "user1")
+
+
+def test_delete_user(api_client, sign_up):
+    ana, bia = sign_up("ana"), sign_up("bia")
+    post = ana.write()
+    bia.like(post)
+    ana.like(bia.write())
+    done = pamps("delete-user", "ANA")
+    assert (done.returncode, done.stdout) == (0, "deleted ANA user\n")
+    assert ana.get("/user/me/").status_code == 401
+    assert [item["like_count"] for item in api_client.get("/post/").json()] == [0]
+    assert_one_red_line(pamps("delete-user", "ana"), "User not found: ana")
+
+
+def test_set_password(api_client, api_client_user1):
+    done = pamps("set-password", "user1", stdin="better\nbetter\n")
+    assert done.returncode == 0, done.stderr
+    assert "better" not in done.stdout + done.stderr
+    assert sign_in(api_client, "user1", "better")
+    assert pamps("set-password", "user1", stdin="one\ntwo\n").returncode == 1
+    assert_one_red_line(pamps("set-password", "nobody"), "User not found: nobody")
+
+
+def test_shell(api_client_user1):
+    script = "print('names', session.exec(select(User.username)).all(), engine, settings.db.echo)"
+    done = pamps("shell", stdin=script + "\n")
+    assert done.returncode == 0
+    start = "Auto imports: ['settings', 'engine', 'select', 'session', 'User', 'Post', "
+    assert done.stdout.startswith(start)
+    assert "names ['user1'] Engine(postgresql+psycopg2://" in done.stdout
+
+
+def test_shell_without_ipython(tmp_path, api_client_user1):
+    (tmp_path / "IPython.py").write_text("raise ImportError")
+    script = "print('names', session.exec(select(User.username)).all())\n"
+    done = pamps("shell", stdin=script, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0
+    assert "names ['user1']" in done.stdout
+
+
+def test_reset_db(other_database):
+    here = {"PAMPS_DB__uri": other_database}
+    production = here | {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": "x" * 32}
+    everything = tables(other_database)
+    refused = pamps("reset-db", stdin="n\n", **here)
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("Are you sure?")
+    assert_one_red_line(pamps("reset-db", **production), "production")
+    assert tables(other_database) == everything
+    assert pamps("reset-db", stdin="y\n", **here).returncode == 0
+    assert tables(other_database) == set()
+    alembic = [Path(sys.executable).with_name("alembic"), "upgrade", "head"]
+    checkout = Path(__file__).parent.parent
+    subprocess.run(alembic, cwd=checkout, env=os.environ | here, check=True, capture_output=True)
+    assert tables(other_database) == everything
+    assert pamps("reset-db", "-f", **production).returncode == 0
+    assert tables(other_database) == set()
+    assert pamps("migrate", **here).returncode == 0
+    assert tables(other_database) == everything
+
+
+def test_database_that_does_not_answer():
+    away = "postgresql://postgres@127.0.0.1:1/pamps"
+    done = pamps("user-list", PAMPS_DB__uri=away)
+    assert_one_red_line(done, "the database does not answer")
+
+
+DUMP = """
+SELECT u.id - (SELECT min(id) FROM "user"), regexp_replace(username, '\\d+$', ''), bio, post_count,
+    follower_count, following_count FROM "user" AS u ORDER BY 1
+"""
+POSTS = """
+SELECT id - first, text, date, user_id - (SELECT min(id) FROM "user"), parent_id - first,
+    like_count, reply_count FROM post, (SELECT min(id) AS first FROM post) AS x ORDER BY 1
+"""
+
+
+def test_fake_data(api_client):
+    from tests.test_counters import assert_counters_are_true
+
+    started = time.monotonic()
+    done = pamps("fake-data", "--users", 100, "--posts", 1000, "--seed", 7)
+    assert done.returncode == 0, done.stderr
+    assert "added 100 users and 1000 posts; each user's password is pamps" in done.stdout
+    assert "100%" in done.stdout
+    assert time.monotonic() - started < 60
+    assert_counters_are_true()
+    users, posts = query(DUMP), query(POSTS)
+    assert (len(users), len(posts)) == (100, 1000)
+    replies = [post for post in posts if post[4] is not None]
+    assert 200 < len(replies) < 400
+    assert all(reply[4] < reply[0] for reply in replies)
+    followers = sorted(user[4] for user in users)
+    assert followers[-1] > 5 * max(followers[50], 1)
+    name = api_client.get("/user/").json()[0]["username"]
+    assert sign_in(api_client, name, "pamps")
+
+    assert pamps("fake-data", "--users", 3, "--posts", 0, "--seed", 7).returncode == 0
+    assert_counters_are_true()
+    for user in query('SELECT username FROM "user"'):
+        assert re.fullmatch("[a-z0-9_]{1,30}", user[0])
+
+
+def test_the_same_seed_gives_the_same_data():
+    from pamps.db import engine
+    from pamps.models import SQLModel
+
+    dumps = []
+    for seed in (7, 7, 8):
+        assert pamps("fake-data", "--users", 20, "--posts", 50, "--seed", seed).returncode == 0
+        dumps.append((query(DUMP), query(POSTS)))
+        with engine.begin() as connection:
+            for table in reversed(SQLModel.metadata.sorted_tables):
+                connection.execute(table.delete())
+    assert dumps[0] == dumps[1] != dumps[2]
+
+
+def test_no_fake_data_in_production():
+    secret = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": "x" * 32}
+    assert_one_red_line(pamps("fake-data", **secret), "not in production")

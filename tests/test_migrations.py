@@ -1,0 +1,60 @@
+"""Migrations: up, down, up again, and no drift between them and the models."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.databases import tables
+from tests.test_cli import pamps
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+TABLES = {"user", "post", "social", "like", "alembic_version"}
+
+
+def alembic(address: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("alembic"), *arguments],
+        env=os.environ | {"PAMPS_DB__uri": address},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_down_and_up(other_database):
+    assert tables(other_database) == TABLES
+    alembic(other_database, "downgrade", "base")
+    assert tables(other_database) == {"alembic_version"}
+    alembic(other_database, "upgrade", "head")
+    assert tables(other_database) == TABLES
+    assert "No new upgrade operations detected" in alembic(other_database, "check")
+
+
+def test_a_new_migration_is_empty(other_database):
+    name = "nothing_has_changed"
+    try:
+        alembic(other_database, "revision", "--autogenerate", "-m", name)
+        (made,) = (CHECKOUT / "migrations" / "versions").glob(f"*_{name}.py")
+        assert made.read_text().count("pass") == 2
+    finally:
+        for left in (CHECKOUT / "migrations" / "versions").glob(f"*_{name}.py"):
+            left.unlink()
+
+
+def test_as_sql(other_database):
+    assert 'CREATE TABLE "user"' in alembic(other_database, "upgrade", "head", "--sql")
+
+
+def test_two_at_once(other_database):
+    alembic(other_database, "downgrade", "base")
+    with ThreadPoolExecutor(2) as pool:
+        started = [pool.submit(pamps, "migrate", PAMPS_DB__uri=other_database) for _ in range(2)]
+        for done in started:
+            assert done.result().returncode == 0, done.result().stderr
+    assert tables(other_database) == TABLES
