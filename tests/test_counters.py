@@ -62,11 +62,11 @@ def test_the_same_deletion_many_times(sign_up):
 
 def test_everybody_does_everything(sign_up):
     """Follows in both directions, likes, replies and deletions of the same things."""
-    users = [sign_up(f"user{n}") for n in range(6)]
+    users = [sign_up(f"user{n}") for n in range(4)]
     posts = [user.write() for user in users]
 
     def live(user: Client) -> None:
-        for round_ in range(3):
+        for round_ in range(2):
             for other, post in zip(users, posts, strict=True):
                 if other is not user:
                     user.follow(other)

@@ -56,12 +56,15 @@ def test_pages_of_every_list(api_client, lists):
             assert {len(page) for page in pages[:-1]} <= {limit}
 
 
-def test_link_header(api_client, lists):
+def test_link_header(api_client, api_client_user1):
+    posts = [api_client_user1.write()["id"] for _ in range(4)]
     response = api_client.get("/post/?limit=3")
     link = response.headers["link"]
     assert link.startswith("<http://testserver/post/?limit=3&")
     assert link.endswith('>; rel="next"')
-    assert "link" not in api_client.get("/post/?limit=100").headers
+    last = api_client.get(response.links["next"]["url"])
+    assert [post["id"] for post in last.json()] == posts[:1]
+    assert "link" not in last.headers
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "x", "", "1.5", "9" * 400])
