@@ -59,6 +59,11 @@ class Client(TestClient):
     id: int
     username: str
 
+    def __init__(self, server: TestClient, token: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        super().__init__(server.app, headers=headers)
+        self.portal = server.portal
+
     def follow(self, *others: "Client") -> None:
         for other in others:
             assert self.post(f"/user/follow/{other.id}").status_code in (200, 201)
@@ -85,11 +90,18 @@ class Client(TestClient):
             path = response.links.get("next", {}).get("url", "")
 
 
-@pytest.fixture
-def api_client() -> Client:
+@pytest.fixture(scope="session")
+def server() -> Iterator[TestClient]:
+    """The API as it is served: one event loop for all clients, started and shut down once."""
     from pamps.app import app
 
-    return Client(app)
+    with TestClient(app) as server:
+        yield server
+
+
+@pytest.fixture
+def api_client(server: TestClient) -> Client:
+    return Client(server)
 
 
 @pytest.fixture
@@ -101,7 +113,7 @@ def sign_up(api_client: Client) -> Callable[..., Client]:
         response = api_client.post("/user/", json=account | fields)
         assert response.status_code == 201, response.text
         token = sign_in(api_client, username)["access_token"]
-        client = Client(api_client.app, headers={"Authorization": f"Bearer {token}"})
+        client = Client(api_client, token)
         client.id, client.username = response.json()["id"], username
         return client
 

@@ -62,7 +62,7 @@ def test_refresh_token(api_client, api_client_user1):
     body = response.json()
     assert set(body) == set(tokens)
     assert claims(body["access_token"])["fresh"] is False
-    client = Client(api_client.app, headers={"Authorization": f"Bearer {body['access_token']}"})
+    client = Client(api_client, body["access_token"])
     assert client.get("/user/me/").json()["username"] == "user1"
 
 

@@ -1,0 +1,209 @@
+"""The PostgreSQL that comes along: shared by processes, back after a kill, and never left over."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+CONNECT = """
+import sys, psycopg2
+from pamps import embedded
+embedded.start()
+connection = psycopg2.connect(embedded.url().render_as_string())
+connection.autocommit = True
+cursor = connection.cursor()
+def show(*statements):
+    for statement in statements:
+        cursor.execute(statement)
+    print(cursor.fetchone()[0], flush=True)
+"""
+# A process that uses the server until its standard input ends.
+USE = CONNECT + "show('SELECT pg_postmaster_start_time()'); sys.stdin.read()"
+# Writes a row and counts what was ever written.
+WRITE = """show(
+    "CREATE TABLE IF NOT EXISTS written (n int)", "INSERT INTO written VALUES (1)",
+    "SELECT count(*) FROM written")
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for a cluster, closed to other users as a home of root's is."""
+    parent = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    yield parent / "pamps"
+    pid_file = parent / "pamps" / "data" / "postmaster.pid"
+    assert not pid_file.exists(), "the server was left running"
+    shutil.rmtree(parent)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"PAMPS_DB__uri": "", "PAMPS_DB__embedded_dir": str(folder)}
+
+
+@contextmanager
+def user(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A process that uses the server, and when that server was started."""
+    with subprocess.Popen(
+        [sys.executable, "-c", USE],
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process, process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def write(folder: Path, become: Sequence[str] = ()) -> int:
+    command = [*become, sys.executable, "-c", CONNECT + WRITE]
+    done = subprocess.run(command, env=environment(folder), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def postmaster(folder: Path) -> int:
+    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def is_running(folder: Path) -> bool:
+    try:
+        psycopg2.connect(host=str(folder / "socket"), user="postgres", dbname="pamps").close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def test_it_stops_after_its_last_user_and_keeps_the_data(folder):
+    assert write(folder) == 1
+    assert not is_running(folder)
+    with user(folder) as (_, started), user(folder) as (_, seen_by_another):
+        assert started == seen_by_another != ""
+        assert write(folder) == 2
+        assert is_running(folder)
+    assert not is_running(folder)
+    assert write(folder) == 3
+
+
+def test_two_start_at_once(folder):
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONNECT + WRITE],
+            env=environment(folder),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    for command in commands:
+        _, stderr = command.communicate()
+        # The one table that both create may make one of them fail, the server never does.
+        assert command.returncode == 0 or b"UniqueViolation" in stderr, stderr
+    assert write(folder) in (2, 3)
+
+
+def test_a_killed_user_leaves_nothing_behind(folder):
+    with user(folder) as (process, _):
+        process.kill()
+        process.wait()
+        assert is_running(folder)
+    assert write(folder) == 1
+    assert not is_running(folder)
+
+
+def test_a_killed_server_comes_back_for_the_process_that_uses_it(folder):
+    script = """
+import sys
+from pamps.db import engine
+def use():
+    engine.dispose()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS written (n int)")
+        connection.exec_driver_sql("INSERT INTO written VALUES (1)")
+        print(connection.exec_driver_sql("SELECT count(*) FROM written").scalar(), flush=True)
+use()
+sys.stdin.readline()
+use()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "1\n"
+        os.kill(postmaster(folder), signal.SIGKILL)
+        output, _ = process.communicate("\n")
+    assert output == "2\n"
+    assert not is_running(folder)
+
+
+def test_a_stale_pid_file(folder):
+    assert write(folder) == 1
+    stale = folder / "data" / "postmaster.pid"
+    stale.write_text("999999\n")
+    os.chown(stale, stale.parent.stat().st_uid, stale.parent.stat().st_gid)
+    assert write(folder) == 2
+
+
+def test_data_of_another_version(folder):
+    assert write(folder) == 1
+    version = folder / "data" / "PG_VERSION"
+    version.write_text("9\n")
+    pamps = Path(sys.executable).with_name("pamps")
+    done = subprocess.run(
+        [pamps, "user-list"], env=environment(folder), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "was made by PostgreSQL 9 and this is" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_path_too_long_for_a_socket(folder):
+    deep = folder / ("x" * 90) / "with 'quotes', and commas"
+    assert write(deep) == 1
+    assert write(deep) == 2
+
+
+def test_nobody_else_can_connect(folder):
+    with user(folder):
+        data, socket = folder / "data", folder / "socket"
+        assert (data.stat().st_mode & 0o777, socket.stat().st_mode & 0o777) == (0o700, 0o700)
+        with psycopg2.connect(host=str(socket), user="postgres", dbname="pamps") as connection:
+            cursor = connection.cursor()
+            cursor.execute("SHOW listen_addresses")
+            assert cursor.fetchone() == ("",)
+
+
+AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+# What the interpreter of the tests lies in may be closed to others.
+AS_NOBODY += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+AS_NOBODY += ["--securebits=+no_setuid_fixup"]
+# Root tries both, an ordinary user can only be itself.
+USERS = [[]] if os.geteuid() else [[], AS_NOBODY]
+
+
+@pytest.mark.parametrize("become", USERS, ids=" ".join)
+def test_as_root_and_as_an_ordinary_user(folder, become):
+    if become:
+        shutil.chown(folder.parent, "nobody", "nogroup")
+    assert write(folder, become) == 1
+    owner = (folder / "data").stat().st_uid
+    assert owner == os.geteuid() or (os.geteuid() == 0 and owner != 0)
+    assert write(folder, become) == 2
+
+
+def test_root_goes_on_with_the_data_of_an_ordinary_user(folder):
+    for become in USERS[::-1]:
+        if become:
+            shutil.chown(folder.parent, "nobody", "nogroup")
+        write(folder, become)
+    assert write(folder) == len(USERS) + 1
