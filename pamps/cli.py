@@ -63,7 +63,7 @@ def pamps() -> None:
 @main.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = settings.server.host,
-    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = settings.server.port,
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = settings.server.port,
     workers: Annotated[int, typer.Option(help="How many processes.")] = settings.server.workers,
 ) -> None:
     """Serve the API."""

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -51,6 +54,16 @@ def other_database() -> Iterator[str]:
     name = os.environ.get("PYTEST_XDIST_WORKER", "main") + "_other"
     with databases.copied_database(server, template, name) as address:
         yield address
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for a cluster, closed to other users as a home of root's is."""
+    parent = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    yield parent / "pamps"
+    pid_file = parent / "pamps" / "data" / "postmaster.pid"
+    assert not pid_file.exists(), "the server was left running"
+    shutil.rmtree(parent)
 
 
 class Client(TestClient):

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,16 +31,6 @@ WRITE = """show(
     "CREATE TABLE IF NOT EXISTS written (n int)", "INSERT INTO written VALUES (1)",
     "SELECT count(*) FROM written")
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder for a cluster, closed to other users as a home of root's is."""
-    parent = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
-    yield parent / "pamps"
-    pid_file = parent / "pamps" / "data" / "postmaster.pid"
-    assert not pid_file.exists(), "the server was left running"
-    shutil.rmtree(parent)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""What a wheel takes along, and the scripts that no other test runs."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from tests.databases import execute
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+def test_wheel(tmp_path):
+    # From a copy, as a build leaves its traces beside the sources.
+    for name in ("setup.py", "requirements.in", "README.md", "MANIFEST.in", "pamps", "migrations"):
+        (tmp_path / name).symlink_to(CHECKOUT / name)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "."],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("pamps-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = next(name for name in names if name.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
+    versions = {
+        f"pamps/{p.relative_to(CHECKOUT)}" for p in CHECKOUT.glob("migrations/versions/*.py")
+    }
+    assert versions
+    assert {"pamps/default.toml", "pamps/migrations/env.py", *versions} <= names
+    assert "Requires-Python: >=3.11" in text
+    assert "Requires-Dist: fastapi" in text
+    assert "Provides-Extra: embedded" in text
+
+
+def test_create_databases():
+    """Twice, as at a second start; the blank after the comma is the workshop's."""
+    server = make_url(os.environ["PAMPS_TEST_SERVER"])
+    names = [f"made_{os.getpid()}_a", f"made_{os.getpid()}_b"]
+    environment = {
+        "POSTGRES_DBS": ", ".join(names),
+        "POSTGRES_USER": server.username,
+        "PGDATABASE": server.database,
+        "PGHOST": server.query.get("host") or server.host,
+        "PGPORT": str(server.port or 5432),
+        "PGPASSWORD": server.password or "",
+    }
+    script = CHECKOUT / "postgres" / "create-databases.sh"
+    programs = subprocess.check_output(
+        [sys.executable, "-c", "from pamps import embedded; print(embedded._programs())"], text=True
+    ).strip()
+    path = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    for _ in range(2):
+        subprocess.run([script], env=os.environ | environment | path, check=True)
+    try:
+        owners = "SELECT datname, rolname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid"
+        assert {(name, name) for name in names} <= set(execute(server, owners))
+    finally:
+        for name in names:
+            execute(server, f"DROP DATABASE {name}", f"DROP ROLE {name}")

@@ -1,0 +1,73 @@
+"""`pamps serve` as a process: it brings its database up, answers, and takes all down with it."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.databases import PAMPS
+from tests.test_embedded import is_running
+
+USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
+    """A development server on a new embedded database, and a client for it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = os.environ | {"PAMPS_ENV": "development", "PAMPS_DB__uri": ""}
+    process = subprocess.Popen(
+        [PAMPS, "serve", "--port", str(port), *arguments],
+        env=environment | {"PAMPS_DB__embedded_dir": str(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for line in process.stderr:
+            if "Application startup complete" in line:
+                break
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            yield process, client
+        process.communicate(timeout=20)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_serve(folder, workers, stop):
+    with served(folder, "--workers", workers) as (process, client):
+        assert client.post("/user/", json=USER).status_code == 201
+        assert "server" not in client.get("/user/ana/").headers
+        assert is_running(folder)
+        # As the terminal does it for Ctrl-C, and a service manager for a stop: to the whole group.
+        os.killpg(process.pid, stop)
+    assert not is_running(folder)
+
+
+def test_the_data_is_there_at_the_next_start(folder):
+    for status in (201, 409):
+        with served(folder) as (process, client):
+            assert client.post("/user/", json=USER).status_code == status
+            process.terminate()
+
+
+def test_a_killed_database_comes_back(folder):
+    with served(folder) as (process, client):
+        client.post("/user/", json=USER)
+        postmaster = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        away = client.get("/user/ana/")
+        assert away.status_code in (200, 503)
+        assert away.status_code == 200 or away.headers["retry-after"] == "1"
+        assert client.get("/user/ana/").status_code == 200
+        process.terminate()
