@@ -21,35 +21,33 @@ from pamps.models import Like, Post, Social, User
 from pamps.models.post import delete_account
 from pamps.models.user import NewPassword, UserRequest, user_named
 
-output, errors = Console(), Console(stderr=True)
+errors = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
 
 
-class Refused(Exception):
-    """What the caller asked for cannot be done; the message says why."""
+def fail(reason: str) -> NoReturn:
+    """One red line, and exit status 1."""
+    errors.print(
+        " ".join(reason.split()), style="red", markup=False, highlight=False, soft_wrap=True
+    )
+    raise typer.Exit(1)
 
 
 class Commands(TyperGroup):
-    """Makes an expected error one red line and exit status 1; a Python caller gets it as it is."""
+    """Makes an expected error one red line; a Python caller of a command gets it as it is."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except IntegrityError as error:
-            if not (told := collision(error)):
-                raise
-            _fail(told[1])
+            if told := collision(error):
+                fail(told[1])
+            raise
         except ValidationError as error:
-            _fail(*(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
+            fail("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
         except OperationalError as error:
-            _fail(f"the database does not answer: {error.orig}")
-        except (Refused, EmbeddedError) as error:
-            _fail(str(error))
-
-
-def _fail(*lines: str) -> NoReturn:
-    text = " ".join("; ".join(lines).split())
-    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
+            fail(f"the database does not answer: {error.orig}")
+        except EmbeddedError as error:
+            fail(str(error))
 
 
 main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
@@ -71,7 +69,7 @@ def serve(
 
     if ENVIRONMENT == "development":
         db.migrate()
-    output.print(f"Pamps: http://{host}:{port}, its documentation: http://{host}:{port}/docs")
+    typer.echo(f"Pamps: http://{host}:{port}, its documentation: http://{host}:{port}/docs")
     uvicorn.run("pamps.app:app", host=host, port=port, workers=workers, server_header=False)
 
 
@@ -79,34 +77,24 @@ def serve(
 def migrate() -> None:
     """Bring the database's schema up to date."""
     db.migrate()
-    output.print("The database is up to date.")
+    typer.echo("The database is up to date.")
 
 
 @main.command()
 def shell() -> None:
     """Open an interactive shell."""
-    session = Session(engine)
-    _vars = {
-        "settings": settings,
-        "engine": engine,
-        "select": select,
-        "session": session,
-        "User": User,
-        "Post": Post,
-        "Social": Social,
-        "Like": Like,
-    }
-    typer.echo(f"Auto imports: {list(_vars)}")
-    try:
-        from IPython import start_ipython
-    except ImportError:
-        import code
+    with Session(engine) as session, tempfile.TemporaryDirectory() as folder:
+        _vars = {"settings": settings, "engine": engine, "select": select, "session": session}
+        _vars |= {table.__name__: table for table in (User, Post, Social, Like)}
+        typer.echo(f"Auto imports: {list(_vars)}")
+        try:
+            from IPython import start_ipython
+        except ImportError:
+            import code
 
-        code.InteractiveConsole(_vars).interact(banner="")
-    else:
-        with tempfile.TemporaryDirectory() as folder:
+            code.InteractiveConsole(_vars).interact(banner="")
+        else:
             start_ipython(argv=[f"--ipython-dir={folder}", "--no-banner"], user_ns=_vars)
-    session.close()
 
 
 @main.command()
@@ -116,11 +104,9 @@ def user_list() -> None:
     for field in ("username", "email"):
         table.add_column(field, style="magenta")
     with Session(engine) as session:
-        for username, email in session.exec(
-            select(User.username, User.email).order_by(col(User.id))
-        ):
-            table.add_row(username, email)
-    output.print(table)
+        for user in session.exec(select(User).order_by(col(User.id))):
+            table.add_row(user.username, user.email)
+    Console().print(table)
 
 
 @main.command()
@@ -134,11 +120,15 @@ def create_user(email: str, username: str, password: str) -> User:
     return user
 
 
+def find_user(session: Session, username: str) -> User:
+    return session.exec(user_named(username)).first() or fail(f"User not found: {username}")
+
+
 @main.command()
 def delete_user(username: str) -> None:
     """Delete a user and all that is theirs, for good."""
     with Session(engine) as session:
-        delete_account(session, _find(session, username).id)
+        delete_account(session, find_user(session, username).id)
         session.commit()
     typer.echo(f"deleted {username} user")
 
@@ -147,18 +137,11 @@ def delete_user(username: str) -> None:
 def set_password(username: str) -> None:
     """Give a user a new password, which is asked for."""
     with Session(engine) as session:
-        user = _find(session, username)
+        user = find_user(session, username)
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         user.password = NewPassword(password=password).hash()
         session.commit()
     typer.echo(f"changed the password of {username}")
-
-
-def _find(session: Session, username: str) -> User:
-    user = session.exec(user_named(username)).first()
-    if user is None:
-        raise Refused(f"User not found: {username}")
-    return user
 
 
 @main.command()
@@ -168,9 +151,9 @@ def reset_db(
     ] = False,
 ) -> None:
     """Drop every table with all that is in it."""
+    if not force and ENVIRONMENT == "production":
+        fail("this is production: add --force if you mean it")
     if not force:
-        if ENVIRONMENT == "production":
-            raise Refused("this is production: add --force if you mean it")
         typer.confirm("Are you sure?", abort=True)
     everything = MetaData()
     everything.reflect(engine)
@@ -187,7 +170,7 @@ def fake_data(
     from pamps import fake
 
     if ENVIRONMENT == "production":
-        raise Refused("made-up users share a known password: not in production")
+        fail("made-up users share a known password: not in production")
     with Session(engine) as session:
         fake.load(session, users, posts, seed)
         session.commit()

@@ -16,7 +16,7 @@ Row = TypeVar("Row", bound=SQLModel)
 
 def database_url() -> URL:
     """Where the database is. Every spelling of PostgreSQL's address means psycopg2."""
-    url = make_url(settings.db.uri) if settings.db.uri else embedded.url()
+    url = make_url(settings.db.uri) if settings.db.uri else embedded.ADDRESS
     return url.set(drivername="postgresql+psycopg2")
 
 

@@ -28,9 +28,13 @@ from sqlalchemy import URL
 
 from pamps.config import ROOT, settings
 
-START_SECONDS = 60
+FOLDER: Path = ROOT.joinpath(settings.db.embedded_dir).resolve()
+DATA, SOCKET = FOLDER / "data", FOLDER / "socket"
 # The path of a unix socket has room for some 100 bytes, and in lists of them a comma is no letter.
-SOCKET_FOLDER = "[a-zA-Z0-9/._-]{1,80}"
+if not re.fullmatch("[a-zA-Z0-9/._-]{1,80}", str(SOCKET)):
+    SOCKET = Path(tempfile.gettempdir(), f"pamps-{hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]}")
+ADDRESS = URL.create("postgresql", "postgres", database="pamps", query={"host": str(SOCKET)})
+START_SECONDS = 60
 
 _threads = threading.Lock()
 _users_lock: IO[bytes] | None = None
@@ -40,39 +44,14 @@ class EmbeddedError(Exception):
     """The embedded PostgreSQL cannot run here; the message says why and what to do."""
 
 
-def _folder() -> Path:
-    return ROOT.joinpath(settings.db.embedded_dir).resolve()
-
-
-def _data() -> Path:
-    return _folder() / "data"
-
-
-def _socket_folder() -> Path:
-    folder = _folder() / "socket"
-    if not re.fullmatch(SOCKET_FOLDER, str(folder)):
-        name = hashlib.sha256(bytes(folder)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir(), f"pamps-{name}")
-    return folder
-
-
-def url() -> URL:
-    """The address of the embedded database, whether or not it runs by now."""
-    query = {"host": str(_socket_folder())}
-    return URL.create("postgresql", username="postgres", database="pamps", query=query)
-
-
 def start() -> None:
-    """Starts the server if it does not run, and counts this process among its users.
-
-    Raises EmbeddedError.
-    """
+    """Starts the server if need be, and counts this process as a user. Raises EmbeddedError."""
     global _users_lock
-    with _alone() as folder:
+    with _alone():
         if not _answers():
             _launch()
         if _users_lock is None:
-            _users_lock = (folder / "users.lock").open("ab")
+            _users_lock = (FOLDER / "users.lock").open("ab")
             fcntl.flock(_users_lock, fcntl.LOCK_SH)
             atexit.register(stop)
 
@@ -85,68 +64,64 @@ def stop() -> None:
     with _alone(), _users_lock, contextlib.suppress(BlockingIOError):
         fcntl.flock(_users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _answers():
-            _run("pg_ctl", "stop", "-D", _data(), "-m", "fast", "-w")
+            _run("pg_ctl", "stop", "-D", DATA, "-m", "fast", "-w")
     _users_lock = None
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[Path]:
+def _alone() -> Iterator[None]:
     """No other process or thread starts or stops the server meanwhile."""
-    folder = _folder()
     with _threads:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / "start.lock").open("ab")
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            lock = (FOLDER / "start.lock").open("ab")
         except OSError as error:
             raise EmbeddedError(f"db.embedded_dir: {error.strerror}: {error.filename}") from error
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
+            yield
 
 
 def _answers() -> bool:
     """Whether the server of this very cluster answers; a pid file may name anybody."""
     try:
-        connection = psycopg2.connect(
-            host=str(_socket_folder()), user="postgres", dbname="postgres", connect_timeout=5
-        )
+        dsn = f"host='{SOCKET}' user=postgres dbname=postgres connect_timeout=5"
+        with contextlib.closing(psycopg2.connect(dsn)) as connection:
+            cursor = connection.cursor()
+            cursor.execute("show data_directory")
+            if cursor.fetchone() != (str(DATA),):
+                raise EmbeddedError(f"the PostgreSQL at {SOCKET} has its data elsewhere")
     except psycopg2.OperationalError:
         return False
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute("show data_directory")
-        found = cursor.fetchone()
-    if found != (str(_data()),):
-        raise EmbeddedError(f"{_socket_folder()} belongs to another cluster: {found}")
     return True
 
 
 def _launch() -> None:
-    if not _data().exists():
+    if not DATA.exists():
         # Built aside, so that whoever is killed in the middle leaves no half a cluster.
-        new = _folder() / "new"
+        new = FOLDER / "new"
         shutil.rmtree(new, ignore_errors=True)
         _make_private(new)
         _run("initdb", "-D", new, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
         _run("postgres", "--single", "-D", new, "postgres", stdin="CREATE DATABASE pamps")
-        new.rename(_data())
+        new.rename(DATA)
     ours = _run("postgres", "--version").split()[2].split(".")[0]
-    theirs = (_data() / "PG_VERSION").read_text().strip()
+    theirs = (DATA / "PG_VERSION").read_text().strip()
     if ours != theirs:
         raise EmbeddedError(
-            f"{_data()} was made by PostgreSQL {theirs} and this is {ours}:"
+            f"{DATA} was made by PostgreSQL {theirs} and this is {ours}:"
             f" take its data along with pg_dumpall {theirs}, or move the folder away to start anew"
         )
-    _make_private(_socket_folder())
-    options = f"-c listen_addresses='' -c unix_socket_directories='{_socket_folder()}'"
-    log = _data() / "server.log"
+    _make_private(SOCKET)
+    options = f"-c listen_addresses='' -c unix_socket_directories='{SOCKET}'"
     deadline = time.monotonic() + START_SECONDS
     while not _answers():
         try:
-            _run("pg_ctl", "start", "-D", _data(), "-w", "-l", log, "-o", options)
+            _run("pg_ctl", "start", "-D", DATA, "-w", "-l", DATA / "server.log", "-o", options)
         except EmbeddedError as error:
             # What is left of a killed server needs a moment to go away, or to finish its recovery.
-            if time.monotonic() > deadline or not (_data() / "postmaster.pid").exists():
-                raise EmbeddedError(f"{error}\n{log} says more") from None
+            if time.monotonic() > deadline or not (DATA / "postmaster.pid").exists():
+                raise EmbeddedError(f"{error} ({DATA / 'server.log'} says more)") from None
             time.sleep(0.1)
 
 
@@ -165,13 +140,13 @@ def _server_user() -> tuple[int, int]:
     """The user and group that the server runs as: this one, but PostgreSQL refuses to be root."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
-    if _data().exists():
-        return _data().stat().st_uid, _data().stat().st_gid
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            user = pwd.getpwnam(name)
+    if DATA.exists():
+        return DATA.stat().st_uid, DATA.stat().st_gid
+    for user in pwd.getpwall():
+        if user.pw_name == "postgres":
             return user.pw_uid, user.pw_gid
-    raise EmbeddedError("there is no user postgres or nobody to run PostgreSQL as")
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
 
 
 def _programs() -> Path:

@@ -22,7 +22,7 @@ HOLD_SERVER = """
 import sys
 from pamps import embedded
 embedded.start()
-print(embedded.url().render_as_string(hide_password=False), flush=True)
+print(embedded.ADDRESS.render_as_string(hide_password=False), flush=True)
 sys.stdin.read()
 """
 
@@ -47,9 +47,7 @@ def tables(address: str) -> set[str]:
 @contextlib.contextmanager
 def embedded_server() -> Iterator[str]:
     """A server for the run, whose data need not outlive it."""
-    memory = Path("/dev/shm")
-    parent = memory if os.access(memory, os.W_OK) else None
-    folder = tempfile.mkdtemp(prefix="pamps-test-", dir=parent)
+    folder = tempfile.mkdtemp(prefix="pamps-test-")
     environment = os.environ | {"PAMPS_DB__embedded_dir": folder, "PAMPS_DB__uri": ""}
     command = [sys.executable, "-c", HOLD_SERVER]
     with subprocess.Popen(

@@ -16,7 +16,7 @@ CONNECT = """
 import sys, psycopg2
 from pamps import embedded
 embedded.start()
-connection = psycopg2.connect(embedded.url().render_as_string())
+connection = psycopg2.connect(embedded.ADDRESS.render_as_string())
 connection.autocommit = True
 cursor = connection.cursor()
 def show(*statements):
@@ -58,8 +58,12 @@ def write(folder: Path, become: Sequence[str] = ()) -> int:
     return int(done.stdout)
 
 
-def postmaster(folder: Path) -> int:
-    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+def kill_server(folder: Path) -> None:
+    """Kills the server, and returns when it is dead."""
+    pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    while is_running(folder):
+        pass
 
 
 def is_running(folder: Path) -> bool:
@@ -129,7 +133,7 @@ use()
         text=True,
     ) as process:
         assert process.stdout.readline() == "1\n"
-        os.kill(postmaster(folder), signal.SIGKILL)
+        kill_server(folder)
         output, _ = process.communicate("\n")
     assert output == "2\n"
     assert not is_running(folder)

@@ -1,6 +1,7 @@
 """Migrations: up, down, up again, and no drift between them and the models."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,11 @@ CHECKOUT = Path(__file__).parent.parent
 TABLES = {"user", "post", "social", "like", "alembic_version"}
 
 
-def alembic(address: str, *arguments: str) -> str:
+def alembic(address: str, *arguments: str, cwd: Path = CHECKOUT) -> str:
     done = subprocess.run(
         [Path(sys.executable).with_name("alembic"), *arguments],
         env=os.environ | {"PAMPS_DB__uri": address},
-        cwd=CHECKOUT,
+        cwd=cwd,
         capture_output=True,
         text=True,
     )
@@ -36,15 +37,13 @@ def test_down_and_up(other_database):
     assert "No new upgrade operations detected" in alembic(other_database, "check")
 
 
-def test_a_new_migration_is_empty(other_database):
-    name = "nothing_has_changed"
-    try:
-        alembic(other_database, "revision", "--autogenerate", "-m", name)
-        (made,) = (CHECKOUT / "migrations" / "versions").glob(f"*_{name}.py")
-        assert made.read_text().count("pass") == 2
-    finally:
-        for left in (CHECKOUT / "migrations" / "versions").glob(f"*_{name}.py"):
-            left.unlink()
+def test_a_new_migration_is_empty(other_database, tmp_path):
+    shutil.copy(CHECKOUT / "alembic.ini", tmp_path)
+    shutil.copytree(CHECKOUT / "migrations", tmp_path / "migrations")
+    message = ["-m", "nothing has changed"]
+    alembic(other_database, "revision", "--autogenerate", *message, cwd=tmp_path)
+    (made,) = (tmp_path / "migrations" / "versions").glob("*_nothing_has_changed.py")
+    assert made.read_text().count("pass") == 2
 
 
 def test_as_sql(other_database):
