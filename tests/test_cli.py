@@ -206,19 +206,16 @@ def test_fake_data(api_client):
     name = api_client.get("/user/").json()[0]["username"]
     assert sign_in(api_client, name, "pamps")
 
-    assert pamps("fake-data", "--users", 3, "--posts", 0, "--seed", 7).returncode == 0
-    assert_counters_are_true()
-    for user in query('SELECT username FROM "user"'):
-        assert re.fullmatch("[a-z0-9_]{1,30}", user[0])
-
 
 def test_the_same_seed_gives_the_same_data():
+    from pamps.cli import main
     from pamps.db import engine
     from pamps.models import SQLModel
 
     dumps = []
-    for seed in (7, 7, 8):
-        assert pamps("fake-data", "--users", 20, "--posts", 50, "--seed", seed).returncode == 0
+    for seed in ("7", "7", "8"):
+        command = ["fake-data", "--users", "20", "--posts", "50", "--seed", seed]
+        assert CliRunner().invoke(main, command).exit_code == 0
         dumps.append((query(DUMP), query(POSTS)))
         with engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):

@@ -74,6 +74,21 @@ def is_running(folder: Path) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory) -> Path:
+    """A cluster with a row in it, for the tests that are not about how it is made."""
+    folder = tmp_path_factory.mktemp("cluster") / "pamps"
+    assert write(folder) == 1
+    return folder / "data"
+
+
+@pytest.fixture
+def used_folder(folder, made_once) -> Path:
+    folder.mkdir()
+    subprocess.run(["cp", "-a", made_once, folder], check=True)
+    return folder
+
+
 def test_it_stops_after_its_last_user_and_keeps_the_data(folder):
     assert write(folder) == 1
     assert not is_running(folder)
@@ -102,16 +117,16 @@ def test_two_start_at_once(folder):
     assert write(folder) in (2, 3)
 
 
-def test_a_killed_user_leaves_nothing_behind(folder):
-    with user(folder) as (process, _):
+def test_a_killed_user_leaves_nothing_behind(used_folder):
+    with user(used_folder) as (process, _):
         process.kill()
         process.wait()
-        assert is_running(folder)
-    assert write(folder) == 1
-    assert not is_running(folder)
+        assert is_running(used_folder)
+    assert write(used_folder) == 2
+    assert not is_running(used_folder)
 
 
-def test_a_killed_server_comes_back_for_the_process_that_uses_it(folder):
+def test_a_killed_server_comes_back_for_the_process_that_uses_it(used_folder):
     script = """
 import sys
 from pamps.db import engine
@@ -127,33 +142,31 @@ use()
 """
     with subprocess.Popen(
         [sys.executable, "-c", script],
-        env=environment(folder),
+        env=environment(used_folder),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout.readline() == "1\n"
-        kill_server(folder)
+        assert process.stdout.readline() == "2\n"
+        kill_server(used_folder)
         output, _ = process.communicate("\n")
-    assert output == "2\n"
-    assert not is_running(folder)
+    assert output == "3\n"
+    assert not is_running(used_folder)
 
 
-def test_a_stale_pid_file(folder):
-    assert write(folder) == 1
-    stale = folder / "data" / "postmaster.pid"
+def test_a_stale_pid_file(used_folder):
+    stale = used_folder / "data" / "postmaster.pid"
     stale.write_text("999999\n")
     os.chown(stale, stale.parent.stat().st_uid, stale.parent.stat().st_gid)
-    assert write(folder) == 2
+    assert write(used_folder) == 2
 
 
-def test_data_of_another_version(folder):
-    assert write(folder) == 1
-    version = folder / "data" / "PG_VERSION"
+def test_data_of_another_version(used_folder):
+    version = used_folder / "data" / "PG_VERSION"
     version.write_text("9\n")
     pamps = Path(sys.executable).with_name("pamps")
     done = subprocess.run(
-        [pamps, "user-list"], env=environment(folder), capture_output=True, text=True
+        [pamps, "user-list"], env=environment(used_folder), capture_output=True, text=True
     )
     assert done.returncode == 1
     assert "was made by PostgreSQL 9 and this is" in done.stderr
@@ -166,9 +179,9 @@ def test_a_path_too_long_for_a_socket(folder):
     assert write(deep) == 2
 
 
-def test_nobody_else_can_connect(folder):
-    with user(folder):
-        data, socket = folder / "data", folder / "socket"
+def test_nobody_else_can_connect(used_folder):
+    with user(used_folder):
+        data, socket = used_folder / "data", used_folder / "socket"
         assert (data.stat().st_mode & 0o777, socket.stat().st_mode & 0o777) == (0o700, 0o700)
         with psycopg2.connect(host=str(socket), user="postgres", dbname="pamps") as connection:
             cursor = connection.cursor()
