@@ -155,8 +155,10 @@ def test_reset_db(other_database):
     here = {"PAMPS_DB__uri": other_database}
     production = here | PRODUCTION
     everything = tables(other_database)
-    refused = pamps("reset-db", stdin="n\n", **here)
-    assert refused.returncode == 1
+    from pamps.cli import main
+
+    refused = CliRunner().invoke(main, ["reset-db"], input="n\n")
+    assert refused.exit_code == 1
     assert refused.stdout.startswith("Are you sure?")
     assert_one_red_line(pamps("reset-db", **production), "production")
     assert tables(other_database) == everything

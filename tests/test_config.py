@@ -1,17 +1,16 @@
 """Settings: where they come from, and what happens when one is wrong."""
 
-import sys
+import runpy
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.test_cli import pamps, run
+from tests.test_cli import pamps
 
 CHECKOUT = Path(__file__).parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
-# What every command does first. It is quicker alone.
-LOAD = [sys.executable, "-c", "import pamps.config"]
 WRONG = [
     ("PAMPS_ENV", "staging", "PAMPS_ENV: must be one of development, testing, production"),
     ("PAMPS_DB", "pamps_test", "db: must be a table"),
@@ -32,14 +31,22 @@ WRONG = [
 ]
 
 
+def load(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Any:
+    """The settings as a new process would load them."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return runpy.run_path(str(CHECKOUT / "pamps" / "config.py"))["settings"]
+
+
 @pytest.mark.parametrize(("name", "value", "words"), WRONG)
-def test_a_wrong_value_stops_with_one_line_that_names_it(name, value, words):
-    done = run(LOAD, **{name: value})
-    assert done.returncode == 1
-    assert done.stderr.startswith("pamps: ")
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert len(value) < 5 or value not in done.stderr
+def test_a_wrong_value_stops_with_one_line_that_names_it(monkeypatch, name, value, words):
+    with pytest.raises(SystemExit) as stop:
+        load(monkeypatch, {name: value})
+    line = stop.value.code
+    assert line.startswith("pamps: ")
+    assert words in line
+    assert "\n" not in line
+    assert len(value) < 5 or value not in line
 
 
 @pytest.mark.parametrize(
@@ -52,16 +59,15 @@ def test_a_wrong_value_stops_with_one_line_that_names_it(name, value, words):
         "troque_por_favor_no_secrets_toml",
     ],
 )
-def test_production_wants_a_secret_of_its_own(secret):
+def test_production_wants_a_secret_of_its_own(monkeypatch, secret):
     environment = {} if secret is None else {"PAMPS_SECURITY__SECRET_KEY": secret}
-    done = run(LOAD, PAMPS_ENV="production", **environment)
-    assert done.returncode == 1
-    assert "security.SECRET_KEY: " in done.stderr
+    with pytest.raises(SystemExit, match=r"security\.SECRET_KEY: "):
+        load(monkeypatch, {"PAMPS_ENV": "production"} | environment)
 
 
-def test_production_with_a_secret():
+def test_production_with_a_secret(monkeypatch):
     environment = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": SECRET}
-    assert run(LOAD, **environment).returncode == 0
+    assert load(monkeypatch, environment).security.PASSWORD_MIN_LENGTH == 8
 
 
 def test_every_setting_is_explained():
@@ -84,11 +90,10 @@ def test_every_spelling_means_psycopg2(prefix, monkeypatch):
     assert url == "postgresql+psycopg2://u:p@h:5432/name"
 
 
-def test_later_sources_win():
-    script = "from pamps.config import settings as s; print(s.post.max_length, s.db.pool_size)"
-    command = [sys.executable, "-c", script]
-    assert run(command).stdout == "255 10\n"
-    assert run(command, PAMPS_POST__max_length="500").stdout == "500 10\n"
+def test_later_sources_win(monkeypatch):
+    assert load(monkeypatch, {}).post.max_length == 255
+    changed = load(monkeypatch, {"PAMPS_POST__max_length": "500"})
+    assert (changed.post.max_length, changed.db.pool_size) == (500, 10)
 
 
 def test_a_command_says_it_in_one_line_too():

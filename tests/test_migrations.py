@@ -46,7 +46,3 @@ def test_a_new_migration_is_empty(other_database, tmp_path):
     alembic(other_database, "revision", "--autogenerate", *message, cwd=tmp_path)
     (made,) = (tmp_path / "migrations" / "versions").glob("*_nothing_has_changed.py")
     assert made.read_text().count("pass") == 2
-
-
-def test_as_sql(other_database):
-    assert 'CREATE TABLE "user"' in alembic(other_database, "upgrade", "head", "--sql")

@@ -49,7 +49,7 @@ def test_pages_of_every_list(api_client, lists):
     assert len(documented) == len(lists) - 1  # two are the same with another order
     for path, (client, ids) in lists.items():
         assert client.ids(path) == ids[:20], path
-        for limit in (1, 7, 22, 23, 100):
+        for limit in (3, 22, 23):
             mark = "&" if "?" in path else "?"
             pages = list(client.walk(f"{path}{mark}limit={limit}"))
             assert [item["id"] for page in pages for item in page] == ids, path
