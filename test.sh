@@ -15,7 +15,7 @@ in_docker() {
   compose up -d --build
   compose exec -T api pamps reset-db --force
   compose exec -T api alembic upgrade head
-  compose exec -T api pytest -n 4 --dist worksteal -p no:cacheprovider "$@"
+  compose exec -T api pytest -n 3 --dist worksteal -p no:cacheprovider "$@"
 }
 
 here() {
@@ -23,7 +23,7 @@ here() {
   .venv/bin/ruff check --quiet .
   .venv/bin/ruff format --check --quiet .
   .venv/bin/mypy
-  exec .venv/bin/pytest -n 4 --dist worksteal "$@"
+  exec .venv/bin/pytest -n 3 --dist worksteal "$@"
 }
 
 case ${1:-} in

@@ -39,7 +39,8 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, ht
         process.communicate(timeout=20)
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
