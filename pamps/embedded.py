@@ -13,7 +13,6 @@ import os
 import pwd
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from pamps.config import ROOT, settings
 
 FOLDER: Path = ROOT.joinpath(settings.db.embedded_dir).resolve()
 DATA, SOCKET = FOLDER / "data", FOLDER / "socket"
+PID_FILE = DATA / "postmaster.pid"
 # The path of a unix socket has room for some 100 bytes, and in lists of them a comma is no letter.
 if not re.fullmatch("[a-zA-Z0-9/._-]{1,80}", str(SOCKET)):
     SOCKET = Path(tempfile.gettempdir(), f"pamps-{hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]}")
@@ -114,14 +114,20 @@ def _launch() -> None:
         )
     _make_private(SOCKET)
     options = f"-c listen_addresses='' -c unix_socket_directories='{SOCKET}'"
-    deadline = time.monotonic() + START_SECONDS
+    deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
     while not _answers():
         try:
             _run("pg_ctl", "start", "-D", DATA, "-w", "-l", DATA / "server.log", "-o", options)
         except EmbeddedError as error:
             # What is left of a killed server needs a moment to go away, or to finish its recovery.
-            if time.monotonic() > deadline or not (DATA / "postmaster.pid").exists():
+            if time.monotonic() > deadline or not was_killed:
                 raise EmbeddedError(f"{error} ({DATA / 'server.log'} says more)") from None
+            for lock in (PID_FILE, SOCKET / ".s.PGSQL.5432.lock"):
+                with contextlib.suppress(OSError):
+                    stat = Path("/proc", lock.read_text().split()[0], "stat").read_text()
+                    # Dead, but never buried by its parent: PostgreSQL would take it for alive.
+                    if stat.rpartition(") ")[2].startswith("Z"):
+                        lock.unlink()
             time.sleep(0.1)
 
 
@@ -131,8 +137,7 @@ def _make_private(folder: Path) -> None:
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         os.chown(folder, uid, gid)
-    found = folder.lstat()
-    if found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:
+    if (folder.lstat().st_uid, folder.lstat().st_mode & 0o777) != (uid, 0o700):
         raise EmbeddedError(f"{folder} should belong to user {uid} alone: remove it")
 
 

@@ -128,8 +128,12 @@ def test_a_killed_user_leaves_nothing_behind(used_folder):
 
 def test_a_killed_server_comes_back_for_the_process_that_uses_it(used_folder):
     script = """
-import sys
+import ctypes, sys
 from pamps.db import engine
+if sys.platform == "linux":
+    # The server becomes a child of this process, which like many a container never buries it.
+    PR_SET_CHILD_SUBREAPER = 36
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 def use():
     engine.dispose()
     with engine.begin() as connection:
