@@ -24,16 +24,19 @@ from pamps.pagination import ActivePage, Page
 from pamps.routes.user import NamedUser
 
 router = APIRouter(prefix="/post", tags=["post"])
-not_found = HTTPException(404, "Post not found")
 
 # Some routes show more to a caller who has signed in, but do not ask for it.
 sign_in_optional: Any = {"openapi_extra": {"security": [{}]}}
 
 
+def not_found() -> HTTPException:
+    return HTTPException(404, "Post not found")
+
+
 def find_post(post_id: Id, session: ActiveSession) -> Post:
     post = session.get(Post, post_id)
     if post is None:
-        raise not_found
+        raise not_found()
     return post
 
 
@@ -52,7 +55,7 @@ OwnPost = Annotated[Post, Depends(find_own_post)]
 def read_post(session: Session, post_id: int, viewer: User | None) -> Any:
     row = session.exec(posts(viewer).where(col(Post.id) == post_id)).first()
     if row is None:
-        raise not_found
+        raise not_found()
     return row
 
 
@@ -68,7 +71,7 @@ def create_post(post: PostRequest, user: AuthenticatedUser, session: ActiveSessi
     created = Post(text=post.text, parent_id=post.parent_id, user_id=user.id)
     add(session, User.post_count, user.id, 1)
     if post.parent_id is not None and not add(session, Post.reply_count, post.parent_id, 1):
-        raise not_found
+        raise not_found()
     session.add(created)
     session.commit()
     author = PostAuthor.model_validate(user, from_attributes=True)
@@ -145,7 +148,7 @@ def delete_post(post: OwnPost, session: ActiveSession) -> None:
     """Delete your post for good; the replies to it stay."""
     add(session, User.post_count, post.user_id, -1)
     if not session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount:
-        raise not_found  # somebody was faster
+        raise not_found()  # somebody was faster
     if post.parent_id is not None:
         add(session, Post.reply_count, post.parent_id, -1)
     session.commit()
@@ -178,7 +181,7 @@ def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) ->
     """Like a post no longer."""
     # First the post, then its likes: see docs/decisions/0006-counters.md.
     if session.get(Post, post_id, with_for_update={"key_share": True}) is None:
-        raise not_found
+        raise not_found()
     like = delete(Like).where(col(Like.user_id) == user.id, col(Like.post_id) == post_id)
     if session.exec(like).rowcount:
         add(session, Post.like_count, post_id, -1)
