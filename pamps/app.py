@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from pamps import embedded
 from pamps.db import engine
@@ -26,10 +25,6 @@ TAGS = [
 ]
 
 
-def _operation_id(route: APIRoute) -> str:
-    return route.name
-
-
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     yield
@@ -43,7 +38,7 @@ app = FastAPI(
     description=DESCRIPTION,
     openapi_tags=TAGS,
     lifespan=_lifespan,
-    generate_unique_id_function=_operation_id,
+    generate_unique_id_function=lambda route: route.name,
 )
 handle_errors(app)
 app.include_router(main_router)

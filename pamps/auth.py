@@ -76,27 +76,21 @@ def read_token(token: str, scope: Scope) -> Claims:
     return claims
 
 
-def token_user(session: Session, claims: Claims) -> User:
-    """Whose token it is. Raises HTTPException 401 where the account is gone."""
-    user = session.get(User, int(claims.sub))
+def token_user(session: Session, token: str, scope: Scope) -> User:
+    """Whose token it is. Raises HTTPException 401, also where the account is gone."""
+    user = session.get(User, int(read_token(token, scope).sub))
     if user is None:
         raise unauthorized()
     return user
 
 
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="token", auto_error=False)
+BearerToken = Annotated[str | None, Depends(oauth2_scheme)]
 
 
-def get_claims(token: Annotated[str | None, Depends(oauth2_scheme)]) -> Claims | None:
-    return None if token is None else read_token(token, "access_token")
-
-
-ActiveClaims = Annotated[Claims | None, Depends(get_claims)]
-
-
-def get_viewer(session: ActiveSession, claims: ActiveClaims) -> User | None:
+def get_viewer(session: ActiveSession, token: BearerToken) -> User | None:
     """The caller, or None for an anonymous one. A token that is no good is a 401 even here."""
-    return token_user(session, claims) if claims else None
+    return token_user(session, token, "access_token") if token is not None else None
 
 
 Viewer = Annotated[User | None, Depends(get_viewer)]
@@ -111,9 +105,9 @@ def get_current_user(viewer: Viewer) -> User:
 AuthenticatedUser = Annotated[User, Depends(get_current_user)]
 
 
-def get_fresh_user(user: AuthenticatedUser, claims: ActiveClaims) -> User:
+def get_fresh_user(user: AuthenticatedUser, token: BearerToken) -> User:
     """The caller, who must have shown a password and not just a refresh token."""
-    if not (claims and claims.fresh):
+    if not read_token(token or "", "access_token").fresh:
         raise unauthorized("A fresh sign-in is required")
     return user
 

@@ -24,8 +24,8 @@ class Page:
 
     request: Request
     response: Response
-    limit: int = 20
-    cursor: int | None = None
+    limit: Limit = 20
+    cursor: Cursor = None
 
     def read(
         self,
@@ -55,10 +55,4 @@ class Page:
         return rows[: self.limit]
 
 
-def get_page(
-    request: Request, response: Response, limit: Limit = 20, cursor: Cursor = None
-) -> Page:
-    return Page(request, response, limit, cursor)
-
-
-ActivePage = Annotated[Page, Depends(get_page)]
+ActivePage = Annotated[Page, Depends()]

@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from pydantic import BaseModel
 
-from pamps.auth import Token, create_tokens, read_token, token_user, unauthorized
+from pamps.auth import Token, create_tokens, token_user, unauthorized
 from pamps.db import ActiveSession
 from pamps.errors import errors
 from pamps.models.base import Text
@@ -40,5 +40,5 @@ def login_for_access_token(form: Annotated[SignIn, Form()], session: ActiveSessi
 @router.post("/refresh_token")
 def refresh_token(body: RefreshToken, session: ActiveSession) -> Token:
     """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
-    user = token_user(session, read_token(body.refresh_token, "refresh_token"))
+    user = token_user(session, body.refresh_token, "refresh_token")
     return create_tokens(user.id, fresh=False)
