@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./setup.sh
+[ "${PAMPS_ENV:-development}" = development ] || .venv/bin/pamps migrate  # there serve does it
 exec .venv/bin/pamps serve "$@"

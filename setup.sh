@@ -4,11 +4,11 @@
 up_to_date=$({ pwd; cat requirements-dev.txt requirements.in setup.py; } | cksum)
 
 if [ "$(cat .venv/up_to_date 2>/dev/null)" != "$up_to_date" ]; then
-  for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 ''}; do
+  for python in ${PYTHON:-python3 python3.13 python3.12 python3.11} ''; do
     if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi
   done
   if [ -z "$python" ]; then
-    echo 'Pamps needs Python 3.11 or newer, and there is none on PATH.' >&2
+    echo 'Pamps needs Python 3.11 or newer, and there is none on PATH or in PYTHON.' >&2
     exit 1
   fi
   echo "Setting up .venv with $("$python" --version) …" >&2

@@ -20,10 +20,12 @@ in_docker() {
 
 here() {
   source ./setup.sh
-  .venv/bin/ruff check --quiet .
-  .venv/bin/ruff format --check --quiet .
-  .venv/bin/mypy
-  exec .venv/bin/pytest -n 3 --dist worksteal "$@"
+  local clean=0
+  .venv/bin/ruff check --quiet . || clean=$?
+  .venv/bin/ruff format --check --quiet . || clean=$?
+  .venv/bin/mypy || clean=$?
+  .venv/bin/pytest -n 3 --dist worksteal "$@"
+  return "$clean"
 }
 
 case ${1:-} in

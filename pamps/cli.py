@@ -4,11 +4,12 @@ import tempfile
 from typing import Annotated, Any, NoReturn
 
 import typer
+from psycopg2.errors import UndefinedTable
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import MetaData
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlmodel import Session, col, select
 from typer.core import TyperGroup
 
@@ -21,12 +22,12 @@ from pamps.models import Like, Post, Social, User
 from pamps.models.post import delete_account
 from pamps.models.user import NewPassword, UserRequest, user_named
 
-errors = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
 
 
 def fail(reason: str) -> NoReturn:
     """One red line, and exit status 1."""
-    errors.print(
+    stderr.print(
         " ".join(reason.split()), style="red", markup=False, highlight=False, soft_wrap=True
     )
     raise typer.Exit(1)
@@ -44,6 +45,10 @@ class Commands(TyperGroup):
             raise
         except ValidationError as error:
             fail("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
+        except ProgrammingError as error:
+            if not isinstance(error.orig, UndefinedTable):
+                raise
+            fail("the database has no tables yet: run pamps migrate")
         except OperationalError as error:
             fail(f"the database does not answer: {error.orig}")
         except EmbeddedError as error:
@@ -137,9 +142,10 @@ def delete_user(username: str) -> None:
 def set_password(username: str) -> None:
     """Give a user a new password, which is asked for."""
     with Session(engine) as session:
-        user = find_user(session, username)
+        find_user(session, username)
+        session.rollback()  # nothing is held while somebody types
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        user.password = NewPassword(password=password).hash()
+        find_user(session, username).password = NewPassword(password=password).hash()
         session.commit()
     typer.echo(f"changed the password of {username}")
 

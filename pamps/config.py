@@ -5,7 +5,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psycopg2
 from dynaconf import Dynaconf
+from psycopg2.extensions import make_dsn
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -20,7 +22,8 @@ ALGORITHMS = ("HS256", "HS384", "HS512")
 # What everybody can read: the key in .secrets.toml, and the one of the workshop.
 PUBLIC_SECRETS = ("development-only", "troque_por_favor")
 TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
-LARGEST_NUMBER = 10_000_000
+# The largest number for a setting: its own, or that of all others.
+LARGEST = {"server.port": 65535, "security.PASSWORD_MIN_LENGTH": 128, "": 10_000_000}
 
 
 def _stop(name: str, problem: str) -> NoReturn:
@@ -33,11 +36,14 @@ def _check(name: str, value: Any, default: Any) -> None:
         _stop(name, f"must be {TYPES[type(default)]}")
     if isinstance(default, dict) and default:
         for key in value:
+            full_name = f"{name}.{key}".lstrip(".")
             if key not in default:
-                _stop(f"{name}.{key}", f"there is no such setting; there are {', '.join(default)}")
-            _check(f"{name}.{key}".lstrip("."), value[key], default[key])
-    elif type(default) is int and not 1 <= value <= LARGEST_NUMBER:
-        _stop(name, f"must be from 1 to {LARGEST_NUMBER}")
+                _stop(full_name, f"no such setting; there are {', '.join(default)}")
+            _check(full_name, value[key], default[key])
+    elif type(default) is int:
+        largest = LARGEST.get(name, LARGEST[""])
+        if not 1 <= value <= largest:
+            _stop(name, f"must be from 1 to {largest}")
 
 
 def _is_database_url(uri: str) -> bool:
@@ -66,11 +72,18 @@ def _load() -> Any:
     except Exception as error:  # A file that is not TOML, say; each parser has errors of its own.
         _stop("the settings cannot be read", str(error))
     defaults = tomllib.loads((HERE / "default.toml").read_text("utf-8"))["default"]
-    _check("", {table: values[table] for table in defaults}, defaults)
+    tables = {k: v for k, v in values.items() if k in defaults or isinstance(v, dict)}
+    _check("", tables, defaults)
     uri, security = values["db"]["uri"], values["security"]
     secret = security["SECRET_KEY"]
     if uri and not _is_database_url(uri):
         _stop("db.uri", "must be empty or like postgresql://user:password@host:5432/name")
+    try:
+        make_dsn("", **values["db"]["connect_args"])
+    except psycopg2.ProgrammingError as error:
+        _stop("db.connect_args", str(error).strip())
+    if security["ARGON2_MEMORY_COST"] < 8 * security["ARGON2_PARALLELISM"]:
+        _stop("security.ARGON2_MEMORY_COST", "must be 8 times ARGON2_PARALLELISM or more")
     if security["ALGORITHM"] not in ALGORITHMS:
         _stop("security.ALGORITHM", f"must be one of {', '.join(ALGORITHMS)}")
     if not secret:

@@ -68,8 +68,8 @@ def insert_or_get(session: Session, row: Row) -> tuple[Row, bool]:
     return stored, created
 
 
-def add(session: Session, counter: Any, row_id: int, amount: int) -> bool:
-    """Adds to a counter of the row with that id, and says whether there is one."""
+def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> bool:
+    """Adds to a counter of the row with that id, and says whether there is such a row."""
     table = counter.class_
     statement = update(table).where(table.id == row_id).values({counter: counter + amount})
     result = session.exec(statement.execution_options(synchronize_session=False))

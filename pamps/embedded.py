@@ -35,6 +35,7 @@ if not re.fullmatch("[a-zA-Z0-9/._-]{1,80}", str(SOCKET)):
     SOCKET = Path(tempfile.gettempdir(), f"pamps-{hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]}")
 ADDRESS = URL.create("postgresql", "postgres", database="pamps", query={"host": str(SOCKET)})
 START_SECONDS = 60
+CAP_DAC_READ_SEARCH = 1 << 2  # its number in linux/capability.h
 
 _threads = threading.Lock()
 _users_lock: IO[bytes] | None = None
@@ -48,6 +49,7 @@ def start() -> None:
     """Starts the server if need be, and counts this process as a user. Raises EmbeddedError."""
     global _users_lock
     with _alone():
+        _make_private(SOCKET)
         if not _answers():
             _launch()
         if _users_lock is None:
@@ -61,10 +63,11 @@ def stop() -> None:
     global _users_lock
     if _users_lock is None:
         return
-    with _alone(), _users_lock, contextlib.suppress(BlockingIOError):
+    with _alone(), _users_lock, contextlib.suppress(OSError):
         fcntl.flock(_users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _answers():
             _run("pg_ctl", "stop", "-D", DATA, "-m", "fast", "-w")
+        SOCKET.rmdir()
     _users_lock = None
 
 
@@ -112,7 +115,6 @@ def _launch() -> None:
             f"{DATA} was made by PostgreSQL {theirs} and this is {ours}:"
             f" take its data along with pg_dumpall {theirs}, or move the folder away to start anew"
         )
-    _make_private(SOCKET)
     options = f"-c listen_addresses='' -c unix_socket_directories='{SOCKET}'"
     deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
     while not _answers():
@@ -147,11 +149,9 @@ def _server_user() -> tuple[int, int]:
         return os.geteuid(), os.getegid()
     if DATA.exists():
         return DATA.stat().st_uid, DATA.stat().st_gid
-    for user in pwd.getpwall():
-        if user.pw_name == "postgres":
-            return user.pw_uid, user.pw_gid
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
+    users = {user.pw_name: user for user in pwd.getpwall()}
+    user = users.get("postgres") or users["nobody"]
+    return user.pw_uid, user.pw_gid
 
 
 def _programs() -> Path:
@@ -169,10 +169,14 @@ def _run(program: str, *arguments: str | Path, stdin: str = "") -> str:
     command = [str(_programs() / program), *map(str, arguments)]
     uid, gid = _server_user()
     if uid != os.geteuid():
-        # Root's stand-in may pass through folders that are closed to others, since a checkout of
-        # root's often lies in one; without the last option access(2) would not know that it may.
-        become = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps=+dac_override"
-        command[:0] = f"{become} --ambient-caps=+dac_override --securebits=+no_setuid_fixup".split()
+        # Root's stand-in may read in folders that are closed to others, since a checkout of root's
+        # often lies in one; in a container without that right, it may also write. Without the last
+        # option access(2) would not know about it.
+        status = Path("/proc/self/status").read_text()
+        mine = int(re.findall(r"CapEff:\s*(\w+)", status)[0], 16)
+        right = "+dac_read_search" if mine & CAP_DAC_READ_SEARCH else "+dac_override"
+        become = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={right}"
+        command[:0] = f"{become} --ambient-caps={right} --securebits=+no_setuid_fixup".split()
     try:
         done = subprocess.run(command, input=stdin, capture_output=True, text=True)  # noqa: S603
     except OSError as error:

@@ -10,10 +10,13 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pamps.embedded import EmbeddedError
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -71,9 +74,16 @@ def _integrity_error(_: Request, error: Any) -> Response:
     )
 
 
+def _account_gone(_: Request, error: Any) -> Response:
+    """A row to be changed was deleted meanwhile, and the only ones changed so are the caller's."""
+    status, detail = CONSTRAINTS["fk_post_user_id"]
+    return JSONResponse({"detail": detail}, status, {"WWW-Authenticate": "Bearer"})
+
+
 def _database_away(_: Request, error: Any) -> Response:
-    logger.error("the database does not answer: %s", error)
-    return JSONResponse({"detail": "The database does not answer"}, 503, {"Retry-After": "1"})
+    logger.error("the database cannot serve a request: %s", error)
+    detail = "The database cannot serve this now, try again"
+    return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
 
 
 def _unexpected_error(_: Request, error: Any) -> Response:
@@ -103,5 +113,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(IntegrityError, _integrity_error)
-    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(StaleDataError, _account_gone)
+    for away in (OperationalError, InterfaceError, EmbeddedError):
+        app.add_exception_handler(away, _database_away)
     app.add_exception_handler(Exception, _unexpected_error)

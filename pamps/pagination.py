@@ -12,9 +12,10 @@ from sqlmodel import Session, col
 
 from pamps.models import base
 
-Limit = Annotated[int, Query(ge=1, le=100, description="The most items that a page has.")]
+PageSize = Annotated[int, Query(ge=1, le=100, description="The most items that a page has.")]
 Cursor = Annotated[
-    base.Id | None, Query(description="Where the page begins: take it from the `Link` header.")
+    base.Id | None,
+    Query(ge=1, description="Where the page begins, as `Link` tells it."),
 ]
 
 
@@ -24,7 +25,7 @@ class Page:
 
     request: Request
     response: Response
-    limit: Limit = 20
+    limit: PageSize = 20
     cursor: Cursor = None
 
     def read(

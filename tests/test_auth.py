@@ -178,5 +178,6 @@ def test_passwords_are_stored_as_hashes_only(api_client_user1):
         user = session.exec(select(User)).one()
         assert user.password.startswith("$argon2id$")
         assert user.password not in repr(user)
-    with engine.begin() as connection, pytest.raises(IntegrityError, match="ck_user_password"):
-        connection.execute(text("UPDATE \"user\" SET password = 'lalala'"))
+    for plain in ("lalala", "$ecret"):
+        with engine.begin() as connection, pytest.raises(IntegrityError, match="ck_user_password"):
+            connection.execute(text('UPDATE "user" SET password = :plain'), {"plain": plain})

@@ -80,7 +80,10 @@ def test_bad_multipart(api_client):
         assert_told(response)
 
 
-@pytest.mark.parametrize("post_id", ["x", "1.5", "9223372036854775808", "1" + "0" * 400, "%00"])
+@pytest.mark.parametrize(
+    "post_id",
+    ["x", "1.0", "+1", "%201", "1.5", "9223372036854775808", "1" + "0" * 400, "%00", "%D9%A1"],
+)
 def test_ids(api_client_user1, post_id):
     calls = [("GET", "/post/{}/"), ("GET", "/post/{}/replies/"), ("GET", "/post/{}/likes/")]
     calls += [("POST", "/post/{}/like/"), ("DELETE", "/post/{}/like/"), ("DELETE", "/post/{}/")]

@@ -164,6 +164,7 @@ def test_reset_db(other_database):
     assert tables(other_database) == everything
     assert pamps("reset-db", stdin="y\n", **here).returncode == 0
     assert tables(other_database) == set()
+    assert_one_red_line(pamps("user-list", **here), "run pamps migrate")
     alembic = [Path(sys.executable).with_name("alembic"), "upgrade", "head"]
     checkout = Path(__file__).parent.parent
     subprocess.run(alembic, cwd=checkout, env=os.environ | here, check=True, capture_output=True)

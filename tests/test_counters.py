@@ -90,6 +90,38 @@ def test_more_clients_than_connections(sign_up):
     assert {response.status_code for response in responses} == {200}
 
 
+def test_accounts_that_follow_each_other_go_at_once(sign_up):
+    pairs = [(sign_up(f"a{n}"), sign_up(f"b{n}")) for n in range(5)]
+    for one, other in pairs:
+        one.follow(other)
+        other.follow(one)
+        for author, reader in ((one, other), (other, one)):
+            post = author.write()
+            reader.like(post)
+            reader.write("reply", post["id"])
+        left = at_once(*[lambda user=user: user.delete("/user/me/") for user in (one, other)])
+        assert [response.status_code for response in left] == [204, 204]
+
+
+def test_an_account_goes_while_it_is_still_used(sign_up):
+    for n in range(5):
+        ana, bia = sign_up(f"ana{n}"), sign_up(f"bia{n}")
+        post = bia.write()
+        ana.like(post)
+        ana.follow(bia)
+        path = f"/post/{post['id']}/like/"
+        responses = at_once(
+            lambda ana=ana: ana.delete("/user/me/"),
+            lambda ana=ana, path=path: ana.delete(path),
+            lambda ana=ana, bia=bia: ana.delete(f"/user/follow/{bia.id}"),
+            lambda ana=ana: ana.patch("/user/me/", json={"bio": "x"}),
+            lambda ana=ana: ana.post("/post/", json={"text": "x"}),
+        )
+        assert responses[0].status_code == 204
+        assert {response.status_code for response in responses[1:]} <= {200, 201, 204, 401, 404}
+        assert_counters_are_true()
+
+
 def test_an_account_goes_while_others_look_at_it(sign_up):
     users = [sign_up(f"user{n}") for n in range(5)]
     goner, *others = users

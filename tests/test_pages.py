@@ -75,7 +75,9 @@ def test_bad_limit(api_client, path, limit):
     assert response.json()["detail"][0]["loc"] == ["query", "limit"]
 
 
-@pytest.mark.parametrize("cursor", ["x", "", "1.5", str(2**63), "9" * 400, "\0", "1;drop"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "", "1.5", "0", "-3", str(2**63), "9" * 400, "\0", "1;drop"]
+)
 def test_bad_cursor(api_client, cursor):
     response = api_client.get("/post/", params={"cursor": cursor})
     assert response.status_code == 422

@@ -32,9 +32,12 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, ht
     )
     try:
         for line in process.stderr:
-            if "Application startup complete" in line:
+            if "Uvicorn running" in line:
                 break
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        # It says so shortly before it listens.
+        transport = httpx.HTTPTransport(retries=5)
+        address = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
             yield process, client
         process.communicate(timeout=20)
     finally:
@@ -60,7 +63,7 @@ def test_a_killed_database_comes_back_and_so_does_the_data(folder):
         kill_server(folder)
         away = client.get("/user/ana/")
         assert (away.status_code, away.headers["retry-after"]) == (503, "1")
-        assert away.json() == {"detail": "The database does not answer"}
+        assert away.json() == {"detail": "The database cannot serve this now, try again"}
         assert client.get("/user/ana/").status_code == 200
         process.terminate()
     with served(folder) as (process, client):

@@ -35,7 +35,7 @@ def upgrade() -> None:
         _counter("follower_count"),
         _counter("following_count"),
         sa.CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", op.f("ck_user_username")),
-        sa.CheckConstraint("left(password, 1) = '$'", op.f("ck_user_password")),
+        sa.CheckConstraint(r"password ~ '^\$(argon2|2[abxy]\$)'", op.f("ck_user_password")),
         sa.CheckConstraint(
             "least(post_count, follower_count, following_count) >= 0", op.f("ck_user_counts")
         ),

@@ -10,8 +10,6 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.sql.expression import Select
 
 SQLModel.metadata.naming_convention = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
@@ -51,7 +49,14 @@ def _storable(value: Any) -> Any:
     return value
 
 
-Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1)]
+def _digits(value: Any) -> Any:
+    """Of numbers in addresses, only those that are written as numbers are."""
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
+        raise PydanticCustomError("int_parsing", "Input should be a valid integer")
+    return value
+
+
+Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1), BeforeValidator(_digits)]
 # Stands last among the limits of a text, and so is asked first.
 storable = BeforeValidator(_storable)
 Text = Annotated[str, storable]

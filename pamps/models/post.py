@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field as Limit
-from sqlalchemy import BigInteger, CheckConstraint, Index, func, literal, null, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, func, literal, null, or_, text
 from sqlalchemy.orm import Bundle, aliased
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
@@ -99,12 +99,17 @@ def timeline(user: User, before: int | None, limit: int) -> Query:
 
 def delete_account(session: Session, user_id: int) -> None:
     """Deletes a user with all that is theirs, and takes it out of everybody else's counters."""
-    session.exec(select(User.id).where(User.id == user_id).with_for_update()).one_or_none()
     idols = select(Social.to_id).where(Social.from_id == user_id)
     fans = select(Social.from_id).where(Social.to_id == user_id)
     liked = select(Like.post_id).where(Like.user_id == user_id)
     answered = select(Post.parent_id, func.count().label("replies")).where(Post.user_id == user_id)
     gone = answered.group_by(col(Post.parent_id)).subquery()
+    # First all locks, in the order that everybody keeps: see docs/decisions/0006-counters.md.
+    people = or_(col(User.id) == user_id, col(User.id).in_(idols), col(User.id).in_(fans))
+    session.exec(select(User.id).where(people).order_by(col(User.id)).with_for_update()).all()
+    counted = or_(col(Post.id).in_(liked), col(Post.id).in_(select(gone.c.parent_id)))
+    rows = select(Post.id).where(counted).order_by(col(Post.id).desc())
+    session.exec(rows.with_for_update(key_share=True)).all()
     replies = Post.reply_count - gone.c.replies
     for change in (
         update(User).where(col(User.id).in_(idols)).values(follower_count=User.follower_count - 1),

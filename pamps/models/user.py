@@ -1,6 +1,5 @@
 """Users and who follows whom: tables, queries, requests, responses."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,12 +15,11 @@ from pamps.models.base import Query, counter, created, identity, reference, stor
 from pamps.security import get_password_hash
 
 # Words of paths, which a name would hide or be taken for.
-RESERVED_NAMES = re.findall(
-    r"\w+",
-    """api auth disable docs feed follow follower followers following health home like likes login
+RESERVED_NAMES = """
+    api auth disable docs feed follow follower followers following health home like likes login
     logout me metrics openapi password post posts redoc refresh_token replies reply search session
-    sessions settings timeline token user users""",
-)
+    sessions settings timeline token user users
+""".split()  # noqa: SIM905
 
 
 class User(SQLModel, table=True):
@@ -32,7 +30,7 @@ class User(SQLModel, table=True):
         Index("uq_user_username", func.lower(text("username")), unique=True),
         CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash in its modular form: a plain password never gets as far as the disk.
-        CheckConstraint("left(password, 1) = '$'", name="password"),
+        CheckConstraint(r"password ~ '^\$(argon2|2[abxy]\$)'", name="password"),
         CheckConstraint("least(post_count, follower_count, following_count) >= 0", name="counts"),
     )
 
@@ -98,10 +96,12 @@ def _not_reserved(name: str) -> str:
 
 
 Email = Annotated[str, Limit(max_length=254), AfterValidator(_email), storable]
-Name = Limit(pattern="^[A-Za-z0-9_]{1,30}$", examples=["ana"])
-Username = Annotated[str, Name, AfterValidator(_not_reserved), storable]
-Length = Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128, repr=False)
-Password = Annotated[str, Length, storable]
+Username = Annotated[
+    str, Limit(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved), storable
+]
+Password = Annotated[
+    str, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable
+]
 Avatar = Annotated[str, Limit(max_length=255, examples=["https://example.com/ana.png"]), storable]
 Bio = Annotated[str, Limit(max_length=1000), storable]
 
@@ -109,7 +109,7 @@ Bio = Annotated[str, Limit(max_length=1000), storable]
 class NewPassword(BaseModel):
     """A password to be set."""
 
-    password: Password
+    password: Password = Limit(repr=False)
 
     def hash(self) -> str:
         return get_password_hash(self.password)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from sqlmodel import Session, col, delete, func, update
 
 from pamps.auth import AuthenticatedUser, Viewer
-from pamps.db import ActiveSession, add, insert_or_get
+from pamps.db import ActiveSession, change_counter, insert_or_get
 from pamps.errors import errors
 from pamps.models import Like, Post, User
 from pamps.models.base import Id
@@ -69,8 +69,9 @@ def list_posts(viewer: Viewer, session: ActiveSession, page: ActivePage) -> list
 def create_post(post: PostRequest, user: AuthenticatedUser, session: ActiveSession) -> PostResponse:
     """Write a post or, with `parent_id`, a reply."""
     created = Post(text=post.text, parent_id=post.parent_id, user_id=user.id)
-    add(session, User.post_count, user.id, 1)
-    if post.parent_id is not None and not add(session, Post.reply_count, post.parent_id, 1):
+    change_counter(session, User.post_count, user.id, 1)
+    parent_id = post.parent_id
+    if parent_id is not None and not change_counter(session, Post.reply_count, parent_id, 1):
         raise not_found()
     session.add(created)
     session.commit()
@@ -146,11 +147,11 @@ def update_post(
 @router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404))
 def delete_post(post: OwnPost, session: ActiveSession) -> None:
     """Delete your post for good; the replies to it stay."""
-    add(session, User.post_count, post.user_id, -1)
+    change_counter(session, User.post_count, post.user_id, -1)
     if not session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount:
         raise not_found()  # somebody was faster
     if post.parent_id is not None:
-        add(session, Post.reply_count, post.parent_id, -1)
+        change_counter(session, Post.reply_count, post.parent_id, -1)
     session.commit()
 
 
@@ -169,7 +170,7 @@ def like_post(
     """Like a post."""
     like, created = insert_or_get(session, Like(user_id=user.id, post_id=post_id))
     if created:
-        add(session, Post.like_count, post_id, 1)
+        change_counter(session, Post.like_count, post_id, 1)
         session.commit()
     else:
         response.status_code = 200
@@ -184,7 +185,7 @@ def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) ->
         raise not_found()
     like = delete(Like).where(col(Like.user_id) == user.id, col(Like.post_id) == post_id)
     if session.exec(like).rowcount:
-        add(session, Post.like_count, post_id, -1)
+        change_counter(session, Post.like_count, post_id, -1)
         session.commit()
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Response
 from sqlmodel import Session, col, delete, select
 
 from pamps.auth import AuthenticatedUser, FreshUser
-from pamps.db import ActiveSession, add, insert_or_get
+from pamps.db import ActiveSession, change_counter, insert_or_get
 from pamps.errors import errors
 from pamps.models import Post, Social, User
 from pamps.models.base import Id, Text
@@ -126,7 +126,7 @@ def unfollow_user(user_id: Id, user: AuthenticatedUser, session: ActiveSession) 
 def _count_follow(session: Session, from_id: int, to_id: int, amount: int) -> None:
     counters = {from_id: User.following_count, to_id: User.follower_count}
     for user_id in sorted(counters):
-        add(session, counters[user_id], user_id, amount)
+        change_counter(session, counters[user_id], user_id, amount)
 
 
 @router.get("/{username}/", response_model=UserProfile, responses=errors(404))
