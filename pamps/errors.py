@@ -65,19 +65,20 @@ async def _http_error(request: Request, error: Any) -> Response:
     return await http_exception_handler(request, error)
 
 
+def _refusal(status: int, detail: str) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"detail": detail}, status, headers)
+
+
 def _integrity_error(_: Request, error: Any) -> Response:
     if not (told := collision(error)):
         raise error
-    status, detail = told
-    return JSONResponse(
-        {"detail": detail}, status, {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    )
+    return _refusal(*told)
 
 
 def _account_gone(_: Request, error: Any) -> Response:
     """A row to be changed was deleted meanwhile, and the only ones changed so are the caller's."""
-    status, detail = CONSTRAINTS["fk_post_user_id"]
-    return JSONResponse({"detail": detail}, status, {"WWW-Authenticate": "Bearer"})
+    return _refusal(*CONSTRAINTS["fk_post_user_id"])
 
 
 def _database_away(_: Request, error: Any) -> Response:

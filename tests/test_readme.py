@@ -2,11 +2,31 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.databases import PAMPS
 from tests.test_serve import served
+
+# For a machine without curl: as much of it as the tour uses.
+CURL = f"""#!{sys.executable}
+import argparse, httpx
+parser = argparse.ArgumentParser()
+parser.add_argument("url")
+parser.add_argument("-s", action="store_true")
+parser.add_argument("-w", default="")
+parser.add_argument("-X", dest="method")
+parser.add_argument("-H", action="append", default=[])
+parser.add_argument("-d", dest="content")
+args = parser.parse_args()
+headers = {{"Content-Type": "application/x-www-form-urlencoded"}}
+headers |= dict(line.split(": ", 1) for line in args.H)
+method = args.method or ("POST" if args.content else "GET")
+answer = httpx.request(method, args.url, headers=headers, content=args.content)
+print(answer.text, end=args.w.replace("\\\\n", "\\n"))
+"""
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -15,7 +35,7 @@ def normal(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DATE", text).strip()
 
 
-def test_tour(folder):
+def test_tour(folder, tmp_path):
     tour = README.split("## A tour")[1].split("\n## ")[0]
     transcript = "\n".join(re.findall(r"```console\n(.*?)\n```", tour, re.DOTALL))
     steps = [step.partition("\n") for step in ("\n" + transcript).split("\n$ ")[1:]]
@@ -28,6 +48,10 @@ def test_tour(folder):
         )
         environment = os.environ | {"PAMPS_ENV": "development", "PAMPS_DB__uri": ""}
         environment |= {"PAMPS_DB__embedded_dir": str(folder), "COLUMNS": "80"}
+        if not shutil.which("curl"):
+            (tmp_path / "curl").write_text(CURL)
+            (tmp_path / "curl").chmod(0o755)
+            environment["PATH"] += f"{os.pathsep}{tmp_path}"
 
         def run(command: str, typed: str) -> str:
             return subprocess.run(
