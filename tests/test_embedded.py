@@ -95,6 +95,13 @@ def test_it_stops_after_its_last_user_and_keeps_the_data(folder):
     assert (folder / "data").stat().st_uid != 0, "not even for root it runs as root"
     with user(folder) as (_, started), user(folder) as (_, seen_by_another):
         assert started == seen_by_another != ""
+        # Nobody else can reach it.
+        data, socket = folder / "data", folder / "socket"
+        assert (data.stat().st_mode & 0o777, socket.stat().st_mode & 0o777) == (0o700, 0o700)
+        with psycopg2.connect(host=str(socket), user="postgres", dbname="pamps") as connection:
+            cursor = connection.cursor()
+            cursor.execute("SHOW listen_addresses")
+            assert cursor.fetchone() == ("",)
         assert write(folder) == 2
         assert is_running(folder)
     assert not is_running(folder)
@@ -173,16 +180,6 @@ def test_data_of_another_version(used_folder):
 def test_a_path_too_long_for_a_socket(folder):
     deep = folder / ("x" * 90) / "with 'quotes', and commas"
     assert write(deep) == 1
-
-
-def test_nobody_else_can_connect(used_folder):
-    with user(used_folder):
-        data, socket = used_folder / "data", used_folder / "socket"
-        assert (data.stat().st_mode & 0o777, socket.stat().st_mode & 0o777) == (0o700, 0o700)
-        with psycopg2.connect(host=str(socket), user="postgres", dbname="pamps") as connection:
-            cursor = connection.cursor()
-            cursor.execute("SHOW listen_addresses")
-            assert cursor.fetchone() == ("",)
 
 
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]

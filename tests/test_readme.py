@@ -35,19 +35,18 @@ def normal(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DATE", text).strip()
 
 
-def test_tour(folder, tmp_path):
+def test_tour(other_database, tmp_path):
     tour = README.split("## A tour")[1].split("\n## ")[0]
     transcript = "\n".join(re.findall(r"```console\n(.*?)\n```", tour, re.DOTALL))
     steps = [step.partition("\n") for step in ("\n" + transcript).split("\n$ ")[1:]]
     *steps, (shell, _, session) = steps
-    with served(folder) as (process, client):
+    with served({"PAMPS_DB__uri": other_database}) as (process, client):
         script = "".join(f"{command}\necho @@\n" for command, _, _ in steps)
         address = str(client.base_url).rstrip("/")
         script = script.replace("http://127.0.0.1:8000", address).replace(
             ".venv/bin/pamps", str(PAMPS)
         )
-        environment = os.environ | {"PAMPS_ENV": "development", "PAMPS_DB__uri": ""}
-        environment |= {"PAMPS_DB__embedded_dir": str(folder), "COLUMNS": "80"}
+        environment = os.environ | {"PAMPS_DB__uri": other_database, "COLUMNS": "80"}
         if not shutil.which("curl"):
             (tmp_path / "curl").write_text(CURL)
             (tmp_path / "curl").chmod(0o755)

@@ -17,15 +17,20 @@ from tests.test_embedded import is_running, kill_server
 USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
 
 
+def embedded(folder: Path) -> dict[str, str]:
+    return {"PAMPS_DB__uri": "", "PAMPS_DB__embedded_dir": str(folder)}
+
+
 @contextmanager
-def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
-    """A development server on a new embedded database, and a client for it."""
+def served(
+    database: dict[str, str], *arguments: str
+) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
+    """A development server with these settings of its database, and a client for it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = os.environ | {"PAMPS_ENV": "development", "PAMPS_DB__uri": ""}
     process = subprocess.Popen(
         [PAMPS, "serve", "--port", str(port), *arguments],
-        env=environment | {"PAMPS_DB__embedded_dir": str(folder)},
+        env=os.environ | {"PAMPS_ENV": "development"} | database,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -48,7 +53,7 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, ht
 
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
 def test_serve(folder, stop, workers):
-    with served(folder, "--workers", workers) as (process, client):
+    with served(embedded(folder), "--workers", workers) as (process, client):
         assert client.post("/user/", json=USER).status_code == 201
         assert "server" not in client.get("/user/ana/").headers
         assert is_running(folder)
@@ -58,7 +63,7 @@ def test_serve(folder, stop, workers):
 
 
 def test_a_killed_database_comes_back_and_so_does_the_data(folder):
-    with served(folder) as (process, client):
+    with served(embedded(folder)) as (process, client):
         client.post("/user/", json=USER)
         kill_server(folder)
         away = client.get("/user/ana/")
@@ -66,6 +71,6 @@ def test_a_killed_database_comes_back_and_so_does_the_data(folder):
         assert away.json() == {"detail": "The database cannot serve this now, try again"}
         assert client.get("/user/ana/").status_code == 200
         process.terminate()
-    with served(folder) as (process, client):
+    with served(embedded(folder)) as (process, client):
         assert client.get("/user/ana/").status_code == 200
         process.terminate()
