@@ -139,7 +139,8 @@ def use():
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS written (n int)")
         connection.exec_driver_sql("INSERT INTO written VALUES (1)")
-        print(connection.exec_driver_sql("SELECT count(*) FROM written").scalar(), flush=True)
+        count = connection.exec_driver_sql("SELECT count(*) FROM written").scalar()
+    print(count, flush=True)  # after the commit: the test kills the server when it reads this
 use()
 sys.stdin.readline()
 use()
