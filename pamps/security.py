@@ -1,10 +1,13 @@
-"""Hashing passwords. The only module that knows passlib."""
+"""Passwords: their hashes, and which are too common. The only module that knows passlib."""
 
 from functools import cache
+from itertools import islice
 
 from passlib.context import CryptContext
 
 from pamps.config import settings
+
+COMMON_PASSWORDS = 3000
 
 
 @cache
@@ -33,3 +36,20 @@ def verify_password(plain_password: str, hashed_password: str | None) -> tuple[b
         _context().dummy_verify()
         return False, None
     return _context().verify_and_update(plain_password, hashed_password)
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # here, as it is large and seldom needed
+
+    shortest: int = settings.security.PASSWORD_MIN_LENGTH
+    allowed = (word for word in FREQUENCY_LISTS["passwords"] if len(word) >= shortest)
+    return frozenset(islice(allowed, COMMON_PASSWORDS))
+
+
+def is_common_password(password: str) -> bool:
+    """Whether it is, in any case, one of the most common that are long enough to be allowed.
+
+    ASVS 5.0, 6.2.4 asks for the first 3,000 that match the rules for passwords.
+    """
+    return password.lower() in _common_passwords()

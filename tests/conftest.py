@@ -1,16 +1,18 @@
 """Fixtures. Pamps is imported in them only, after the worker's database has been chosen."""
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from tests import databases
+from tests import canary, databases
 
 stack = contextlib.ExitStack()
 
@@ -47,6 +49,21 @@ def empty_database() -> Iterator[None]:
             connection.execute(table.delete())
 
 
+@pytest.fixture(scope="session")
+def watch() -> Iterator[canary.Watch]:
+    watch = canary.Watch()
+    logging.getLogger().addHandler(watch)
+    yield watch
+    logging.getLogger().removeHandler(watch)
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(watch: canary.Watch) -> Iterator[None]:
+    """Nothing that a test makes Pamps log has a password or a token in it."""
+    yield
+    assert watch.leaks == []
+
+
 @pytest.fixture
 def other_database() -> Iterator[str]:
     """The address of a migrated database that a test may wreck."""
@@ -72,10 +89,19 @@ class Client(TestClient):
     id: int
     username: str
 
-    def __init__(self, server: TestClient, token: str | None = None) -> None:
+    def __init__(self, server: TestClient, token: str | None = None, address: str = "") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else None
-        super().__init__(server.app, headers=headers)
+        super().__init__(server.app, headers=headers, client=(address or "testclient", 1))
         self.portal = server.portal
+        self.event_hooks = {"response": [Client.check]}
+
+    @staticmethod
+    def check(response: httpx.Response) -> None:
+        """A refusal never has a secret in it, nor do the headers of anything."""
+        canary.assert_unseen(str(response.headers))
+        if response.status_code >= 400:
+            response.read()
+            canary.assert_unseen(response.text)
 
     def follow(self, *others: "Client") -> None:
         for other in others:
@@ -119,10 +145,11 @@ def api_client(server: TestClient) -> Client:
 
 @pytest.fixture
 def sign_up(api_client: Client) -> Callable[..., Client]:
-    """Makes an account, the password the same as the name, and a client that is signed in."""
+    """Makes an account, and a client that is signed in to it."""
 
     def sign_up(username: str, **fields: str) -> Client:
-        account = {"username": username, "password": username, "email": f"{username}@pamps.com"}
+        account = {"username": username, "email": f"{username}@pamps.com"}
+        account["password"] = canary.password(username)
         response = api_client.post("/user/", json=account | fields)
         assert response.status_code == 201, response.text
         token = sign_in(api_client, username)["access_token"]
@@ -134,7 +161,7 @@ def sign_up(api_client: Client) -> Callable[..., Client]:
 
 
 def sign_in(client: TestClient, username: str, password: str | None = None) -> dict:
-    form = {"username": username, "password": password or username}
+    form = {"username": username, "password": password or canary.password(username)}
     response = client.post("/token", data=form)
     assert response.status_code == 200, response.text
     return response.json()

@@ -2,19 +2,29 @@
 
 import pytest
 
+from tests import canary
+from tests.conftest import sign_in
+
 # Anonymous, another user, the owner. The owner calls last: some of these routes delete.
 STATUS = {
     "POST /token": (200, 200, 200),
     "POST /refresh_token": (200, 200, 200),
+    "POST /logout": (401, 204, 204),
     "GET /user/": (200, 200, 200),
     "POST /user/": (201, 201, 201),
     "GET /user/timeline": (401, 200, 200),
     "GET /user/me/": (401, 200, 200),
     "PATCH /user/me/": (401, 200, 200),
     "DELETE /user/me/": (401, 204, 204),
+    "PUT /user/me/password/": (401, 204, 204),
+    "GET /user/me/sessions/": (401, 200, 200),
+    "DELETE /user/me/sessions/{session_id}/": (401, 404, 204),
     "POST /user/follow/{user_id}": (401, 201, 400),
     "DELETE /user/follow/{user_id}": (401, 204, 204),
     "GET /user/{username}/": (200, 200, 200),
+    "DELETE /user/{username}/": (401, 403, 403),
+    "POST /user/{username}/disable/": (401, 403, 403),
+    "DELETE /user/{username}/disable/": (401, 403, 403),
     "GET /user/{username}/followers/": (200, 200, 200),
     "GET /user/{username}/following/": (200, 200, 200),
     "GET /post/": (200, 200, 200),
@@ -42,15 +52,18 @@ def test_access(api_client, sign_up, route):
     owner, other = sign_up("owner"), sign_up("other")
     post = owner.write()
     method, path = route.split()
-    path = path.format(user_id=owner.id, username="owner", post_id=post["id"])
-    sign_in = {"username": "owner", "password": "owner"}
-    refresh_token = api_client.post("/token", data=sign_in).json()["refresh_token"]
+    session_id = owner.get("/user/me/sessions/").json()[0]["id"]
+    ids = {"user_id": owner.id, "post_id": post["id"], "session_id": session_id}
+    path = path.format(username="owner", **ids)
     for number, client in enumerate((api_client, other, owner)):
         new = f"new{number}"
-        user = {"username": new, "password": new, "email": f"{new}@pamps.com"}
-        body = {"refresh_token": refresh_token, "text": "x"}
+        user = {"username": new, "password": "x", "email": f"{new}@pamps.com"}
+        tokens = sign_in(api_client, "owner")
+        body = {"refresh_token": tokens["refresh_token"], "text": "x", "new_password": canary.password("owner")}
+        body["current_password"] = canary.password("other" if client is other else "owner")
         body |= {"bio": "x"} if path == "/user/me/" else user
-        content = {"data": sign_in} if path == "/token" else {"json": body}
+        form = {"username": "owner", "password": canary.password("owner")}
+        content = {"data": form} if path == "/token" else {"json": body}
         response = client.request(method, path, **content)
         assert response.status_code == STATUS[route][number], (number, response.text)
         if "email" in response.text:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
+from tests import canary
 from tests.conftest import sign_in
 from tests.databases import PAMPS, tables
 
@@ -25,7 +26,7 @@ def pamps(*arguments: object, stdin: str = "", **environment: str) -> subprocess
 
 def run(command: list, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
     """Runs a command in a folder that has nothing to do with Pamps."""
-    return subprocess.run(
+    done = subprocess.run(
         command,
         input=stdin,
         capture_output=True,
@@ -34,6 +35,8 @@ def run(command: list, stdin: str = "", **environment: str) -> subprocess.Comple
         env=os.environ | {"COLUMNS": "100", "NO_COLOR": "1"} | environment,
         timeout=60,
     )
+    canary.assert_unseen(done.stdout + done.stderr)
+    return done
 
 
 def assert_one_red_line(done: subprocess.CompletedProcess, words: str) -> None:
@@ -128,10 +131,9 @@ def test_delete_user(api_client, sign_up):
 
 
 def test_set_password(api_client, api_client_user1):
-    done = pamps("set-password", "user1", stdin="better\nbetter\n")
+    done = pamps("set-password", "user1", stdin=f"{canary.WORD}\n" * 2)
     assert done.returncode == 0, done.stderr
-    assert "better" not in done.stdout + done.stderr
-    assert sign_in(api_client, "user1", "better")
+    assert sign_in(api_client, "user1", canary.WORD)
 
 
 def test_shell(api_client_user1):

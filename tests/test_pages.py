@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.conftest import Client
+from tests.conftest import Client, sign_in
 
 
 @pytest.fixture
@@ -20,12 +20,18 @@ def lists(api_client: Client, sign_up) -> dict[str, tuple[Client, list[int]]]:
         ana.follow(other)
         other.like(popular)
         ana.like({"id": post})
+    for _ in range(21):
+        sign_in(api_client, "ana")
+    sessions = ana.ids("/user/me/sessions/", limit=100)
+    assert len(sessions) == 22
+    assert sessions == sorted(sessions, reverse=True)
     users = [ana.id, *(other.id for other in others)]
     backwards = users[:0:-1]
     return {
         "/user/": (api_client, users),
         "/user/ana/followers/": (api_client, backwards),
         "/user/ana/following/": (api_client, backwards),
+        "/user/me/sessions/": (ana, sessions),
         "/user/timeline": (ana, posts[::-1]),
         "/post/": (api_client, [popular["id"], *posts[::-1]]),
         "/post/user/ana/?include_replies=true": (api_client, [popular["id"], *replies]),

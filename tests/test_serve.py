@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import canary
 from tests.databases import PAMPS
 from tests.test_embedded import is_running, kill_server
 
@@ -35,8 +36,10 @@ def served(
         text=True,
         start_new_session=True,
     )
+    log: list[str] = []
     try:
         for line in process.stderr:
+            log.append(line)
             if "Uvicorn running" in line:
                 break
         # It says so shortly before it listens.
@@ -44,7 +47,8 @@ def served(
         address = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
             yield process, client
-        process.communicate(timeout=20)
+        log.append(process.communicate(timeout=20)[1])
+        canary.assert_unseen("".join(log))
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)

@@ -1,6 +1,7 @@
 from sqlmodel import SQLModel
 
+from .auth import Attempt, Audit, UserSession
 from .post import Like, Post
 from .user import Social, User
 
-__all__ = ["Like", "Post", "SQLModel", "Social", "User"]
+__all__ = ["Attempt", "Audit", "Like", "Post", "SQLModel", "Social", "User", "UserSession"]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field as Limit
 from pydantic_core import PydanticCustomError
-from sqlalchemy import BigInteger, Identity, Text as TextType, func
+from sqlalchemy import BigInteger, Identity, Text as TextType, false, func
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.expression import Select
 
@@ -35,6 +35,10 @@ def text_column(**options: Any) -> Any:
 
 def counter() -> Any:
     return Field(0, sa_column_kwargs={"server_default": "0"})
+
+
+def flag() -> Any:
+    return Field(False, sa_column_kwargs={"server_default": false()})
 
 
 def created() -> Any:

@@ -4,15 +4,32 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import email_validator
-from pydantic import AfterValidator, BaseModel, Field as Limit
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field as Limit,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from sqlalchemy import CheckConstraint, Index, func, text
 from sqlmodel import SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
-from pamps.models.base import Query, counter, created, identity, reference, storable, text_column
-from pamps.security import get_password_hash
+from pamps.models.base import (
+    Query,
+    Text,
+    counter,
+    created,
+    flag,
+    identity,
+    reference,
+    storable,
+    text_column,
+)
+from pamps.security import get_password_hash, is_common_password
 
 # Words of paths, which a name would hide or be taken for.
 RESERVED_NAMES = """
@@ -40,6 +57,8 @@ class User(SQLModel, table=True):
     avatar: str | None = text_column(default=None)
     bio: str | None = text_column(default=None)
     password: str = text_column(repr=False)
+    superuser: bool = flag()
+    disabled: bool = flag()
     post_count: int = counter()
     follower_count: int = counter()
     following_count: int = counter()
@@ -107,9 +126,24 @@ Bio = Annotated[str, Limit(max_length=1000), storable]
 
 
 class NewPassword(BaseModel):
-    """A password to be set."""
+    """A password to be set, and whose it will be."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    email: str
+    username: str
     password: Password = Limit(repr=False)
+
+    @field_validator("password")
+    @classmethod
+    def _is_not_weak(cls, password: str, others: ValidationInfo) -> str:
+        if settings.security.PASSWORD_REFUSE_WEAK:
+            theirs = {str(value).lower() for value in others.data.values()}
+            if password.lower() in theirs:
+                raise PydanticCustomError("password_name", "Password is the name or the e-mail")
+            if is_common_password(password):
+                raise PydanticCustomError("password_common", "Password is among the most common")
+        return password
 
     def hash(self) -> str:
         return get_password_hash(self.password)
@@ -126,6 +160,13 @@ class UserRequest(NewPassword):
     def user(self) -> User:
         """The row to store, its password hashed. There is no other way to make one."""
         return User(**self.model_dump(exclude={"password"}), password=self.hash())
+
+
+class PasswordChange(BaseModel):
+    """A new password for the caller, and the one that it replaces."""
+
+    current_password: Text = Limit(repr=False)
+    new_password: Password = Limit(repr=False)
 
 
 class UserPatch(BaseModel):

@@ -1,44 +1,177 @@
-from typing import Annotated
+import time
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form
-from pydantic import BaseModel
+from fastapi import APIRouter, Form, Header, HTTPException
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field as Limit, ValidationError
+from sqlmodel import Session, col, update
 
-from pamps.auth import Token, create_tokens, token_user, unauthorized
+from pamps.auth import (
+    ActiveClaims,
+    Address,
+    AuthenticatedUser,
+    SignInFailed,
+    Token,
+    end_sessions,
+    logger,
+    open_session,
+    refresh_session,
+    unauthorized,
+)
 from pamps.db import ActiveSession
 from pamps.errors import errors
-from pamps.models.base import Text
-from pamps.models.user import user_named
+from pamps.models import User, UserSession
+from pamps.models.auth import SessionResponse, sessions
+from pamps.models.base import Id, Text
+from pamps.models.user import NewPassword, PasswordChange, user_named
+from pamps.pagination import ActivePage
+from pamps.ratelimit import attempt_sign_in, forgive
 from pamps.security import verify_password
 
-router = APIRouter(tags=["auth"], responses=errors(401, 413))
-
-
-class SignIn(BaseModel):
-    """The password grant of OAuth 2.0 (RFC 6749, section 4.3)."""
-
-    username: Text
-    password: Text
+router = APIRouter(tags=["auth"])
 
 
 class RefreshToken(BaseModel):
-    refresh_token: Text
+    """A refresh token that has not been used yet."""
+
+    refresh_token: Text = Limit(repr=False)
 
 
-@router.post("/token")
-def login_for_access_token(form: Annotated[SignIn, Form()], session: ActiveSession) -> Token:
-    """Sign in with a name and a password."""
+# What JSON Schema says of `TokenRequest` where OpenAPI alone cannot.
+GRANTS: dict[str, Any] = {
+    "if": {
+        "properties": {"grant_type": {"const": "refresh_token"}},
+        "required": ["grant_type"],
+    },
+    "then": {"required": ["refresh_token"]},
+    "else": {"required": ["username", "password"]},
+}
+
+
+class TokenRequest(BaseModel):
+    """A password or a refresh token, as in OAuth 2.0 (RFC 6749, sections 4.3 and 6)."""
+
+    model_config = ConfigDict(json_schema_extra=GRANTS)
+
+    grant_type: Literal["password", "refresh_token", ""] = "password"
+    username: Text = ""
+    password: Text = Limit("", repr=False)
+    refresh_token: Text = Limit("", repr=False)
+
+    def require(self, *names: str) -> None:
+        """Raises RequestValidationError for those that are missing."""
+        missing = {"type": "missing", "msg": "Field required"}
+        told = [missing | {"loc": ("body", name)} for name in names if not getattr(self, name)]
+        if told:
+            raise RequestValidationError(told)
+
+
+# As much of it as a list of sessions needs. NUL is a character that PostgreSQL does not hold.
+UserAgent = Annotated[
+    str, Header(include_in_schema=False), AfterValidator(lambda text: text.replace("\0", "")[:255])
+]
+
+
+@router.post("/token", responses=errors(401, 403, 413, 429))
+def login_for_access_token(
+    form: Annotated[TokenRequest, Form()],
+    session: ActiveSession,
+    address: Address,
+    user_agent: UserAgent = "",
+) -> Token:
+    """Sign in with a name and a password, or with a refresh token stay so."""
+    if form.grant_type == "refresh_token":
+        form.require("refresh_token")
+        return _refresh(session, form.refresh_token)
+    form.require("username", "password")
+    started = time.perf_counter()
+    attempts = attempt_sign_in(session, form.username, address)
     user = session.exec(user_named(form.username)).first()
-    valid, new_hash = verify_password(form.password, user.password if user else None)
+    # Counted before the password is looked at, and no connection is held meanwhile.
+    session.commit()
+    stored = user.password if user else None
+    valid, new_hash = verify_password(form.password, stored)
+    who = {"user_id": user and user.id, "address": address}
+    if user is not None and valid:
+        # Until the session is there nobody changes the password, or disables the account.
+        user = session.get(
+            User, user.id, with_for_update={"key_share": True}, populate_existing=True
+        )
+        if user is not None and user.password != stored:
+            valid, new_hash = verify_password(form.password, user.password)
     if user is None or not valid:
-        raise unauthorized("Incorrect username or password")
+        logger.warning("sign-in failed", extra=who)
+        raise SignInFailed(started)
+    if user.disabled:
+        logger.warning("sign-in to a disabled account", extra=who)
+        raise HTTPException(403, "This account is disabled")
     if new_hash:
         user.password = new_hash
-        session.commit()
-    return create_tokens(user.id, fresh=True)
+    forgive(session, attempts)
+    token = open_session(session, user, user_agent)
+    session.commit()
+    logger.info("sign-in", extra=who)
+    return token
 
 
-@router.post("/refresh_token")
+@router.post("/refresh_token", responses=errors(401, 413))
 def refresh_token(body: RefreshToken, session: ActiveSession) -> Token:
     """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
-    user = token_user(session, body.refresh_token, "refresh_token")
-    return create_tokens(user.id, fresh=False)
+    return _refresh(session, body.refresh_token)
+
+
+def _refresh(session: Session, refresh_token: str) -> Token:
+    token = refresh_session(session, refresh_token)
+    session.commit()
+    if token is None:
+        raise unauthorized()
+    return token
+
+
+@router.post("/logout", status_code=204, responses=errors(401))
+def logout(claims: ActiveClaims, session: ActiveSession) -> None:
+    """Sign out: the session and all its tokens end."""
+    end_sessions(session, claims.user_id, claims.sid)
+    session.commit()
+
+
+@router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413, 429))
+def change_password(
+    change: PasswordChange, user: AuthenticatedUser, session: ActiveSession, address: Address
+) -> None:
+    """Change your password. It ends all your sessions; sign in again with the new one."""
+    try:
+        new = NewPassword(email=user.email, username=user.username, password=change.new_password)
+    except ValidationError as error:
+        told = [item | {"loc": ("body", "new_password")} for item in error.errors()]
+        raise RequestValidationError(told) from None
+    attempts = attempt_sign_in(session, user.username, address)
+    session.commit()  # as in a sign-in: counted first, and no connection is held meanwhile
+    valid, _ = verify_password(change.current_password, user.password)
+    if not valid:
+        logger.warning("password change failed", extra={"user_id": user.id, "address": address})
+        raise HTTPException(403, "The current password is incorrect")
+    # Only that password is changed which was verified.
+    replaced = update(User).where(col(User.id) == user.id, col(User.password) == user.password)
+    if not session.exec(replaced.values(password=new.hash())).rowcount:
+        raise unauthorized()
+    forgive(session, attempts)
+    end_sessions(session, user.id)
+    session.commit()
+    logger.info("password changed", extra={"user_id": user.id, "address": address})
+
+
+@router.get("/user/me/sessions/", responses=errors(401))
+def list_sessions(
+    claims: ActiveClaims, session: ActiveSession, page: ActivePage
+) -> list[SessionResponse]:
+    """List where you are signed in, the latest sign-in first."""
+    return page.read(session, sessions(claims.user_id, claims.sid), UserSession.id)
+
+
+@router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))
+def end_session(session_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
+    """End one of your sessions: its tokens are no good any more."""
+    if not end_sessions(session, user.id, session_id):
+        raise HTTPException(404, "Session not found")
+    session.commit()

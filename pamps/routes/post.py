@@ -3,10 +3,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from sqlmodel import Session, col, delete, func, update
 
-from pamps.auth import AuthenticatedUser, Viewer
+from pamps.auth import Address, AuthenticatedUser, Viewer
 from pamps.db import ActiveSession, change_counter, insert_or_get
 from pamps.errors import errors
 from pamps.models import Like, Post, User
+from pamps.models.auth import record
 from pamps.models.base import Id
 from pamps.models.post import (
     LikeResponse,
@@ -50,6 +51,13 @@ def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
 
 
 OwnPost = Annotated[Post, Depends(find_own_post)]
+
+
+def find_post_to_delete(user: AuthenticatedUser, post: FoundPost) -> Post:
+    return post if user.superuser else find_own_post(user, post)
+
+
+PostToDelete = Annotated[Post, Depends(find_post_to_delete)]
 
 
 def read_post(session: Session, post_id: int, viewer: User | None) -> Any:
@@ -145,8 +153,14 @@ def update_post(
 
 
 @router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404))
-def delete_post(post: OwnPost, session: ActiveSession) -> None:
-    """Delete your post for good; the replies to it stay."""
+def delete_post(
+    post: PostToDelete, user: AuthenticatedUser, address: Address, session: ActiveSession
+) -> None:
+    """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
+    if post.user_id != user.id:
+        if (author := session.get(User, post.user_id)) is None:
+            raise not_found()
+        session.add(record(f"delete post {post.id}", author, user, address))
     change_counter(session, User.post_count, post.user_id, -1)
     if not session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount:
         raise not_found()  # somebody was faster

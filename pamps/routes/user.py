@@ -3,7 +3,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
 from sqlmodel import Session, col, delete, select
 
-from pamps.auth import AuthenticatedUser, FreshUser
+from pamps.auth import Address, AuthenticatedUser, FreshUser
 from pamps.db import ActiveSession, change_counter, insert_or_get
 from pamps.errors import errors
 from pamps.models import Post, Social, User
@@ -22,14 +22,19 @@ from pamps.models.user import (
     users,
 )
 from pamps.pagination import ActivePage
+from pamps.ratelimit import attempt_sign_up
 
 router = APIRouter(prefix="/user", tags=["user"])
+
+
+def user_not_found() -> HTTPException:
+    return HTTPException(404, "User not found")
 
 
 def find_user(username: Annotated[Text, Path()], session: ActiveSession) -> User:
     user = session.exec(user_named(username)).first()
     if user is None:
-        raise HTTPException(404, "User not found")
+        raise user_not_found()
     return user
 
 
@@ -42,9 +47,11 @@ def list_users(session: ActiveSession, page: ActivePage) -> list[UserResponse]:
     return page.read(session, users(), User.id, newest_first=False)
 
 
-@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
-def create_user(user: UserRequest, session: ActiveSession) -> User:
+@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413, 429))
+def create_user(user: UserRequest, session: ActiveSession, address: Address) -> User:
     """Create an account."""
+    attempt_sign_up(session, address)
+    session.commit()  # counted whether it succeeds or not
     created = user.user()
     session.add(created)
     session.commit()
@@ -116,7 +123,7 @@ def unfollow_user(user_id: Id, user: AuthenticatedUser, session: ActiveSession) 
     # First the users, then what lies between them: see docs/decisions/0006-counters.md.
     pair = select(User.id).where(col(User.id).in_((user.id, user_id))).order_by(col(User.id))
     if user_id not in session.exec(pair.with_for_update(key_share=True)).all():
-        raise HTTPException(404, "User not found")
+        raise user_not_found()
     social = delete(Social).where(col(Social.from_id) == user.id, col(Social.to_id) == user_id)
     if session.exec(social).rowcount:
         _count_follow(session, user.id, user_id, -1)

@@ -1,0 +1,105 @@
+"""Sessions, limited attempts and the audit trail: tables, queries, responses."""
+
+import getpass
+import logging
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import BigInteger, Index, LargeBinary, func
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from pamps.models.base import Query, created, identity, reference, text_column
+from pamps.models.user import User
+
+logger = logging.getLogger(__name__)
+
+
+class UserSession(SQLModel, table=True):
+    """A sign-in and all the tokens that came of it. Without its row none of them is any good.
+
+    `token_hash` is the SHA-256 of the id of its one refresh token that is not spent yet.
+    """
+
+    __tablename__ = "session"
+    __table_args__ = (Index("ix_session_user", "user_id", "id"),)
+
+    id: int = identity(primary_key=True)
+    user_id: int = reference("user.id")
+    token_hash: bytes = Field(sa_type=LargeBinary, repr=False)
+    user_agent: str = text_column()
+    started: datetime = created()
+    last_used: datetime = created()
+    expires: datetime
+
+
+class Attempt(SQLModel, table=True):
+    """One of the few times that something may be done. `key` is the SHA-256 of what it is."""
+
+    __table_args__ = (Index("ix_attempt_key", "key", "id"),)
+
+    id: int = identity(primary_key=True)
+    key: bytes = Field(sa_type=LargeBinary)
+    date: datetime = created()
+
+
+class Audit(SQLModel, table=True):
+    """What an administrator did. It outlives whom it names, so there are no foreign keys."""
+
+    id: int = identity(primary_key=True)
+    date: datetime = created()
+    actor_id: int | None = Field(None, sa_type=BigInteger)
+    actor: str = text_column()
+    action: str = text_column()
+    target_id: int = Field(sa_type=BigInteger)
+    target: str = text_column()
+    address: str = text_column()
+
+
+def record(action: str, target: User, actor: User | None = None, address: str = "") -> Audit:
+    """What to store of an administrator's act; without an `actor` it was done at a terminal."""
+    logger.info(action, extra={"user_id": target.id, "actor_id": actor and actor.id})
+    return Audit(
+        actor_id=actor.id if actor else None,
+        actor=actor.username if actor else f"{getpass.getuser()} at a terminal",
+        action=action,
+        target_id=target.id,
+        target=target.username,
+        address=address,
+    )
+
+
+def is_live() -> Any:
+    """What holds for sessions that have not expired."""
+    return col(UserSession.expires) > func.now()
+
+
+def session_user(session_id: int, user_id: int) -> SelectOfScalar[User]:
+    """Whose session it is, if that user may still use it."""
+    query = select(User).join(UserSession, col(UserSession.user_id) == User.id)
+    query = query.where(UserSession.id == session_id, User.id == user_id, is_live())
+    return query.where(col(User.disabled).is_(False))
+
+
+def sessions(user_id: int, current_id: int) -> Query:
+    """A user's sessions; `current_id` is the one that asks."""
+    columns: Any = (
+        UserSession.id,
+        UserSession.started,
+        UserSession.last_used,
+        UserSession.user_agent,
+        (col(UserSession.id) == current_id).label("current"),
+    )
+    query: Query = select(*columns)
+    return query.where(UserSession.user_id == user_id, is_live())
+
+
+class SessionResponse(BaseModel):
+    """One of the caller's sign-ins. It is used whenever its tokens are refreshed."""
+
+    id: int
+    started: datetime
+    last_used: datetime
+    user_agent: str
+    current: bool

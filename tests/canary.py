@@ -1,0 +1,32 @@
+"""A word in every password of the suite, and the start of every token, which nobody ever writes."""
+
+import logging
+import re
+
+from pythonjsonlogger.json import JsonFormatter
+
+WORD = "c4n4ry"
+# A token begins with the base64 of {"alg":
+SECRET = re.compile(f"{WORD}|eyJhbGciO", re.IGNORECASE)
+
+
+def password(username: str) -> str:
+    return f"{WORD} of {username}"
+
+
+def assert_unseen(text: str) -> None:
+    assert not SECRET.search(text), f"a secret is in: {text}"
+
+
+class Watch(logging.Handler):
+    """Looks at all that is logged, with everything that goes along, and keeps what leaks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaks: list[str] = []
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record) + repr(record.args)
+        if SECRET.search(text):
+            self.leaks.append(text)
