@@ -131,7 +131,7 @@ def refresh_session(session: Session, refresh_token: str) -> Token | None:
     """
     claims = read_token(refresh_token, "refresh_token")
     sign_in = session.get(UserSession, claims.sid, with_for_update=True)
-    if sign_in is None or sign_in.user_id != claims.user_id:
+    if sign_in is None or sign_in.user_id != claims.user_id or sign_in.expires < datetime.now(UTC):
         raise unauthorized()
     if sign_in.token_hash != _hash(claims.jti):
         session.delete(sign_in)

@@ -59,7 +59,11 @@ def test_access(api_client, sign_up, route):
         new = f"new{number}"
         user = {"username": new, "password": "x", "email": f"{new}@pamps.com"}
         tokens = sign_in(api_client, "owner")
-        body = {"refresh_token": tokens["refresh_token"], "text": "x", "new_password": canary.password("owner")}
+        body = {
+            "refresh_token": tokens["refresh_token"],
+            "text": "x",
+            "new_password": canary.password("owner"),
+        }
         body["current_password"] = canary.password("other" if client is other else "owner")
         body |= {"bio": "x"} if path == "/user/me/" else user
         form = {"username": "owner", "password": canary.password("owner")}

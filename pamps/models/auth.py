@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+import os
 from datetime import datetime
 from typing import Any
 
@@ -57,12 +58,21 @@ class Audit(SQLModel, table=True):
     address: str = text_column()
 
 
-def record(action: str, target: User, actor: User | None = None, address: str = "") -> Audit:
-    """What to store of an administrator's act; without an `actor` it was done at a terminal."""
+def _terminal_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container whose user has no name
+        return f"uid {os.getuid()}"
+
+
+def record(
+    action: str, target: User, actor: User | None = None, address: str = "terminal"
+) -> Audit:
+    """What to store of an administrator's act; without an `actor` it is done at a terminal."""
     logger.info(action, extra={"user_id": target.id, "actor_id": actor and actor.id})
     return Audit(
         actor_id=actor.id if actor else None,
-        actor=actor.username if actor else f"{getpass.getuser()} at a terminal",
+        actor=actor.username if actor else _terminal_user(),
         action=action,
         target_id=target.id,
         target=target.username,

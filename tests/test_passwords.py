@@ -1,0 +1,107 @@
+"""Passwords: which are allowed, how they change, and that nobody learns who has one."""
+
+import time
+
+import pytest
+
+from tests import canary
+from tests.conftest import Client, sign_in
+from tests.test_cli import PRODUCTION, assert_one_red_line, pamps
+
+NEW = "nova senha 🔑 "
+
+
+def change(client: Client, current: str, new: str):
+    body = {"current_password": current, "new_password": new}
+    return client.put("/user/me/password/", json=body)
+
+
+def test_change(api_client, api_client_user1):
+    old = canary.password("user1")
+    refused = change(api_client_user1, "wrong", NEW)
+    assert refused.status_code == 403
+    assert refused.json() == {"detail": "The current password is incorrect"}
+    assert api_client_user1.get("/user/me/").status_code == 200
+    assert change(api_client_user1, old, NEW).status_code == 204
+    form = {"username": "user1", "password": old}
+    assert api_client.post("/token", data=form).status_code == 401
+    assert sign_in(api_client, "user1", NEW)
+
+
+@pytest.mark.parametrize("new", ["", "x" * 129, "a\0b", "USER1", "user1@PAMPS.com", "Password1"])
+def test_refused(api_client_user1, monkeypatch, new):
+    from pamps.config import settings
+
+    monkeypatch.setitem(settings.security, "PASSWORD_REFUSE_WEAK", True)
+    response = change(api_client_user1, canary.password("user1"), new)
+    assert response.status_code == 422
+    (told,) = response.json()["detail"]
+    assert told["loc"] == ["body", "new_password"]
+    assert len(new) < 5 or new not in response.text
+    user = {"email": "user1@pamps.com", "username": "user1", "password": new}
+    response = Client(api_client_user1).post("/user/", json=user)
+    assert response.json()["detail"][0]["loc"] == ["body", "password"]
+
+
+def test_development_is_as_lenient_as_the_workshop(api_client_user1):
+    assert change(api_client_user1, canary.password("user1"), "1234").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("1234567", "password: String should have at least 8 characters"),
+        ("iLoveYou1", "password: Password is among the most common"),
+        ("b2@pamps.com", "password: Password is the name or the e-mail"),
+    ],
+)
+def test_production(password, words):
+    done = pamps("create-user", "b2@pamps.com", "b", password, **PRODUCTION)
+    assert_one_red_line(done, words)
+
+
+def test_the_common_ones_are_3000_that_are_long_enough(monkeypatch):
+    from pamps import security
+    from pamps.config import settings
+
+    monkeypatch.setitem(settings.security, "PASSWORD_MIN_LENGTH", 8)
+    common = security._common_passwords.__wrapped__()
+    assert len(common) == 3000
+    assert {"password", "12345678", "iloveyou1"} <= common
+    assert min(map(len, common)) == 8
+
+
+@pytest.mark.parametrize("password", ["é" * 128, "x" * 128, " " * 8, "密码" * 10 + "🐍"])
+def test_any_unicode_and_no_truncation(api_client, password):
+    user = {"email": "bia@pamps.com", "username": "bia", "password": password}
+    assert api_client.post("/user/", json=user).status_code == 201
+    assert sign_in(api_client, "bia", password)
+    for wrong in (password[:-1], password + "x", password[:72], password.strip() or "x"):
+        form = {"username": "bia", "password": wrong}
+        right = wrong == password
+        assert (api_client.post("/token", data=form).status_code == 200) == right
+
+
+def test_failures_are_alike(api_client, sign_up):
+    """In what they say, and in that none is faster than the time that all take."""
+    from passlib.hash import bcrypt
+    from sqlmodel import update
+
+    from pamps.config import settings
+    from pamps.db import engine
+    from pamps.models import User
+
+    sign_up("modern")
+    old = sign_up("old")
+    hashed = bcrypt.using(rounds=4).hash("x")
+    with engine.begin() as connection:
+        connection.execute(update(User).where(User.id == old.id).values(password=hashed))
+    answers = []
+    for name in ("nobody", "modern", "old", "no such name", "x" * 5000):
+        started = time.perf_counter()
+        response = api_client.post("/token", data={"username": name, "password": "wrong"})
+        seconds = time.perf_counter() - started
+        assert seconds >= settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
+        headers = {k: v for k, v in response.headers.items() if k != "x-request-id"}
+        answers.append((response.status_code, response.text, headers))
+    assert all(answer == answers[0] for answer in answers)
