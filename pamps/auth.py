@@ -45,6 +45,8 @@ class Claims(BaseModel):
     sub: Annotated[str, StringConstraints(pattern="^[0-9]{1,18}$")]
     sid: Annotated[int, Limit(ge=1, lt=10**18)]
     scope: Scope
+    # Seconds since 1970. jose would take a number that no date can be.
+    exp: Annotated[float, Limit(gt=0, lt=2**40, allow_inf_nan=False)]
     fresh: bool = False
     jti: str = Limit("", repr=False)
 

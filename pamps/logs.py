@@ -3,6 +3,7 @@
 import logging
 import time
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,26 +13,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pamps.request")
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class _Formatter(JsonFormatter):
     """One JSON object a line, or the same for people."""
 
-    converter = time.gmtime  # type: ignore[assignment]
-    default_msec_format = "%s.%03dZ"
-
     def __init__(self) -> None:
         names = {"asctime": "time", "levelname": "level", "name": "logger"}
-        super().__init__(
-            "{asctime}{levelname}{name}{message}",
-            style="{",
-            datefmt="%Y-%m-%dT%H:%M:%S",
-            rename_fields=names,
-        )
+        super().__init__([*names, "message"], rename_fields=names)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return time.replace("+00:00", "Z")
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        log_data.pop("color_message", None)  # uvicorn's, for terminals
         if id_ := request_id.get():
             log_data["request_id"] = id_
         return log_data
@@ -39,10 +37,10 @@ class _Formatter(JsonFormatter):
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         if settings.log.json:
             return super().jsonify_log_record(log_data)
-        start = (log_data.pop(name) for name in ("time", "level", "message"))
-        trace = "".join(f"\n{log_data.pop(key)}" for key in ("exc_info",) if key in log_data)
-        more = (f"{name}={value!r}" for name, value in log_data.items() if name != "logger")
-        return " ".join([*start, *more]) + trace
+        start = [log_data.pop(name) for name in ("time", "level", "logger", "message")]
+        trace = log_data.pop("exc_info", None)
+        more = [f"{name}={value!r}" for name, value in log_data.items()]
+        return " ".join(start + more) + (f"\n{trace}" if trace else "")
 
 
 def configure() -> None:

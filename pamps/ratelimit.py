@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from datetime import timedelta
+from typing import Any
 
 import limits
 from fastapi import HTTPException, Request
@@ -31,6 +32,8 @@ SIGN_UPS = 5, 30
 LONGEST = timedelta(minutes=60)
 # Each attempt takes so many out of the table that count for nothing any more.
 SWEEP = 100
+# How long a request waits for Redis at most.
+REDIS_SECONDS = 1
 
 
 def network(address: str) -> str:
@@ -113,9 +116,8 @@ class RateLimit:
         self.app = app
         self.limit = limits.parse(settings.rate_limit.requests)
         uri = settings.rate_limit.storage_uri or "memory://"
-        storage = storage_from_string(
-            f"async+{uri}", implementation="redispy", wrap_exceptions=True
-        )
+        options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
+        storage = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
         self.limiter = FixedWindowRateLimiter(storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

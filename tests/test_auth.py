@@ -1,9 +1,5 @@
 """Signing in, and what the tokens open."""
 
-import base64
-import json
-import time
-
 import pytest
 from jose import jwt
 
@@ -13,14 +9,6 @@ from tests.conftest import Client, sign_in
 
 def claims(token: str) -> dict:
     return jwt.get_unverified_claims(token)
-
-
-def forge(**changes: object) -> str:
-    from pamps.config import settings
-
-    values = {"sub": "1", "scope": "access_token", "exp": time.time() + 60, "fresh": True}
-    values = {key: value for key, value in (values | changes).items() if value is not None}
-    return jwt.encode(values, settings.security.SECRET_KEY, "HS256")
 
 
 def test_token(api_client, api_client_user1):
@@ -93,55 +81,6 @@ def test_a_name_taken_again_does_not_revive_a_token(api_client, sign_up):
     assert old.get("/user/me/").status_code == 401
     response = api_client.post("/refresh_token", json={"refresh_token": refresh_token})
     assert response.status_code == 401
-
-
-def tampered() -> list[str]:
-    header, payload, signature = forge().split(".")
-    none = base64.urlsafe_b64encode(json.dumps({"alg": "none"}).encode()).decode().rstrip("=")
-    return [
-        "",
-        "x",
-        "a.b.c",
-        "é",
-        "." * 1000,
-        "x" * 50_000,
-        f"{header}.{payload}.",
-        f"{none}.{payload}.",
-        f"{header}.{payload}.{signature[::-1]}",
-        f"{header}.{'W10'}.{signature}",
-    ]
-
-
-BAD_CLAIMS = [
-    {"sub": None},
-    {"exp": None},
-    {"scope": None},
-    {"exp": 1},
-    {"exp": "soon"},
-    {"exp": 1e400},
-    {"sub": 1},
-    {"sub": "ana"},
-    {"sub": "-1"},
-    {"sub": "9" * 30},
-    {"sub": "1\0"},
-    {"scope": "admin"},
-    {"scope": ["access_token"]},
-    {"fresh": "yes"},
-    {"nbf": time.time() + 3600},
-    {"sub": "999999999"},
-]
-
-
-@pytest.mark.parametrize("make", [tampered, lambda: [forge(**bad) for bad in BAD_CLAIMS]])
-def test_bad_tokens(api_client, make):
-    for token in make():
-        for path in ("/user/me/", "/post/"):  # the second does not ask for a sign-in
-            headers = {"Authorization": f"Bearer {token}".encode()}
-            response = api_client.get(path, headers=headers)
-            assert response.status_code == 401, (path, token[:80])
-            assert response.headers["www-authenticate"] == "Bearer"
-        response = api_client.post("/refresh_token", json={"refresh_token": token})
-        assert response.status_code == 401, token[:80]
 
 
 def test_not_authenticated(api_client):

@@ -32,6 +32,13 @@ WRONG = [
     ("PAMPS_SECURITY__SECRET_KEY", "12345", "security.SECRET_KEY: must be text"),
     ("PAMPS_SECURITY__ALGORITHM", "none", "security.ALGORITHM: must be one of HS256"),
     ("PAMPS_SECURITY__ACCESS_TOKEN_EXPIRE_MINUTES", "-5", "ACCESS_TOKEN_EXPIRE_MINUTES: must be"),
+    ("PAMPS_SERVER__trusted_proxies", '["10.0.0.1", "*"]', "server.trusted_proxies: must be addr"),
+    ("PAMPS_SERVER__trusted_proxies", "10.0.0.1", "server.trusted_proxies: must be a list of"),
+    ("PAMPS_CORS__allow_origins", "[1, 2]", "cors.allow_origins: must be a list of texts"),
+    ("PAMPS_RATE_LIMIT__enabled", "perhaps", "rate_limit.enabled: must be true or false"),
+    ("PAMPS_RATE_LIMIT__requests", "plenty", "rate_limit.requests: must be like 300/5 minutes"),
+    ("PAMPS_RATE_LIMIT__requests", "0/minute", "rate_limit.requests: must be like 300/5 minutes"),
+    ("PAMPS_RATE_LIMIT__storage_uri", "memcached://x", "rate_limit.storage_uri: must be empty"),
     ("PAMPS_POST__max_length", "1.5", "post.max_length: must be a whole number"),
 ]
 
@@ -70,9 +77,34 @@ def test_production_wants_a_secret_of_its_own(monkeypatch, secret):
         load(monkeypatch, {"PAMPS_ENV": "production"} | environment)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PAMPS_DB__echo", "true", "db.echo: must be false in production"),
+        ("PAMPS_CORS__allow_origins", '["*"]', "cors.allow_origins: must name the origins"),
+        ("PAMPS_SECURITY__ALGORITHM", "HS512", "SECRET_KEY: must be a secret of your own, of 64"),
+    ],
+)
+def test_production_refuses(monkeypatch, name, value, words):
+    environment = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": SECRET, name: value}
+    environment["PAMPS_CORS__allow_credentials"] = "true"
+    with pytest.raises(SystemExit, match=words):
+        load(monkeypatch, environment)
+
+
+def test_redis_needs_its_package(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(SystemExit, match=r"rate_limit\.storage_uri: needs the package redis"):
+        load(monkeypatch, {"PAMPS_RATE_LIMIT__storage_uri": "redis://127.0.0.1:6379"})
+
+
 def test_production_with_a_secret(monkeypatch):
     environment = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": SECRET}
-    assert load(monkeypatch, environment).security.PASSWORD_MIN_LENGTH == 8
+    loaded = load(monkeypatch, environment)
+    assert (loaded.security.PASSWORD_MIN_LENGTH, loaded.security.PASSWORD_REFUSE_WEAK) == (8, True)
+    assert loaded.rate_limit.enabled
+    assert loaded.log.json
+    assert loaded.cors.allow_origins == []
 
 
 def test_every_setting_is_explained():

@@ -1,5 +1,7 @@
 """The documentation page: what a stranger, or a generator of clients, needs to know."""
 
+import base64
+import hashlib
 import re
 
 ERRORS = {"get": set(), "post": {"413"}, "patch": {"413"}, "delete": set()}
@@ -15,9 +17,40 @@ def operations(api_client) -> dict[str, dict]:
 
 
 def test_docs_page(api_client):
+    """Nothing of it comes from elsewhere, and its policy lets just its own script run."""
     page = api_client.get("/docs")
     assert page.status_code == 200
-    assert "SwaggerUIBundle" in page.text
+    (script,) = re.findall("<script>(.*?)</script>", page.text, re.DOTALL)
+    assert "SwaggerUIBundle" in script
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = page.headers["content-security-policy"]
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy + page.text
+    for address in re.findall('(?:src|href)="([^"]+)"', page.text):
+        assert api_client.get(f"/{address}").status_code == 200
+    assert api_client.get("/swagger/__init__.py").status_code == 422
+    assert api_client.get("/redoc").status_code == 404
+
+
+def test_headers(api_client):
+    for path in ("/post/", "/nothing", "/post/x/", "/user/me/", "/docs", "/openapi.json"):
+        headers = api_client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert re.fullmatch("[0-9a-f]{32}", headers["x-request-id"])
+        assert "server" not in headers
+    policy = api_client.get("/post/").headers["content-security-policy"]
+    assert policy == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_pages_of_other_origins_may_not_read(api_client):
+    headers = {"Origin": "https://pamps.example", "Access-Control-Request-Method": "GET"}
+    for response in (
+        api_client.get("/post/", headers=headers),
+        api_client.options("/post/", headers=headers),
+    ):
+        assert not [name for name in response.headers if name.startswith("access-control")]
 
 
 def test_tags_are_described(api_client):

@@ -24,19 +24,19 @@ def embedded(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def served(
-    database: dict[str, str], *arguments: str
+    settings: dict[str, str], *arguments: str, log: list[str] | None = None
 ) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
-    """A development server with these settings of its database, and a client for it."""
+    """A development server with these settings, and a client for it. `log` gets what it logs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [PAMPS, "serve", "--port", str(port), *arguments],
-        env=os.environ | {"PAMPS_ENV": "development"} | database,
+        env=os.environ | {"PAMPS_ENV": "development"} | settings,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    log: list[str] = []
+    log = [] if log is None else log
     try:
         for line in process.stderr:
             log.append(line)
@@ -47,7 +47,7 @@ def served(
         address = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
             yield process, client
-        log.append(process.communicate(timeout=20)[1])
+        log += process.communicate(timeout=20)[1].splitlines()
         canary.assert_unseen("".join(log))
     finally:
         if process.poll() is None:

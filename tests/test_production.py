@@ -1,0 +1,91 @@
+"""`pamps serve` as an operator runs it: in production, behind a proxy, with two workers."""
+
+import json
+import re
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+import redis
+from fakeredis import TcpFakeServer
+from limits.aio.storage.redis.bridge import RedisBridge
+
+from tests import canary
+from tests.test_cli import PRODUCTION
+from tests.test_serve import served
+
+SETTINGS = PRODUCTION | {
+    "PAMPS_RATE_LIMIT__requests": "40/5 minutes",
+    "PAMPS_SERVER__trusted_proxies": '["127.0.0.0/8"]',
+    "PAMPS_SERVER__docs": "false",
+    "PAMPS_CORS__allow_origins": '["https://pamps.example"]',
+    "PAMPS_CORS__allow_credentials": "true",
+}
+
+
+@pytest.fixture
+def redis_uri() -> Iterator[str]:
+    """As much of a Redis as counting takes."""
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    uri = f"redis://127.0.0.1:{server.server_address[1]}"
+    with redis.Redis.from_url(uri) as client:
+        # Asked for a script that it does not know, this one hangs up instead of saying so.
+        client.script_load(RedisBridge.SCRIPT_INCR_EXPIRE)
+    yield uri
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
+
+
+def test_production(other_database, redis_uri):
+    settings = SETTINGS | {
+        "PAMPS_DB__uri": other_database,
+        "PAMPS_RATE_LIMIT__storage_uri": redis_uri,
+    }
+    log: list[str] = []
+    with served(settings, "--workers", "2", log=log) as (process, client):
+        # Who is behind a trusted proxy is counted, wherever he claims to be from; by both workers.
+        for n in range(40):
+            response = client.get("/user/", headers={"X-Forwarded-For": f"10.0.0.{n}, 192.0.2.1"})
+            assert response.status_code == 200
+            assert response.headers["ratelimit-remaining"] == str(39 - n)
+        refused = client.get("/user/", headers={"X-Forwarded-For": "192.0.2.1"})
+        assert refused.status_code == 429
+        client.headers["X-Forwarded-For"] = "192.0.2.2"
+        assert client.get("/docs").status_code == 404
+        assert client.get("/openapi.json").status_code == 404
+        assert client.post("/user/", json=USER).status_code == 201
+        wrong = {"username": "ana", "password": canary.WORD}
+        failed = client.post(f"/token?password={canary.WORD}", data=wrong)
+        assert failed.status_code == 401
+        tokens = client.post("/token", data=USER).json()
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        assert client.get("/user/me/").status_code == 200
+        origin = {"Origin": "https://pamps.example"}
+        answer = client.get("/post/", headers=origin)
+        assert answer.headers["access-control-allow-origin"] == origin["Origin"]
+        assert "RateLimit-Reset" in answer.headers["access-control-expose-headers"]
+        answer = client.get("/post/", headers={"Origin": "https://elsewhere.example"})
+        assert "access-control-allow-origin" not in answer.headers
+        process.terminate()
+    lines = [json.loads(line) for line in log]  # one object a line, the server's own included
+    assert {"Started server process", "sign-in", "request", "throttled"} <= {
+        line["message"].split(" [")[0] for line in lines
+    }
+    for line in lines:
+        assert {"time", "level", "logger", "message"} <= set(line)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+    (event,) = [line for line in lines if line["message"] == "sign-in failed"]
+    assert event["request_id"] == failed.headers["x-request-id"]
+    assert event["address"] == "192.0.2.2"
+    (line,) = [
+        line
+        for line in lines
+        if line["message"] == "request" and line["request_id"] == event["request_id"]
+    ]
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/token", 401)

@@ -1,0 +1,160 @@
+"""Limits: failed sign-ins, sign-ups, and requests in all."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi.responses import Response
+from fastapi.testclient import TestClient
+
+from tests import canary
+from tests.conftest import Client
+from tests.test_cli import query
+from tests.test_counters import at_once
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def enabled(monkeypatch):
+    from pamps.config import settings
+
+    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+
+
+def attempt(server: Client, address: str, password: str = "wrong", username: str = "user1"):
+    form = {"username": username, "password": password}
+    return Client(server, address=address).post("/token", data=form)
+
+
+def statuses(server: Client, address: str, times: int, **fields: str) -> list[int]:
+    return [attempt(server, address, **fields).status_code for _ in range(times)]
+
+
+def later(minutes: int) -> None:
+    """Makes all attempts so much older."""
+    from pamps.db import engine
+    from pamps.models import Attempt
+
+    older = Attempt.__table__.update().values(date=Attempt.date - timedelta(minutes=minutes))
+    with engine.begin() as connection:
+        connection.execute(older)
+
+
+def test_sign_in(api_client, api_client_user1, enabled, caplog):
+    right = canary.password("user1")
+    assert statuses(api_client, HERE, 5) == [401] * 5
+    refused = attempt(api_client, HERE)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 300
+    assert refused.json()["error"] == "temporarily_unavailable"
+    assert refused.json()["detail"].startswith("Too often: try again in ")
+    assert "throttled" in caplog.messages
+    assert attempt(api_client, HERE, right).status_code == 429
+    assert attempt(api_client, THERE, right).status_code == 200
+    assert attempt(api_client, HERE, right).status_code == 429
+    later(minutes=5)
+    assert attempt(api_client, HERE, right).status_code == 200
+
+
+def test_a_name_that_nobody_has_is_limited_too(api_client, enabled):
+    assert statuses(api_client, HERE, 6, username="nobody") == [401] * 5 + [429]
+
+
+def test_success_forgives_the_failures_before(api_client, api_client_user1, enabled):
+    for _ in range(3):
+        assert statuses(api_client, HERE, 4) == [401] * 4
+        assert attempt(api_client, HERE, canary.password("user1")).status_code == 200
+
+
+def test_an_account_is_limited_over_all_addresses(api_client, api_client_user1, enabled):
+    for n in range(5):
+        assert statuses(api_client, f"192.0.2.{n}", 5, username="USER1") == [401] * 5
+    refused = attempt(api_client, "192.0.2.9")
+    assert refused.status_code == 429
+    assert 3500 < int(refused.headers["retry-after"]) <= 3600
+    later(minutes=60)
+    assert attempt(api_client, "192.0.2.9").status_code == 401
+    assert query("SELECT count(*) FROM attempt") == [(2,)]  # the old ones were swept
+
+
+def test_many_guesses_at_once(api_client, api_client_user1, enabled):
+    answers = at_once(*[lambda: attempt(api_client, HERE)] * 20)
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 15
+
+
+def test_a_network_of_ipv6_is_one_address(api_client, api_client_user1, enabled):
+    for n in range(5):
+        assert attempt(api_client, f"2001:db8::{n}").status_code == 401
+    assert attempt(api_client, "2001:db8::ffff:1").status_code == 429
+    assert attempt(api_client, "2001:db8:0:1::").status_code == 401
+    assert statuses(api_client, HERE, 5) == [401] * 5
+    assert attempt(api_client, f"::ffff:{HERE}").status_code == 429
+
+
+def test_the_current_password_is_no_way_round(api_client, api_client_user1, enabled):
+    body = {"current_password": "wrong", "new_password": "x"}
+    for status in (403, 403, 403, 403, 403, 429):
+        response = api_client_user1.put("/user/me/password/", json=body)
+        assert response.status_code == status
+
+
+def test_nobody_is_believed_about_his_address(api_client, api_client_user1, enabled):
+    form = {"username": "user1", "password": "wrong"}
+    client = Client(api_client, address=HERE)
+    answers = [
+        client.post("/token", data=form, headers={"X-Forwarded-For": f"203.0.113.{n}"})
+        for n in range(6)
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+
+
+def test_sign_up(api_client, enabled):
+    def sign_up(n: int, address: str = HERE) -> int:
+        user = {"username": f"user{n}", "email": f"user{n}@pamps.com", "password": "x"}
+        return Client(api_client, address=address).post("/user/", json=user).status_code
+
+    assert [sign_up(n) for n in (1, 2, 3, 3, 4, 5)] == [201, 201, 201, 409, 201, 429]
+    assert sign_up(6, THERE) == 201
+    later(minutes=30)
+    assert sign_up(5) == 201
+
+
+def test_no_attempt_is_kept_in_plain(api_client, enabled):
+    attempt(api_client, HERE, username="somebody")
+    assert HERE not in str(query("SELECT attempt::text FROM attempt"))
+
+
+def test_nothing_is_limited_where_that_is_off(api_client, api_client_user1):
+    assert statuses(api_client, HERE, 7) == [401] * 7
+    assert query("SELECT count(*) FROM attempt") == [(0,)]
+    assert "ratelimit-limit" not in api_client.get("/post/").headers
+
+
+def test_requests(api_client, api_client_user1, enabled):
+    client = Client(api_client, address="192.0.2.77")
+    for remaining in range(299, -1, -1):
+        response = client.get("/swagger/favicon-32x32.png")
+        assert response.status_code == 200
+        assert response.headers["ratelimit-limit"] == "300"
+        assert response.headers["ratelimit-remaining"] == str(remaining)
+        assert 0 < int(response.headers["ratelimit-reset"]) <= 300
+    refused = client.get("/post/")
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"] == refused.headers["ratelimit-reset"]
+    assert refused.headers["ratelimit-remaining"] == "0"
+    assert refused.json()["detail"].startswith("Too often: try again in ")
+    # A user counts for himself, wherever he is; a token that is no good makes no user.
+    token = api_client_user1.headers["Authorization"]
+    assert client.get("/user/me/", headers={"Authorization": token}).status_code == 200
+    assert client.get("/post/", headers={"Authorization": token[:-9]}).status_code == 429
+    assert Client(api_client, address="192.0.2.78").get("/post/").status_code == 200
+
+
+def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
+    from pamps.config import settings
+    from pamps.ratelimit import RateLimit
+
+    monkeypatch.setitem(settings.rate_limit, "storage_uri", "redis://127.0.0.1:1")
+    client = TestClient(RateLimit(Response("here")))
+    assert client.get("/").text == "here"
+    assert "the rate limit cannot be counted" in caplog.text
