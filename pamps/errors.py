@@ -9,11 +9,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.auth import SignInFailed
@@ -89,7 +91,14 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
         # FastAPI could not so much as parse the body. For a client that is as bad as a wrong field.
         told = [{"type": "body_invalid", "loc": ["body"], "msg": error.detail}]
         return refusal(request, 422, told)
-    return refusal(request, error.status_code, error.detail, error.headers)
+    headers = error.headers
+    if error.status_code == 405:
+        # Starlette names the methods of one route, RFC 9110 (section 15.5.6) those of all.
+        routes = iter_route_contexts(request.app.routes)
+        here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        methods = {method for route in here for method in route.methods or ()}
+        headers = {"Allow": ", ".join(sorted(methods))}
+    return refusal(request, error.status_code, error.detail, headers)
 
 
 async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:

@@ -14,8 +14,8 @@ from pamps.models import base
 
 PageSize = Annotated[int, Query(ge=1, le=100, description="The most items that a page has.")]
 Cursor = Annotated[
-    base.Id | None,
-    Query(ge=1, description="Where the page begins, as `Link` tells it."),
+    base.PositiveId | None,
+    Query(description="Where the page begins, as `Link` tells it."),
 ]
 
 

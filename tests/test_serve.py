@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -42,17 +43,21 @@ def served(
             log.append(line)
             if "Uvicorn running" in line:
                 break
+        # Whoever logs waits when nobody reads.
+        reader = Thread(target=log.extend, args=[process.stderr])
+        reader.start()
         # It says so shortly before it listens.
         transport = httpx.HTTPTransport(retries=5)
         address = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
             yield process, client
-        log += process.communicate(timeout=20)[1].splitlines()
+        process.wait(timeout=20)
+        reader.join()
         canary.assert_unseen("".join(log))
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.wait(timeout=20)
 
 
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])

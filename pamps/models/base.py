@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field as Limit
+from pydantic import BeforeValidator, Field as Limit, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Identity, Text as TextType, false, func
 from sqlmodel import Field, SQLModel
@@ -60,7 +60,19 @@ def _digits(value: Any) -> Any:
     return value
 
 
-Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1), BeforeValidator(_digits)]
+def _whole(value: Any) -> Any:
+    """1.0 is a whole number in JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Documented by format, as JSON Schema's bounds go through a float, which 64 bits do not fit.
+BIGINT = {"type": "integer", "format": "int64"}
+Id = Annotated[
+    int, Limit(ge=-(2**63), le=2**63 - 1), BeforeValidator(_digits), WithJsonSchema(BIGINT)
+]
+# In JSON, where neither "1" nor true is a number.
+JsonId = Annotated[Id, Limit(strict=True), BeforeValidator(_whole)]
+PositiveId = Annotated[Id, Limit(ge=1), WithJsonSchema(BIGINT | {"minimum": 1})]
 # Stands last among the limits of a text, and so is asked first.
 storable = BeforeValidator(_storable)
 Text = Annotated[str, storable]

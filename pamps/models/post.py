@@ -10,7 +10,7 @@ from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
 from pamps.config import settings
 from pamps.models.base import (
-    Id,
+    JsonId,
     Query,
     counter,
     created,
@@ -133,7 +133,7 @@ class PostPatch(BaseModel):
 class PostRequest(PostPatch):
     """A new post, or with a `parent_id` a reply."""
 
-    parent_id: Annotated[Id, Limit(strict=True)] | None = None
+    parent_id: JsonId | None = None
 
 
 class PostAuthor(BaseModel):

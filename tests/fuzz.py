@@ -1,0 +1,64 @@
+"""Requests that schemathesis makes up from the API's documentation, sent to a running `pamps serve`.
+
+    python -m tests.fuzz [arguments of `st run`]
+
+First as nobody, then as a user. Any answer that the documentation does not allow is a failure. This
+file is also the hook by which schemathesis signs in.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import httpx
+import schemathesis
+
+from tests.databases import embedded_server, migrated_database
+from tests.test_serve import served
+
+CHECKOUT = Path(__file__).parent.parent
+ADDRESS = "PAMPS_FUZZ_ADDRESS"
+
+
+class Account:
+    """A new account whenever the last one is signed out, deleted, or has another password."""
+
+    def get(self, _case: object, _context: object) -> str:
+        name = f"user_{uuid.uuid4().hex[:20]}"
+        account = {"username": name, "password": name, "email": f"{name}@pamps.com"}
+        with httpx.Client(base_url=os.environ[ADDRESS]) as client:
+            client.post("/user/", json=account).raise_for_status()
+            return client.post("/token", data=account).json()["access_token"]
+
+    def set(self, case: schemathesis.Case, token: str, _context: object) -> None:
+        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {token}"}
+
+
+if ADDRESS in os.environ:
+    schemathesis.auth()(Account)
+
+
+def main(*arguments: str) -> int:
+    with contextlib.ExitStack() as stack:
+        server = os.environ.get("PAMPS_DB__uri") or stack.enter_context(embedded_server())
+        database = stack.enter_context(migrated_database(server))
+        settings = {"PAMPS_ENV": "testing", "PAMPS_DB__uri": database}
+        process, client = stack.enter_context(served(settings))
+        address = str(client.base_url)
+        command = [str(Path(sys.executable).with_name("st"))]
+        command += ["--config-file", str(CHECKOUT / "tests" / "fuzz.toml"), "run"]
+        command += [f"{address}/openapi.json", *arguments]
+        signed_in = {ADDRESS: address, "SCHEMATHESIS_HOOKS": "tests.fuzz"}
+        results = [
+            subprocess.run(command, env=os.environ | more, cwd=CHECKOUT).returncode
+            for more in ({}, signed_in)
+        ]
+        process.terminate()
+    return max(results)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
