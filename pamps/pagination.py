@@ -12,7 +12,9 @@ from sqlmodel import Session, col
 
 from pamps.models import base
 
-PageSize = Annotated[int, Query(ge=1, le=100, description="The most items that a page has.")]
+PageSize = Annotated[
+    int, Query(ge=1, le=100, description="The most items that a page has."), base.digits
+]
 Cursor = Annotated[
     base.PositiveId | None,
     Query(description="Where the page begins, as `Link` tells it."),

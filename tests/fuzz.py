@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes up from the API's documentation, sent to a running `pamps serve`.
+"""Requests that schemathesis makes up from the documentation, sent to a running `pamps serve`.
 
     python -m tests.fuzz [arguments of `st run`]
 

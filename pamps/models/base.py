@@ -60,6 +60,9 @@ def _digits(value: Any) -> Any:
     return value
 
 
+digits = BeforeValidator(_digits)
+
+
 def _whole(value: Any) -> Any:
     """1.0 is a whole number in JSON Schema."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -67,9 +70,7 @@ def _whole(value: Any) -> Any:
 
 # Documented by format, as JSON Schema's bounds go through a float, which 64 bits do not fit.
 BIGINT = {"type": "integer", "format": "int64"}
-Id = Annotated[
-    int, Limit(ge=-(2**63), le=2**63 - 1), BeforeValidator(_digits), WithJsonSchema(BIGINT)
-]
+Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1), digits, WithJsonSchema(BIGINT)]
 # In JSON, where neither "1" nor true is a number.
 JsonId = Annotated[Id, Limit(strict=True), BeforeValidator(_whole)]
 PositiveId = Annotated[Id, Limit(ge=1), WithJsonSchema(BIGINT | {"minimum": 1})]
