@@ -24,6 +24,7 @@ here() {
   .venv/bin/ruff check --quiet . || clean=$?
   .venv/bin/ruff format --check --quiet . || clean=$?
   .venv/bin/mypy || clean=$?
+  .venv/bin/bandit --quiet --recursive pamps || clean=$?
   .venv/bin/pytest -n 3 --dist worksteal "$@"
   return "$clean"
 }

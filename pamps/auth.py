@@ -106,7 +106,7 @@ def _tokens(sign_in: UserSession, token_id: str, *, fresh: bool) -> Token:
     return Token(
         access_token=sign("access_token", access_expires, fresh=fresh),
         refresh_token=sign("refresh_token", sign_in.expires, jti=token_id),
-        token_type="bearer",
+        token_type="bearer",  # nosec B106: what kind of token, not a token
         expires_in=int((access_expires - sign_in.last_used).total_seconds()),
     )
 

@@ -13,7 +13,7 @@ import os
 import pwd
 import re
 import shutil
-import subprocess
+import subprocess  # nosec B404: for the programs of PostgreSQL
 import tempfile
 import threading
 import time
