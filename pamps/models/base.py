@@ -3,8 +3,14 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field as Limit, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BeforeValidator,
+    Field as Limit,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError, core_schema
 from sqlalchemy import BigInteger, Identity, Text as TextType, false, func
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.expression import Select
@@ -46,11 +52,20 @@ def created() -> Any:
     return Field(None, sa_column_kwargs={"server_default": func.now()})
 
 
-def _storable(value: Any) -> Any:
+class _Storable:
     """Text that PostgreSQL can hold: no NUL, and no half of a surrogate pair."""
-    if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
-        raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
-    return value
+
+    @staticmethod
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+            raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_before_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        return {"pattern": "^[^\\x00]*$"} | handler(schema)
 
 
 def _digits(value: Any) -> Any:
@@ -75,5 +90,5 @@ Id = Annotated[int, Limit(ge=-(2**63), le=2**63 - 1), digits, WithJsonSchema(BIG
 JsonId = Annotated[Id, Limit(strict=True), BeforeValidator(_whole)]
 PositiveId = Annotated[Id, Limit(ge=1), WithJsonSchema(BIGINT | {"minimum": 1})]
 # Stands last among the limits of a text, and so is asked first.
-storable = BeforeValidator(_storable)
+storable = _Storable()
 Text = Annotated[str, storable]

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field as Limit,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -119,9 +120,10 @@ def _not_reserved(name: str) -> str:
 
 Email = Annotated[
     str,
-    Limit(max_length=254, json_schema_extra={"format": "email", "minLength": 3}),
+    Limit(max_length=254),
     AfterValidator(_email),
     storable,
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
 Username = Annotated[
     str, Limit(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved), storable
