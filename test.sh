@@ -16,6 +16,7 @@ in_docker() {
   compose exec -T api pamps reset-db --force
   compose exec -T api alembic upgrade head
   compose exec -T api pytest -n 3 --dist worksteal -p no:cacheprovider "$@"
+  if [ $# = 0 ]; then compose exec -T api python -m tests.fuzz --max-examples 3; fi
 }
 
 here() {
@@ -26,6 +27,8 @@ here() {
   .venv/bin/mypy || clean=$?
   .venv/bin/bandit --quiet --recursive pamps || clean=$?
   .venv/bin/pytest -n 3 --dist worksteal "$@"
+  # Arguments choose tests, and made-up requests are not among them.
+  if [ $# = 0 ]; then .venv/bin/python -m tests.fuzz --max-examples 3 || clean=$?; fi
   return "$clean"
 }
 
