@@ -55,9 +55,16 @@ class Error(BaseModel):
     detail: str
 
 
-def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
+class OAuthError(Error):
+    """Why a request for a token was refused, in OAuth's words too (RFC 6749, section 5.2)."""
+
+    error: str
+    error_description: str
+
+
+def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its documentation."""
-    return {code: {"model": Error, "description": HTTPStatus(code).phrase} for code in codes}
+    return {code: {"model": model, "description": HTTPStatus(code).phrase} for code in codes}
 
 
 def collision(error: IntegrityError) -> tuple[int, str] | None:

@@ -3,18 +3,9 @@
 import getpass
 
 import pytest
-from typer.testing import CliRunner
 
 from tests.conftest import Client, sign_in
-from tests.test_cli import query
-
-
-def command(*arguments: str) -> str:
-    from pamps.cli import main
-
-    result = CliRunner().invoke(main, list(arguments), env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.stderr
-    return result.stdout
+from tests.test_cli import command, query
 
 
 def superuser(server: Client) -> Client:

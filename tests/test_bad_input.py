@@ -7,7 +7,7 @@ import pytest
 
 from tests import canary
 from tests.conftest import Client
-from tests.test_admin import command
+from tests.test_cli import command
 
 USER = {"email": "a@pamps.com", "username": "ana", "password": "lalala"}
 JSON = {"Content-Type": "application/json"}

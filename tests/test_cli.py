@@ -39,6 +39,16 @@ def run(command: list, stdin: str = "", **environment: str) -> subprocess.Comple
     return done
 
 
+def command(*arguments: str, stdin: str = "") -> str:
+    """Runs a command in this process, and gives what it prints."""
+    from pamps.cli import main
+
+    result = CliRunner().invoke(main, list(arguments), input=stdin, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.stderr
+    canary.assert_unseen(result.output)
+    return result.stdout
+
+
 def assert_one_red_line(done: subprocess.CompletedProcess, words: str) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
@@ -57,7 +67,7 @@ def test_help():
     done = pamps("--help")
     assert done.returncode == 0
     commands = ["serve", "migrate", "shell", "user-list", "create-user", "delete-user"]
-    commands += ["set-password", "reset-db", "fake-data"]
+    commands += ["set-password", "reset-db", "fake-data", "promote", "demote", "audit"]
     for word in (*commands, "--install-completion", "╭─ Commands"):
         assert word in done.stdout
 
@@ -83,6 +93,8 @@ def test_create_user_and_user_list(api_client):
         ("create-user b@pamps.com me 1", "username: This name is a word of the API's paths"),
         ("delete-user nobody", "User not found: nobody"),
         ("set-password nobody", "User not found: nobody"),
+        ("promote nobody", "User not found: nobody"),
+        ("demote nobody", "User not found: nobody"),
     ],
 )
 def test_refusals(api_client_user1, arguments, words):
@@ -124,15 +136,14 @@ def test_delete_user(api_client, sign_up):
     post = ana.write()
     bia.like(post)
     ana.like(bia.write())
-    done = pamps("delete-user", "ANA")
-    assert (done.returncode, done.stdout) == (0, "deleted ANA user\n")
+    assert command("delete-user", "ANA") == "deleted ANA user\n"
     assert ana.get("/user/me/").status_code == 401
     assert [item["like_count"] for item in api_client.get("/post/").json()] == [0]
 
 
 def test_set_password(api_client, api_client_user1):
-    done = pamps("set-password", "user1", stdin=f"{canary.WORD}\n" * 2)
-    assert done.returncode == 0, done.stderr
+    printed = command("set-password", "user1", stdin=f"{canary.WORD}\n" * 2)
+    assert "changed the password of user1" in printed
     assert sign_in(api_client, "user1", canary.WORD)
 
 

@@ -85,7 +85,7 @@ def test_refusals_are_declared(api_client):
         assert expected <= declared, name
         for code in declared - {"200", "201", "204", "422"}:
             schema = operation["responses"][code]["content"]["application/json"]["schema"]
-            assert schema["$ref"].endswith("/Error")
+            assert schema["$ref"].endswith("/OAuthError" if path == "/token" else "/Error")
     assert "409" in operations(api_client)["post /user/"]["responses"]
 
 

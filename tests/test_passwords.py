@@ -47,17 +47,9 @@ def test_development_is_as_lenient_as_the_workshop(api_client_user1):
     assert change(api_client_user1, canary.password("user1"), "1234").status_code == 204
 
 
-@pytest.mark.parametrize(
-    ("password", "words"),
-    [
-        ("1234567", "password: String should have at least 8 characters"),
-        ("iLoveYou1", "password: Password is among the most common"),
-        ("b2@pamps.com", "password: Password is the name or the e-mail"),
-    ],
-)
-def test_production(password, words):
-    done = pamps("create-user", "b2@pamps.com", "b", password, **PRODUCTION)
-    assert_one_red_line(done, words)
+def test_production():
+    done = pamps("create-user", "b2@pamps.com", "b", "iLoveYou1", **PRODUCTION)
+    assert_one_red_line(done, "password: Password is among the most common")
 
 
 def test_the_common_ones_are_3000_that_are_long_enough(monkeypatch):

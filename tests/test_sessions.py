@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from jose import jwt
-from typer.testing import CliRunner
 
 from tests import canary
 from tests.conftest import Client, sign_in
-from tests.test_cli import query
+from tests.test_cli import command, query
 from tests.test_counters import at_once
 
 
@@ -130,10 +129,7 @@ def change_password(client: Client) -> None:
 
 
 def set_password(client: Client) -> None:
-    from pamps.cli import main
-
-    result = CliRunner().invoke(main, ["set-password", client.username], input="new\nnew\n")
-    assert result.exit_code == 0
+    command("set-password", client.username, stdin="new\nnew\n")
 
 
 def delete_account(client: Client) -> None:

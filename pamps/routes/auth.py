@@ -19,7 +19,7 @@ from pamps.auth import (
     unauthorized,
 )
 from pamps.db import ActiveSession
-from pamps.errors import errors
+from pamps.errors import OAuthError, errors
 from pamps.models import User, UserSession
 from pamps.models.auth import SessionResponse, sessions
 from pamps.models.base import Id, Text
@@ -72,7 +72,7 @@ UserAgent = Annotated[
 ]
 
 
-@router.post("/token", responses=errors(401, 403, 413, 429))
+@router.post("/token", responses=errors(401, 403, 413, 429, model=OAuthError))
 def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     session: ActiveSession,
