@@ -14,7 +14,6 @@ from sqlmodel import Session, col, select
 from typer.core import TyperGroup
 
 from pamps import db, logs
-from pamps.auth import end_sessions
 from pamps.config import ENVIRONMENT, settings
 from pamps.db import engine
 from pamps.embedded import EmbeddedError
@@ -23,6 +22,7 @@ from pamps.models import Audit, Like, Post, Social, User
 from pamps.models.auth import record
 from pamps.models.post import delete_account
 from pamps.models.user import NewPassword, UserRequest, user_named
+from pamps.sessions import end_sessions
 
 stderr = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
 

@@ -1,13 +1,14 @@
 from fastapi import APIRouter, HTTPException
 from sqlmodel import Session, col, update
 
-from pamps.auth import Address, Superuser, end_sessions
+from pamps.auth import Address, Superuser
 from pamps.db import ActiveSession
 from pamps.errors import errors
 from pamps.models import User
 from pamps.models.auth import record
 from pamps.models.post import delete_account
 from pamps.routes.user import NamedUser, user_not_found
+from pamps.sessions import end_sessions
 
 router = APIRouter(prefix="/user/{username}", tags=["admin"], responses=errors(401, 403, 404))
 

@@ -1,3 +1,4 @@
+import logging
 import time
 from typing import Annotated, Any, Literal
 
@@ -11,12 +12,6 @@ from pamps.auth import (
     Address,
     AuthenticatedUser,
     SignInFailed,
-    Token,
-    end_sessions,
-    logger,
-    open_session,
-    refresh_session,
-    unauthorized,
 )
 from pamps.db import ActiveSession
 from pamps.errors import OAuthError, errors
@@ -27,6 +22,10 @@ from pamps.models.user import NewPassword, PasswordChange, user_named
 from pamps.pagination import ActivePage
 from pamps.ratelimit import attempt_sign_in, forgive
 from pamps.security import verify_password
+from pamps.sessions import Token, end_sessions, open_session, refresh_session
+from pamps.tokens import unauthorized
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["auth"])
 

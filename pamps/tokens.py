@@ -1,0 +1,70 @@
+"""Tokens: what they say, and which to believe. The only module that knows python-jose.
+
+They are JWT (RFC 7519). The subject is the user's id, so that a name that was deleted and taken
+again does not revive an old one; `sid` is the session, which ends all its tokens when it ends;
+`scope` says what a token is for, and elsewhere it is refused.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import HTTPException
+from jose import jwt
+from jose.utils import base64url_decode, base64url_encode
+from pydantic import BaseModel, Field as Limit, StringConstraints
+
+from pamps.config import settings
+
+Scope = Literal["access_token", "refresh_token"]
+LONGEST = 4096
+
+
+class Claims(BaseModel):
+    """What a token says. 18 digits are fewer than PostgreSQL's bigint has."""
+
+    sub: Annotated[str, StringConstraints(pattern="^[0-9]{1,18}$")]
+    sid: Annotated[int, Limit(ge=1, lt=10**18)]
+    scope: Scope
+    # Seconds since 1970. jose would take a number that no date can be.
+    exp: Annotated[float, Limit(gt=0, lt=2**40, allow_inf_nan=False)]
+    fresh: bool = False
+    jti: str = Limit("", repr=False)
+
+    @property
+    def user_id(self) -> int:
+        return int(self.sub)
+
+
+def unauthorized(detail: str = "Could not validate credentials") -> HTTPException:
+    return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+def sign_token(
+    scope: Scope, user_id: int, session_id: int | None, expires: datetime, **more: Any
+) -> str:
+    claims = {"sub": str(user_id), "sid": session_id, "scope": scope, "exp": expires} | more
+    return jwt.encode(claims, settings.security.SECRET_KEY, settings.security.ALGORITHM)
+
+
+def _is_canonical(part: str) -> bool:
+    """Whether it is written as base64url is, where jose overlooks strange characters and bits."""
+    return base64url_encode(base64url_decode(part.encode())).decode() == part
+
+
+def read_token(token: str, scope: Scope) -> Claims:
+    """The claims of a valid token of that scope. Raises HTTPException 401."""
+    security = settings.security
+    required = {"require_exp": True, "require_sub": True}
+    try:
+        if len(token) > LONGEST or not all(map(_is_canonical, token.split("."))):
+            raise unauthorized()
+        # A header that names a key, or what else there is to understand, is none of ours.
+        if jwt.get_unverified_header(token) != {"alg": security.ALGORITHM, "typ": "JWT"}:
+            raise unauthorized()
+        found = jwt.decode(token, security.SECRET_KEY, [security.ALGORITHM], options=required)
+        claims = Claims.model_validate(found, strict=True)
+        if claims.scope != scope:
+            raise unauthorized()
+    except Exception:  # jose lets errors of many kinds through; all of them mean a bad token.
+        raise unauthorized() from None
+    return claims
