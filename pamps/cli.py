@@ -76,8 +76,9 @@ def serve(
 
     if ENVIRONMENT == "development":
         db.migrate()
-    docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
-    typer.echo(f"Pamps: http://{host}:{port}{docs}")
+    if not settings.log.json:  # which nothing else may stand between
+        docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
+        typer.echo(f"Pamps: http://{host}:{port}{docs}")
     logs.configure()
     uvicorn.run(
         "pamps.app:app",

@@ -49,8 +49,10 @@ def main(*arguments: str) -> int:
         settings = {"PAMPS_ENV": "testing", "PAMPS_DB__uri": database}
         process, client = stack.enter_context(served(settings))
         address = str(client.base_url)
-        command = [Path(sys.executable).with_name("st"), "run", f"{address}/openapi.json"]
-        command += ["--checks", "all", "--warnings", "off", *arguments]
+        command = [Path(sys.executable).with_name("st")]
+        command += ["--config-file", CHECKOUT / "tests" / "schemathesis.toml"]
+        command += ["run", f"{address}/openapi.json", "--checks", "all", "--warnings", "off"]
+        command += arguments
         signed_in = {ADDRESS: address, "SCHEMATHESIS_HOOKS": "tests.fuzz"}
         signed_in["PYTHONPATH"] = str(CHECKOUT)
         folder = stack.enter_context(tempfile.TemporaryDirectory())  # it leaves files

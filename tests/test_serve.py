@@ -30,34 +30,33 @@ def served(
     """A development server with these settings, and a client for it. `log` gets what it logs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(
+    log = [] if log is None else log
+    with subprocess.Popen(
         [PAMPS, "serve", "--port", str(port), *arguments],
         env=os.environ | {"PAMPS_ENV": "development"} | settings,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    log = [] if log is None else log
-    try:
-        for line in process.stderr:
-            log.append(line)
-            if "Uvicorn running" in line:
-                break
-        # Whoever logs waits when nobody reads.
-        reader = Thread(target=log.extend, args=[process.stderr])
-        reader.start()
-        # It says so shortly before it listens.
-        transport = httpx.HTTPTransport(retries=5)
-        address = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
-            yield process, client
-        process.wait(timeout=20)
-        reader.join()
-        canary.assert_unseen("".join(log))
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
+    ) as process:
+        try:
+            for line in process.stderr:
+                log.append(line)
+                if "Uvicorn running" in line:
+                    break
+            # Whoever logs waits when nobody reads.
+            reader = Thread(target=log.extend, args=[process.stderr])
+            reader.start()
+            # It says so shortly before it listens.
+            transport = httpx.HTTPTransport(retries=5)
+            address = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
+                yield process, client
             process.wait(timeout=20)
+            reader.join()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+    canary.assert_unseen("".join(log))
 
 
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
