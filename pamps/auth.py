@@ -11,6 +11,8 @@ from pamps.models.auth import session_user
 from pamps.models.user import User
 from pamps.tokens import Claims, read_token, unauthorized
 
+LONGEST_ADDRESS = 64
+
 
 class SignInFailed(HTTPException):
     """A wrong name or password. The answer waits, so that its time does not tell which.
@@ -25,7 +27,8 @@ class SignInFailed(HTTPException):
 
 def client_address(request: HTTPConnection) -> str:
     """Where the caller is, as far as the connection and the trusted proxies tell."""
-    return request.client.host if request.client else ""
+    host = request.client.host if request.client else ""
+    return host if host.isprintable() and len(host) <= LONGEST_ADDRESS else "unknown"
 
 
 Address = Annotated[str, Depends(client_address)]

@@ -7,6 +7,7 @@ import typer
 from psycopg2.errors import UndefinedTable
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import MetaData
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -86,6 +87,7 @@ def serve(
         port=port,
         workers=workers,
         server_header=False,
+        lifespan="on",  # else an error at the start would go unnoticed
         # The application has its own of these three.
         log_config=None,
         access_log=False,
@@ -158,8 +160,8 @@ def delete_user(username: str) -> None:
     """Delete a user and all that is theirs, for good."""
     with Session(engine) as session:
         user = find_user(session, username)
-        session.add(record("delete account", user))
         delete_account(session, user.id)
+        session.add(record("delete account", user))
         session.commit()
     typer.echo(f"deleted {username} user")
 
@@ -195,13 +197,15 @@ def audit() -> None:
     with Session(engine) as session:
         for act in session.exec(select(Audit).order_by(col(Audit.id))):
             date = act.date.isoformat(" ", "seconds")
-            table.add_row(date, act.actor, act.action, act.target, act.address)
+            table.add_row(*map(escape, (date, act.actor, act.action, act.target, act.address)))
     Console().print(table)
 
 
 @main.command()
 def set_password(username: str) -> None:
     """Give a user a new password, which is asked for, and end all their sessions."""
+    from pamps.ratelimit import pardon
+
     with Session(engine) as session:
         find_user(session, username)
         session.rollback()  # nothing is held while somebody types
@@ -209,9 +213,10 @@ def set_password(username: str) -> None:
         user = find_user(session, username)
         new = NewPassword(email=user.email, username=user.username, password=password)
         user.password = new.hash()
-        session.add(record("set password", user))
         session.flush()
         end_sessions(session, user.id)
+        pardon(session, user.username)
+        session.add(record("set password", user))
         session.commit()
     typer.echo(f"changed the password of {username}")
 

@@ -1,13 +1,14 @@
 """Settings: loaded from the files and variables that default.toml describes, and checked."""
 
 import os
+import re
 import tomllib
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
-import limits
 import psycopg2
 from dynaconf import Dynaconf
 from psycopg2.extensions import make_dsn
@@ -33,7 +34,14 @@ TYPES = {
 # RFC 7518, section 3.2: a key is at least as long as the hash, in bytes.
 KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 # The largest number for a setting: its own, or that of all others.
-LARGEST = {"server.port": 65535, "security.PASSWORD_MIN_LENGTH": 128, "": 10_000_000}
+LARGEST = {
+    "server.port": 65535,
+    "security.PASSWORD_MIN_LENGTH": 128,
+    "security.SESSION_EXPIRE_DAYS": 36500,
+    "": 10_000_000,
+}
+# How the `limits` package writes one limit.
+LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
 
 def _stop(name: str, problem: str) -> NoReturn:
@@ -72,18 +80,22 @@ def _is_network(address: str) -> bool:
         return False
 
 
-def _check_limits(rate_limit: dict[str, Any]) -> None:
+def _is_redis(uri: str) -> bool:
     try:
-        amount = limits.parse(rate_limit["requests"]).amount
+        # Reading the port checks it.
+        return urlsplit(uri).scheme in ("redis", "rediss") and urlsplit(uri).port != 0
     except ValueError:
-        amount = 0
-    if not amount:
+        return False
+
+
+def _check_limits(rate_limit: dict[str, Any]) -> None:
+    if not re.fullmatch(LIMIT, rate_limit["requests"]):
         _stop("rate_limit.requests", "must be like 300/5 minutes")
     storage = rate_limit["storage_uri"]
-    if storage and not storage.startswith(("redis://", "rediss://")):
-        _stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
     if storage and not find_spec("redis"):
         _stop("rate_limit.storage_uri", "needs the package redis: pip install 'pamps[redis]'")
+    if storage and not _is_redis(storage):
+        _stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
 
 
 def _check_production(values: dict[str, Any]) -> None:
@@ -115,8 +127,9 @@ def _load() -> Any:
             merge_enabled=True,
         )
         values = {key.lower(): value for key, value in loaded.as_dict().items()}
-    except Exception as error:  # A file that is not TOML, say; each parser has errors of its own.
-        _stop("the settings cannot be read", str(error))
+    except Exception as error:  # Of many kinds. Only those about TOML do not quote a value.
+        reason = str(error) if "toml" in type(error).__module__ else type(error).__name__
+        _stop("the settings cannot be read", reason)
     defaults = tomllib.loads((HERE / "default.toml").read_text("utf-8"))["default"]
     tables = {k: v for k, v in values.items() if k in defaults or isinstance(v, dict)}
     _check("", tables, defaults)

@@ -29,6 +29,15 @@ engine = create_engine(
     max_overflow=0,
 )
 
+
+@event.listens_for(engine, "handle_error")
+def _hide_details(context: Any) -> None:
+    """PostgreSQL's DETAIL may be a whole row, hash of the password included; errors are logged."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = tuple(str(word).split("\nDETAIL:")[0] for word in error.args)
+
+
 if not settings.db.uri:
 
     @event.listens_for(engine, "do_connect")

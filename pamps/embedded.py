@@ -116,6 +116,8 @@ def _launch() -> None:
             f" take its data along with pg_dumpall {theirs}, or move the folder away to start anew"
         )
     options = f"-c listen_addresses='' -c unix_socket_directories='{SOCKET}'"
+    # Statements and rows, which have password hashes in them, do not belong in its log.
+    options += " -c log_min_error_statement=panic -c log_error_verbosity=terse"
     deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
     while not _answers():
         try:

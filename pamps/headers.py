@@ -14,7 +14,7 @@ EXPOSED += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 
 
 class SecurityHeaders:
-    """Headers of every answer, unless the answer has its own."""
+    """Headers of every answer. A page may have a policy of its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -33,7 +33,6 @@ class SecurityHeaders:
 
 
 def add_headers(app: FastAPI) -> None:
-    app.add_middleware(SecurityHeaders)
     if settings.cors.allow_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -43,3 +42,4 @@ def add_headers(app: FastAPI) -> None:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=EXPOSED,
         )
+    app.add_middleware(SecurityHeaders)

@@ -1,5 +1,6 @@
 """Passwords: their hashes, and which are too common. The only module that knows passlib."""
 
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 
@@ -30,12 +31,14 @@ def get_password_hash(password: str) -> str:
 def verify_password(plain_password: str, hashed_password: str | None) -> tuple[bool, str | None]:
     """Whether the password is right and, where its hash is outdated, the one to store instead.
 
-    Without a hash the answer is no, after as much work as a wrong password costs.
+    Without a hash that passlib can read, or for a password longer than any that it hashes (4,096
+    characters), the answer is no, after as much work as a wrong password costs.
     """
-    if hashed_password is None:
-        _context().dummy_verify()
-        return False, None
-    return _context().verify_and_update(plain_password, hashed_password)
+    if hashed_password is not None:
+        with suppress(ValueError):
+            return _context().verify_and_update(plain_password, hashed_password)
+    _context().dummy_verify()
+    return False, None
 
 
 @cache

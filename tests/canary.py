@@ -1,4 +1,4 @@
-"""A word in every password of the suite, and the start of every token, which nobody ever writes."""
+"""A word in each password of the suite, and how hashes and tokens begin: nobody writes these."""
 
 import logging
 import re
@@ -7,7 +7,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 WORD = "c4n4ry"
 # A token begins with the base64 of {"alg":
-SECRET = re.compile(f"{WORD}|eyJhbGciO", re.IGNORECASE)
+SECRET = re.compile(rf"{WORD}|\$argon2|\$2b\$|eyJhbGciO", re.IGNORECASE)
 
 
 def password(username: str) -> str:

@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy import URL, make_url
 
+from tests import canary
+
 PAMPS = Path(sys.executable).with_name("pamps")
 
 HOLD_SERVER = """
@@ -61,6 +63,7 @@ def embedded_server() -> Iterator[str]:
         )
         yield server
         holder.stdin.close()
+    canary.assert_unseen(Path(folder, "data", "server.log").read_text())
     shutil.rmtree(folder)
 
 

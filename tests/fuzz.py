@@ -61,7 +61,7 @@ def main(*arguments: str) -> int:
             for more in ({}, signed_in)
         ]
         process.terminate()
-    return max(results)
+    return int(any(results))
 
 
 if __name__ == "__main__":

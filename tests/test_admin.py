@@ -1,11 +1,13 @@
 """Superusers: made at a terminal, what they may do, and what is on record of it."""
 
-import getpass
+import os
+import pwd
 
 import pytest
 
 from tests.conftest import Client, sign_in
 from tests.test_cli import command, query
+from tests.test_counters import at_once
 
 
 def superuser(server: Client) -> Client:
@@ -81,12 +83,46 @@ def test_a_refreshed_token_is_not_enough(root, api_client, api_client_user1):
     body = {"refresh_token": tokens["refresh_token"]}
     token = api_client.post("/refresh_token", json=body).json()["access_token"]
     client = Client(api_client, token)
-    for method, path in (("DELETE", "/user/user1/"), ("POST", "/user/user1/disable/")):
+    post = f"/post/{api_client_user1.write()['id']}/"
+    calls = [("DELETE", "/user/user1/"), ("POST", "/user/user1/disable/"), ("DELETE", post)]
+    for method, path in calls:
         response = client.request(method, path)
         assert (response.status_code, response.json()["detail"]) == (
             401,
             "A fresh sign-in is required",
         )
+
+
+def test_a_disabled_account_has_no_access_however_it_came_about(api_client_user1):
+    from sqlmodel import update
+
+    from pamps.db import engine
+    from pamps.models import User
+
+    with engine.begin() as connection:
+        connection.execute(update(User).values(disabled=True))
+    assert api_client_user1.get("/user/me/").status_code == 401
+
+
+def test_two_superusers_at_once(root, api_client, sign_up):
+    for n in range(5):
+        ana = sign_up(f"ana{n}")
+        posts = [ana.write()["id"] for _ in range(2)]
+        for path, missing in [(f"/post/{id}/", 404) for id in posts] + [(f"/user/ana{n}/", 404)]:
+            calls = [lambda path=path: root.delete(path)] * 3
+            statuses = sorted(response.status_code for response in at_once(*calls))
+            assert statuses == [204, missing, missing]
+    assert query("SELECT count(*) FROM audit WHERE actor_id IS NOT NULL") == [(15,)]
+
+
+def test_what_is_written_to_the_terminal_is_only_text(api_client_user1):
+    from pamps.db import engine
+    from pamps.models import Audit
+
+    fields = {"actor": "[/x]", "action": "[red]x", "target_id": 1, "target": "x", "address": "[b]"}
+    with engine.begin() as connection:
+        connection.execute(Audit.__table__.insert().values(fields))
+    assert "[/x]" in command("audit")
 
 
 def test_audit(root, api_client_user1, api_client_user2, caplog):
@@ -103,7 +139,7 @@ def test_audit(root, api_client_user1, api_client_user2, caplog):
         for line in command("audit").splitlines()
         if line.startswith("│")
     ]
-    somebody = getpass.getuser()
+    somebody = pwd.getpwuid(os.getuid()).pw_name
     assert [line[1:] for line in lines] == [
         [somebody, "create superuser", "root", "terminal"],
         ["root", f"delete post {post['id']}", "user1", "testclient"],

@@ -38,7 +38,16 @@ WRONG = [
     ("PAMPS_RATE_LIMIT__enabled", "perhaps", "rate_limit.enabled: must be true or false"),
     ("PAMPS_RATE_LIMIT__requests", "plenty", "rate_limit.requests: must be like 300/5 minutes"),
     ("PAMPS_RATE_LIMIT__requests", "0/minute", "rate_limit.requests: must be like 300/5 minutes"),
+    (
+        "PAMPS_RATE_LIMIT__requests",
+        "9/0 minutes",
+        "rate_limit.requests: must be like 300/5 minutes",
+    ),
+    ("PAMPS_RATE_LIMIT__requests", "9/minute;2/second", "rate_limit.requests: must be like 300/5"),
     ("PAMPS_RATE_LIMIT__storage_uri", "memcached://x", "rate_limit.storage_uri: must be empty"),
+    ("PAMPS_RATE_LIMIT__storage_uri", "redis://:secret@h:port", "storage_uri: must be empty"),
+    ("PAMPS_SECURITY__SESSION_EXPIRE_DAYS", "5000000", "SESSION_EXPIRE_DAYS: must be from 1 to"),
+    ("PAMPS_SECURITY__SECRET_KEY", "@int my-secret", "the settings cannot be read: "),
     ("PAMPS_POST__max_length", "1.5", "post.max_length: must be a whole number"),
 ]
 

@@ -41,6 +41,23 @@ def test_an_unexpected_error(careless, api_client_user1, monkeypatch, caplog):
     assert "ZeroDivisionError: only the log knows" in caplog.text
 
 
+def test_a_row_is_not_in_an_error(api_client_user1):
+    """PostgreSQL shows the whole row that breaks a rule, and errors are logged."""
+    from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError
+
+    from pamps.db import engine
+
+    with (
+        pytest.raises(IntegrityError, match="ck_user_counts") as error,
+        engine.begin() as connection,
+    ):
+        connection.execute(text('UPDATE "user" SET post_count = -1'))
+    for shown in (error.value, error.value.orig):
+        canary.assert_unseen(str(shown) + repr(shown))
+        assert "user1@pamps.com" not in str(shown)
+
+
 def test_the_canary_sings(watch):
     """What all other tests rely on: a secret in the log is noticed, wherever it hides."""
     import logging

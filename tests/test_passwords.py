@@ -1,5 +1,6 @@
 """Passwords: which are allowed, how they change, and that nobody learns who has one."""
 
+import itertools
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests import canary
 from tests.conftest import Client, sign_in
 from tests.test_cli import PRODUCTION, assert_one_red_line, pamps
+from tests.test_counters import at_once
 
 NEW = "nova senha 🔑 "
 
@@ -89,11 +91,51 @@ def test_failures_are_alike(api_client, sign_up):
     with engine.begin() as connection:
         connection.execute(update(User).where(User.id == old.id).values(password=hashed))
     answers = []
-    for name in ("nobody", "modern", "old", "no such name", "x" * 5000):
+    names = ("nobody", "modern", "old", "no such name", "x" * 5000)
+    for name, wrong in itertools.product(names, ("wrong", "x" * 5000)):
         started = time.perf_counter()
-        response = api_client.post("/token", data={"username": name, "password": "wrong"})
+        response = api_client.post("/token", data={"username": name, "password": wrong})
         seconds = time.perf_counter() - started
         assert seconds >= settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
         headers = {k: v for k, v in response.headers.items() if k != "x-request-id"}
         answers.append((response.status_code, response.text, headers))
     assert all(answer == answers[0] for answer in answers)
+
+
+def test_a_failure_waits_without_a_connection(api_client, api_client_user1, monkeypatch):
+    """And in the event loop, so without a thread."""
+    from pamps.db import engine
+
+    held = []
+
+    async def sleep(seconds: float) -> None:
+        held.append(engine.pool.checkedout())
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    for name in ("user1", "nobody"):
+        response = api_client.post("/token", data={"username": name, "password": "wrong"})
+        assert response.status_code == 401
+    assert held == [0, 0]
+
+
+@pytest.mark.parametrize("stored", ["$2x$10$abc", "$2b$12$short", "$argon2id$v=19$nonsense"])
+def test_a_hash_that_nobody_can_read(api_client, api_client_user1, stored):
+    from sqlmodel import update
+
+    from pamps.db import engine
+    from pamps.models import User
+
+    with engine.begin() as connection:
+        connection.execute(update(User).values(password=stored))
+    form = {"username": "user1", "password": canary.password("user1")}
+    assert api_client.post("/token", data=form).status_code == 401
+
+
+def test_of_many_changes_at_once_one_succeeds(sign_up):
+    for n in range(5):
+        ana = sign_up(f"ana{n}")
+        old = canary.password(ana.username)
+        calls = [lambda ana=ana, old=old, k=k: change(ana, old, f"{old} {k}") for k in range(6)]
+        statuses = sorted(response.status_code for response in at_once(*calls))
+        assert statuses[0] == 204
+        assert set(statuses[1:]) <= {401, 403}

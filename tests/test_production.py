@@ -70,6 +70,9 @@ def test_production(other_database, redis_uri):
         answer = client.get("/post/", headers=origin)
         assert answer.headers["access-control-allow-origin"] == origin["Origin"]
         assert "RateLimit-Reset" in answer.headers["access-control-expose-headers"]
+        asked = {"Access-Control-Request-Method": "DELETE", **origin}
+        answer = client.options("/user/me/", headers=asked)
+        assert (answer.status_code, answer.headers["x-content-type-options"]) == (200, "nosniff")
         answer = client.get("/post/", headers={"Origin": "https://elsewhere.example"})
         assert "access-control-allow-origin" not in answer.headers
         process.terminate()

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from tests import canary
 from tests.conftest import Client
-from tests.test_cli import query
+from tests.test_cli import command, query
 from tests.test_counters import at_once
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -122,6 +122,27 @@ def test_sign_up(api_client, enabled):
 def test_no_attempt_is_kept_in_plain(api_client, enabled):
     attempt(api_client, HERE, username="somebody")
     assert HERE not in str(query("SELECT attempt::text FROM attempt"))
+
+
+def test_an_address_that_is_none(api_client, api_client_user1, enabled):
+    for strange in ("x" * 10_000, "[red]\x1b[31m"):
+        assert attempt(api_client, strange, canary.password("user1")).status_code == 200
+
+
+def test_e_mail_addresses_are_not_tried_one_by_one(api_client_user1, enabled):
+    emails = [f"user{n}@pamps.com" for n in range(2, 8)]
+    changes = [api_client_user1.patch("/user/me/", json={"email": email}) for email in emails]
+    assert [response.status_code for response in changes] == [200] * 5 + [429]
+    same = {"email": emails[4], "bio": "x"}
+    assert api_client_user1.patch("/user/me/", json=same).status_code == 200
+
+
+def test_an_administrator_lifts_it(api_client, api_client_user1, enabled):
+    for n in range(5):
+        assert statuses(api_client, f"192.0.2.{n}", 5) == [401] * 5
+    assert attempt(api_client, "192.0.2.9", "new").status_code == 429
+    command("set-password", "user1", stdin="new\nnew\n")
+    assert attempt(api_client, "192.0.2.9", "new").status_code == 200
 
 
 def test_nothing_is_limited_where_that_is_off(api_client, api_client_user1):

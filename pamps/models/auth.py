@@ -1,8 +1,8 @@
 """Sessions, limited attempts and the audit trail: tables, queries, responses."""
 
-import getpass
 import logging
 import os
+import pwd
 from datetime import datetime
 from typing import Any
 
@@ -59,9 +59,10 @@ class Audit(SQLModel, table=True):
 
 
 def _terminal_user() -> str:
+    """Whose process this is, which no variable can claim."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # as in a container whose user has no name
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container whose user has no name
         return f"uid {os.getuid()}"
 
 

@@ -97,8 +97,11 @@ def timeline(user: User, before: int | None, limit: int) -> Query:
     return posts(user).where(col(Post.id).in_(merged))
 
 
-def delete_account(session: Session, user_id: int) -> None:
-    """Deletes a user with all that is theirs, and takes it out of everybody else's counters."""
+def delete_account(session: Session, user_id: int) -> bool:
+    """Deletes a user with all that is theirs, and takes it out of everybody else's counters.
+
+    Says whether there still was such a user.
+    """
     idols = select(Social.to_id).where(Social.from_id == user_id)
     fans = select(Social.from_id).where(Social.to_id == user_id)
     liked = select(Like.post_id).where(Like.user_id == user_id)
@@ -106,7 +109,8 @@ def delete_account(session: Session, user_id: int) -> None:
     gone = answered.group_by(col(Post.parent_id)).subquery()
     # First all locks, in the order that everybody keeps: see docs/decisions/0006-counters.md.
     people = or_(col(User.id) == user_id, col(User.id).in_(idols), col(User.id).in_(fans))
-    session.exec(select(User.id).where(people).order_by(col(User.id)).with_for_update()).all()
+    locked = select(User.id).where(people).order_by(col(User.id)).with_for_update()
+    there = user_id in session.exec(locked).all()
     counted = or_(col(Post.id).in_(liked), col(Post.id).in_(select(gone.c.parent_id)))
     rows = select(Post.id).where(counted).order_by(col(Post.id).desc())
     session.exec(rows.with_for_update(key_share=True)).all()
@@ -119,6 +123,7 @@ def delete_account(session: Session, user_id: int) -> None:
         delete(User).where(col(User.id) == user_id),
     ):
         session.exec(change.execution_options(synchronize_session=False))
+    return there
 
 
 PostText = Annotated[str, Limit(min_length=1, max_length=settings.post.max_length), storable]

@@ -18,8 +18,9 @@ def delete_user(
     user: NamedUser, actor: Superuser, address: Address, session: ActiveSession
 ) -> None:
     """Delete an account with all that is its user's, for good."""
+    if not delete_account(session, user.id):
+        raise user_not_found()
     session.add(record("delete account", user, actor, address))
-    delete_account(session, user.id)
     session.commit()
 
 

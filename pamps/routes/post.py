@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from sqlmodel import Session, col, delete, func, update
 
-from pamps.auth import Address, AuthenticatedUser, Viewer
+from pamps.auth import ActiveClaims, Address, AuthenticatedUser, Viewer, get_fresh_user
 from pamps.db import ActiveSession, change_counter, insert_or_get
 from pamps.errors import errors
 from pamps.models import Like, Post, User
@@ -53,8 +53,11 @@ def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
 OwnPost = Annotated[Post, Depends(find_own_post)]
 
 
-def find_post_to_delete(user: AuthenticatedUser, post: FoundPost) -> Post:
-    return post if user.superuser else find_own_post(user, post)
+def find_post_to_delete(user: AuthenticatedUser, claims: ActiveClaims, post: FoundPost) -> Post:
+    if post.user_id == user.id or not user.superuser:
+        return find_own_post(user, post)
+    get_fresh_user(user, claims)
+    return post
 
 
 PostToDelete = Annotated[Post, Depends(find_post_to_delete)]
@@ -157,13 +160,14 @@ def delete_post(
     post: PostToDelete, user: AuthenticatedUser, address: Address, session: ActiveSession
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
-    if post.user_id != user.id:
-        if (author := session.get(User, post.user_id)) is None:
-            raise not_found()
-        session.add(record(f"delete post {post.id}", author, user, address))
-    change_counter(session, User.post_count, post.user_id, -1)
-    if not session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount:
+    # First the author, then the post: see docs/decisions/0006-counters.md.
+    author = session.get(User, post.user_id, with_for_update={"key_share": True})
+    deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount
+    if author is None or not deleted:
         raise not_found()  # somebody was faster
+    change_counter(session, User.post_count, author.id, -1)
+    if author.id != user.id:
+        session.add(record(f"delete post {post.id}", author, user, address))
     if post.parent_id is not None:
         change_counter(session, Post.reply_count, post.parent_id, -1)
     session.commit()

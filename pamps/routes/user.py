@@ -76,9 +76,14 @@ def get_me(user: AuthenticatedUser) -> User:
     return user
 
 
-@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 413))
-def update_me(patch: UserPatch, user: AuthenticatedUser, session: ActiveSession) -> User:
+@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 413, 429))
+def update_me(
+    patch: UserPatch, user: AuthenticatedUser, session: ActiveSession, address: Address
+) -> User:
     """Change your profile; what you leave out stays as it is."""
+    if patch.email and patch.email != user.email:
+        attempt_sign_up(session, address)  # which tells as much of who has an account
+        session.commit()
     user.sqlmodel_update(patch.model_dump(exclude_unset=True))
     session.commit()
     return user
