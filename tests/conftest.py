@@ -20,6 +20,8 @@ stack = contextlib.ExitStack()
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the databases: the migrated one before there are workers, and for each a copy."""
     os.environ["PAMPS_ENV"] = "testing"
+    # Long enough for the hashes of tests, and the suite has hundreds of failures.
+    os.environ["PAMPS_SECURITY__SIGN_IN_FAILURE_MILLISECONDS"] = "50"
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         server = os.environ.get("PAMPS_DB__uri")
