@@ -5,7 +5,6 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -204,12 +203,9 @@ SELECT id - first, text, date, user_id - (SELECT min(id) FROM "user"), parent_id
 def test_fake_data(api_client):
     from tests.test_counters import assert_counters_are_true
 
-    started = time.monotonic()
-    done = pamps("fake-data", "--users", 100, "--posts", 1000, "--seed", 7)
-    assert done.returncode == 0, done.stderr
-    assert "added 100 users and 1000 posts; each user's password is pamps" in done.stdout
-    assert "100%" in done.stdout
-    assert time.monotonic() - started < 60
+    printed = command("fake-data", "--users", "100", "--posts", "1000", "--seed", "7")
+    assert "added 100 users and 1000 posts; each user's password is pamps" in printed
+    assert "100%" in printed
     assert_counters_are_true()
     users, posts = query(DUMP), query(POSTS)
     assert (len(users), len(posts)) == (100, 1000)

@@ -28,7 +28,7 @@ def alembic(address: str, *arguments: str, cwd: Path = CHECKOUT) -> str:
     return done.stdout
 
 
-def test_down_and_up(other_database):
+def test_down_and_up(other_database, tmp_path):
     assert tables(other_database) == TABLES
     alembic(other_database, "downgrade", "base")
     assert tables(other_database) == {"alembic_version"}
@@ -36,10 +36,7 @@ def test_down_and_up(other_database):
         started = [pool.submit(pamps, "migrate", PAMPS_DB__uri=other_database) for _ in range(2)]
         assert [done.result().returncode for done in started] == [0, 0]
     assert tables(other_database) == TABLES
-    assert "No new upgrade operations detected" in alembic(other_database, "check")
-
-
-def test_a_new_migration_is_empty(other_database, tmp_path):
+    # Nothing is left to do, so that a new migration is an empty one.
     shutil.copy(CHECKOUT / "alembic.ini", tmp_path)
     shutil.copytree(CHECKOUT / "migrations", tmp_path / "migrations")
     message = ["-m", "nothing has changed"]

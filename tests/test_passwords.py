@@ -7,7 +7,6 @@ import pytest
 
 from tests import canary
 from tests.conftest import Client, sign_in
-from tests.test_cli import PRODUCTION, assert_one_red_line, pamps
 from tests.test_counters import at_once
 
 NEW = "nova senha 🔑 "
@@ -47,11 +46,6 @@ def test_refused(api_client_user1, monkeypatch, new):
 
 def test_development_is_as_lenient_as_the_workshop(api_client_user1):
     assert change(api_client_user1, canary.password("user1"), "1234").status_code == 204
-
-
-def test_production():
-    done = pamps("create-user", "b2@pamps.com", "b", "iLoveYou1", **PRODUCTION)
-    assert_one_red_line(done, "password: Password is among the most common")
 
 
 def test_the_common_ones_are_3000_that_are_long_enough(monkeypatch):
