@@ -196,7 +196,7 @@ def audit() -> None:
         table.add_column(field, style="magenta", overflow="fold")
     with Session(engine) as session:
         for act in session.exec(select(Audit).order_by(col(Audit.id))):
-            date = act.date.isoformat(" ", "seconds")
+            date = f"{act.date:%Y-%m-%d %H:%M:%S}Z"
             table.add_row(*map(escape, (date, act.actor, act.action, act.target, act.address)))
     Console().print(table)
 
