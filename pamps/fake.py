@@ -19,9 +19,10 @@ from rich.progress import Progress
 from sqlalchemy import text
 from sqlmodel import Session
 
-PASSWORD = "pamps"  # nosec B105: everybody may know it, and production refuses made-up data
+# Everybody may know it, as production refuses made-up data.
+PASSWORD = "pamps"  # nosec B105
 # Its argon2id hash, with a fixed salt so that the same seed gives the same rows to the last byte.
-PASSWORD_HASH = (  # nosec B105: see PASSWORD
+PASSWORD_HASH = (  # nosec B105
     "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
@@ -32,8 +33,8 @@ END, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 365
 
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
-    """Adds that many users and posts. The caller commits."""
-    rng = random.Random(seed)  # nosec B311: made-up data, the same for the same seed
+    """Adds that many users and posts, by chance that a seed repeats. The caller commits."""
+    rng = random.Random(seed)  # nosec B311
     portuguese, english = fakers = [Faker("pt_BR"), Faker("en_US")]
     for faker in fakers:
         faker.seed_instance(rng.getrandbits(32))
@@ -71,8 +72,7 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
 
 def _reserve(session: Session, table: str, count: int) -> list[int]:
     sequence = "nextval(pg_get_serial_sequence(:table, 'id'))"
-    # The braces hold no input.
-    query = text(f"SELECT {sequence} FROM generate_series(1, :count)")  # nosec B608
+    query = text(f"SELECT {sequence} FROM generate_series(1, :count)")
     return list(session.scalars(query, {"table": table, "count": count}))
 
 

@@ -50,7 +50,8 @@ def _tokens(sign_in: UserSession, token_id: str, *, fresh: bool) -> Token:
     return Token(
         access_token=sign_token("access_token", *whose, access_expires, fresh=fresh),
         refresh_token=sign_token("refresh_token", *whose, sign_in.expires, jti=token_id),
-        token_type="bearer",  # nosec B106: what kind of token, not a token
+        # What kind of token it is, and not one.
+        token_type="bearer",  # nosec B106
         expires_in=int((access_expires - sign_in.last_used).total_seconds()),
     )
 
