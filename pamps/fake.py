@@ -71,8 +71,8 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
 
 
 def _reserve(session: Session, table: str, count: int) -> list[int]:
-    sequence = "nextval(pg_get_serial_sequence(:table, 'id'))"
-    query = text(f"SELECT {sequence} FROM generate_series(1, :count)")
+    nextval = "SELECT nextval(pg_get_serial_sequence(:table, 'id'))"
+    query = text(nextval + " FROM generate_series(1, :count)")
     return list(session.scalars(query, {"table": table, "count": count}))
 
 
