@@ -7,12 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field as Limit, ValidationError
 from sqlmodel import Session, col, update
 
-from pamps.auth import (
-    ActiveClaims,
-    Address,
-    AuthenticatedUser,
-    SignInFailed,
-)
+from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed
 from pamps.db import ActiveSession
 from pamps.errors import OAuthError, errors
 from pamps.models import User, UserSession
