@@ -1,5 +1,6 @@
 """The command line: `pamps`."""
 
+import socket
 import tempfile
 from typing import Annotated, Any, NoReturn
 
@@ -69,12 +70,21 @@ def pamps() -> None:
 @main.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = settings.server.host,
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = settings.server.port,
-    workers: Annotated[int, typer.Option(help="How many processes.")] = settings.server.workers,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The port to listen on.")
+    ] = settings.server.port,
+    workers: Annotated[
+        int, typer.Option(min=1, help="How many processes.")
+    ] = settings.server.workers,
 ) -> None:
     """Serve the API."""
     import uvicorn  # here, as what only one command needs should not slow the start of all
 
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        fail(f"cannot listen on {host}, port {port}: {error.strerror}")
     if ENVIRONMENT == "development":
         db.migrate()
     if not settings.log.json:  # which nothing else may stand between

@@ -5,13 +5,13 @@ import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 
 FOLDER = Path(str(files("fastapi_swagger.resources")))
+FILES = SCRIPT, STYLE, ICON = "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"
 
 
 def add_docs(app: FastAPI) -> None:
@@ -20,9 +20,9 @@ def add_docs(app: FastAPI) -> None:
         get_swagger_ui_html(
             # Relative, so that the page works under the path of a proxy too.
             openapi_url="openapi.json",
-            swagger_js_url="swagger/swagger-ui-bundle.js",
-            swagger_css_url="swagger/swagger-ui.css",
-            swagger_favicon_url="swagger/favicon-32x32.png",
+            swagger_js_url=f"swagger/{SCRIPT}",
+            swagger_css_url=f"swagger/{STYLE}",
+            swagger_favicon_url=f"swagger/{ICON}",
             title="Pamps",
         ).body
     )
@@ -41,7 +41,7 @@ def add_docs(app: FastAPI) -> None:
         return response
 
     @app.get("/swagger/{name}", include_in_schema=False)
-    async def swagger_file(
-        name: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"],
-    ) -> FileResponse:
+    async def swagger_file(name: str) -> FileResponse:
+        if name not in FILES:
+            raise HTTPException(404)
         return FileResponse(FOLDER / name)

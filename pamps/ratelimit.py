@@ -13,7 +13,7 @@ from fastapi import HTTPException, Request
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 from limits.storage import storage_from_string
-from sqlalchemy import func, or_
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, delete, select
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +25,7 @@ from pamps.models.auth import Attempt
 
 logger = logging.getLogger(__name__)
 
+Limit = tuple[int, int]
 # How many attempts in how many minutes.
 SIGN_INS_PER_ADDRESS = 5, 5
 SIGN_INS = 25, 60
@@ -47,74 +48,76 @@ def network(address: str) -> str:
     return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
 
 
-def _wait(seconds: int) -> str:
+def _too_often(seconds: int) -> str:
     return f"Too often: try again in {seconds} seconds"
 
 
-def _key(*what: str) -> bytes:
-    return hashlib.sha256("\0".join(what).encode()).digest()
+def _hash(*words: str) -> bytes:
+    return hashlib.sha256("\0".join(words).encode()).digest()
 
 
-def _attempt(session: Session, limit: tuple[int, int], *what: str) -> Attempt:
+def _attempt(
+    session: Session, subject: bytes, address: str, limit: Limit, per_address: Limit | None = None
+) -> Attempt:
     """Puts an attempt on record. Raises HTTPException 429 if it is one too many."""
-    amount, minutes = limit
-    key = _key(*what)
     # One after the other, or of many at once each would see the others' attempts missing.
-    lock = int.from_bytes(key[:8], signed=True)
+    lock = int.from_bytes(subject[:8], signed=True)
     session.execute(select(func.pg_advisory_xact_lock(lock)))
-    age = func.extract("epoch", func.clock_timestamp() - Attempt.date)
-    before = select(age).where(Attempt.key == key).order_by(col(Attempt.id).desc())
-    seconds = session.exec(before.offset(amount - 1).limit(1)).first()
-    if seconds is not None and seconds < minutes * 60:
-        logger.warning("throttled", extra={"what": what[0]})
-        wait = math.ceil(minutes * 60 - seconds)
-        raise HTTPException(429, _wait(wait), {"Retry-After": str(wait)})
-    attempt = Attempt(key=key)
+    attempt = Attempt(subject=subject, address=_hash(network(address)))
+    same = col(Attempt.subject) == subject
+    wait = _wait(session, limit, same)
+    if per_address and not wait:
+        wait = _wait(session, per_address, same & (col(Attempt.address) == attempt.address))
+    if wait:
+        # Who is meant cannot be read from it, but which lines mean the same.
+        logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
+        raise HTTPException(429, _too_often(wait), {"Retry-After": str(wait)})
     session.add(attempt)
-    return attempt
-
-
-def _sweep(session: Session) -> None:
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(SWEEP)
     old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))
     session.exec(old.where(col(Attempt.date) < func.now() - LONGEST))
+    return attempt
+
+
+def _wait(session: Session, limit: Limit, which: ColumnElement[bool]) -> int:
+    """Seconds until one more of those attempts is within the limit."""
+    amount, minutes = limit
+    age = func.extract("epoch", func.clock_timestamp() - Attempt.date)
+    newest_first = select(age).where(which).order_by(col(Attempt.id).desc())
+    seconds = session.exec(newest_first.offset(amount - 1).limit(1)).first()
+    return 0 if seconds is None else max(0, math.ceil(minutes * 60 - seconds))
 
 
 def attempt_sign_up(session: Session, address: str) -> None:
     """Counts a sign-up; the caller commits. Raises HTTPException 429."""
     if settings.rate_limit.enabled:
-        _attempt(session, SIGN_UPS, "sign-up", network(address))
-        _sweep(session)
+        _attempt(session, _hash("sign-up", network(address)), address, SIGN_UPS)
 
 
-def attempt_sign_in(session: Session, username: str, address: str) -> list[Attempt]:
+def attempt_sign_in(session: Session, username: str, address: str) -> Attempt | None:
     """Counts a sign-in as failed, until it is forgiven; the caller commits.
 
     Names count whether there is such a user or not. Raises HTTPException 429.
     """
     if not settings.rate_limit.enabled:
-        return []
-    name = username.lower()
-    # All take the two locks in this order.
-    attempts = [
-        _attempt(session, SIGN_INS, "sign-in", name),
-        _attempt(session, SIGN_INS_PER_ADDRESS, "sign-in", name, network(address)),
-    ]
-    _sweep(session)
-    return attempts
+        return None
+    return _attempt(session, _of(username), address, SIGN_INS, SIGN_INS_PER_ADDRESS)
 
 
-def forgive(session: Session, attempts: list[Attempt]) -> None:
+def _of(username: str) -> bytes:
+    return _hash("sign-in", username.lower())
+
+
+def forgive(session: Session, attempt: Attempt | None) -> None:
     """The password was right: so far, nobody has failed to sign in here. The caller commits."""
-    if attempts:
-        of_account, of_address = attempts
-        same = or_(col(Attempt.id) == of_account.id, col(Attempt.key) == of_address.key)
-        session.exec(delete(Attempt).where(same))
+    if attempt:
+        same = col(Attempt.subject) == attempt.subject, col(Attempt.address) == attempt.address
+        session.exec(delete(Attempt).where(*same))
 
 
 def pardon(session: Session, username: str) -> None:
-    """Lets an account sign in again whose failures were too many in all. The caller commits."""
-    session.exec(delete(Attempt).where(col(Attempt.key) == _key("sign-in", username.lower())))
+    """Lets an account sign in again, however often it failed to. The caller commits."""
+    session.exec(delete(Attempt).where(col(Attempt.subject) == _of(username)))
 
 
 class RateLimit:
@@ -148,8 +151,8 @@ class RateLimit:
             return
         reset = max(1, math.ceil(stats.reset_time - time.time()))
         if not allowed:
-            logger.warning("throttled", extra={"what": "requests", "caller": key})
-            app = refusal(request, 429, _wait(reset), {"Retry-After": str(reset)})
+            logger.warning("throttled", extra={"caller": key})
+            app = refusal(request, 429, _too_often(reset), {"Retry-After": str(reset)})
 
         async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -74,7 +74,7 @@ def test_an_account_is_limited_over_all_addresses(api_client, api_client_user1, 
     assert 3500 < int(refused.headers["retry-after"]) <= 3600
     later(minutes=60)
     assert attempt(api_client, "192.0.2.9").status_code == 401
-    assert query("SELECT count(*) FROM attempt") == [(2,)]  # the old ones were swept
+    assert query("SELECT count(*) FROM attempt") == [(1,)]  # the old ones were swept
 
 
 def test_many_guesses_at_once(api_client, api_client_user1, enabled):
@@ -140,9 +140,11 @@ def test_e_mail_addresses_are_not_tried_one_by_one(api_client_user1, enabled):
 def test_an_administrator_lifts_it(api_client, api_client_user1, enabled):
     for n in range(5):
         assert statuses(api_client, f"192.0.2.{n}", 5) == [401] * 5
-    assert attempt(api_client, "192.0.2.9", "new").status_code == 429
+    for address in ("192.0.2.1", "192.0.2.9"):
+        assert attempt(api_client, address, "new").status_code == 429
     command("set-password", "user1", stdin="new\nnew\n")
-    assert attempt(api_client, "192.0.2.9", "new").status_code == 200
+    for address in ("192.0.2.1", "192.0.2.9"):
+        assert attempt(api_client, address, "new").status_code == 200
 
 
 def test_nothing_is_limited_where_that_is_off(api_client, api_client_user1):

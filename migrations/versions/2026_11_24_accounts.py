@@ -42,11 +42,12 @@ def upgrade() -> None:
     op.create_table(
         "attempt",
         _id(),
-        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("address", sa.LargeBinary(), nullable=False),
         _date("date"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
     )
-    op.create_index("ix_attempt_key", "attempt", ["key", "id"])
+    op.create_index("ix_attempt_subject", "attempt", ["subject", "id"])
 
     op.create_table(
         "audit",

@@ -36,12 +36,13 @@ class UserSession(SQLModel, table=True):
 
 
 class Attempt(SQLModel, table=True):
-    """One of the few times that something may be done. `key` is the SHA-256 of what it is."""
+    """One of the few times that something may be tried: what, and from where, as SHA-256."""
 
-    __table_args__ = (Index("ix_attempt_key", "key", "id"),)
+    __table_args__ = (Index("ix_attempt_subject", "subject", "id"),)
 
     id: int = identity(primary_key=True)
-    key: bytes = Field(sa_type=LargeBinary)
+    subject: bytes = Field(sa_type=LargeBinary)
+    address: bytes = Field(sa_type=LargeBinary)
     date: datetime = created()
 
 

@@ -66,7 +66,7 @@ UserAgent = Annotated[
 ]
 
 
-@router.post("/token", responses=errors(401, 403, 413, 429, model=OAuthError))
+@router.post("/token", responses=errors(401, 403, 413, 429, 503, model=OAuthError))
 def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     session: ActiveSession,
@@ -79,7 +79,7 @@ def login_for_access_token(
         return _refresh(session, form.refresh_token)
     form.require("username", "password")
     started = time.perf_counter()
-    attempts = attempt_sign_in(session, form.username, address)
+    attempt = attempt_sign_in(session, form.username, address)
     user = session.exec(user_named(form.username)).first()
     # Counted before the password is looked at, and no connection is held meanwhile.
     session.commit()
@@ -101,7 +101,7 @@ def login_for_access_token(
         raise HTTPException(403, "This account is disabled")
     if new_hash:
         user.password = new_hash
-    forgive(session, attempts)
+    forgive(session, attempt)
     token = open_session(session, user, user_agent)
     session.commit()
     logger.info("sign-in", extra=who)
@@ -129,7 +129,7 @@ def logout(claims: ActiveClaims, session: ActiveSession) -> None:
     session.commit()
 
 
-@router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413, 429))
+@router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413))
 def change_password(
     change: PasswordChange, user: AuthenticatedUser, session: ActiveSession, address: Address
 ) -> None:
@@ -139,7 +139,7 @@ def change_password(
     except ValidationError as error:
         told = [item | {"loc": ("body", "new_password")} for item in error.errors()]
         raise RequestValidationError(told) from None
-    attempts = attempt_sign_in(session, user.username, address)
+    attempt = attempt_sign_in(session, user.username, address)
     session.commit()  # as in a sign-in: counted first, and no connection is held meanwhile
     valid, _ = verify_password(change.current_password, user.password)
     if not valid:
@@ -149,7 +149,7 @@ def change_password(
     replaced = update(User).where(col(User.id) == user.id, col(User.password) == user.password)
     if not session.exec(replaced.values(password=new.hash())).rowcount:
         raise unauthorized()
-    forgive(session, attempts)
+    forgive(session, attempt)
     end_sessions(session, user.id)
     session.commit()
     logger.info("password changed", extra={"user_id": user.id, "address": address})

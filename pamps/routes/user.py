@@ -47,7 +47,7 @@ def list_users(session: ActiveSession, page: ActivePage) -> list[UserResponse]:
     return page.read(session, users(), User.id, newest_first=False)
 
 
-@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413, 429))
+@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
 def create_user(user: UserRequest, session: ActiveSession, address: Address) -> User:
     """Create an account."""
     attempt_sign_up(session, address)
@@ -76,7 +76,7 @@ def get_me(user: AuthenticatedUser) -> User:
     return user
 
 
-@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 413, 429))
+@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 413))
 def update_me(
     patch: UserPatch, user: AuthenticatedUser, session: ActiveSession, address: Address
 ) -> User:
