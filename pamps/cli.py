@@ -1,5 +1,6 @@
 """The command line: `pamps`."""
 
+import os
 import socket
 import tempfile
 from typing import Annotated, Any, NoReturn
@@ -84,7 +85,7 @@ def serve(
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        fail(f"cannot listen on {host}, port {port}: {error.strerror}")
+        fail(f"cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}")
     if ENVIRONMENT == "development":
         db.migrate()
     if not settings.log.json:  # which nothing else may stand between

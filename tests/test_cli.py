@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,16 @@ def test_refusals(api_client_user1, arguments, words):
 def test_production_wants_longer_passwords():
     short = pamps("create-user", "b@pamps.com", "b", "1234567", **PRODUCTION)
     assert_one_red_line(short, "password: String should have at least 8 characters")
+
+
+def test_a_port_that_is_taken():
+    from pamps.cli import main
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, ["serve", "--port", port])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"cannot listen on 127.0.0.1, port {port}: Address already in use\n"
 
 
 def test_errors_are_red():
