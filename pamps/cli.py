@@ -3,62 +3,24 @@
 import os
 import socket
 import tempfile
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
-from psycopg2.errors import UndefinedTable
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import MetaData
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlmodel import Session, col, select
-from typer.core import TyperGroup
 
 from pamps import db, logs
 from pamps.config import ENVIRONMENT, settings
 from pamps.db import engine
-from pamps.embedded import EmbeddedError
-from pamps.errors import collision
 from pamps.models import Audit, Like, Post, Social, User
 from pamps.models.auth import record
 from pamps.models.post import delete_account
 from pamps.models.user import NewPassword, UserRequest, user_named
 from pamps.sessions import end_sessions
-
-stderr = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
-
-
-def fail(reason: str) -> NoReturn:
-    """One red line, and exit status 1."""
-    stderr.print(
-        " ".join(reason.split()), style="red", markup=False, highlight=False, soft_wrap=True
-    )
-    raise typer.Exit(1)
-
-
-class Commands(TyperGroup):
-    """Makes an expected error one red line; a Python caller of a command gets it as it is."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except IntegrityError as error:
-            if told := collision(error):
-                fail(told[1])
-            raise
-        except ValidationError as error:
-            fail("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
-        except ProgrammingError as error:
-            if not isinstance(error.orig, UndefinedTable):
-                raise
-            fail("the database has no tables yet: run pamps migrate")
-        except OperationalError as error:
-            fail(f"the database does not answer: {error.orig}")
-        except EmbeddedError as error:
-            fail(str(error))
-
+from pamps.terminal import Commands, fail
 
 main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 
