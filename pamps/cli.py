@@ -1,6 +1,5 @@
 """The command line: `pamps`."""
 
-import os
 import socket
 import tempfile
 from typing import Annotated
@@ -47,7 +46,8 @@ def serve(
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        fail(f"cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}")
+        reason = str(error.strerror).partition(" (")[0]  # behind which Python says it once more
+        fail(f"cannot listen on {host}, port {port}: {reason}")
     if ENVIRONMENT == "development":
         db.migrate()
     if not settings.log.json:  # which nothing else may stand between

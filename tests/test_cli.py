@@ -113,14 +113,17 @@ def test_production_wants_longer_passwords():
     assert_one_red_line(short, "password: String should have at least 8 characters")
 
 
-def test_a_port_that_is_taken():
+def test_where_serve_cannot_listen():
     from pamps.cli import main
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = CliRunner().invoke(main, ["serve", "--port", port])
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+        for host in ("127.0.0.1", "nowhere.invalid"):
+            result = CliRunner().invoke(main, ["serve", "--host", host, "--port", port])
+            assert (result.exit_code, result.stdout) == (1, "")
+            line = f"cannot listen on {host}, port {port}: [A-Za-z ,]+\n"
+            assert re.fullmatch(line, result.stderr)
+            assert "Unknown" not in result.stderr
 
 
 def test_errors_are_red():

@@ -70,7 +70,10 @@ def _terminal_user() -> str:
 def record(
     action: str, target: User, actor: User | None = None, address: str = "terminal"
 ) -> Audit:
-    """What to store of an administrator's act; without an `actor` it is done at a terminal."""
+    """Logs an administrator's act, and gives the row to store before the act is committed.
+
+    Without an `actor` it is done at a terminal.
+    """
     logger.info(action, extra={"user_id": target.id, "actor_id": actor and actor.id})
     return Audit(
         actor_id=actor.id if actor else None,
