@@ -1,26 +1,29 @@
 """The API, as an ASGI application: `uvicorn pamps.app:app`."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from pamps import embedded, logs
 from pamps.config import settings
-from pamps.db import engine
+from pamps.db import direct, engine
 from pamps.docs import add_docs
 from pamps.errors import handle_errors
 from pamps.headers import add_headers
 from pamps.ratelimit import RateLimit
-from pamps.routes import main_router
+from pamps.routes import routes
 
 DESCRIPTION = """
 Short posts, replies, likes, and a timeline of the people you follow.
 
 **Sign in** with `POST /token` (the *Authorize* button does it) and send the access token as
 `Authorization: Bearer …`. **Lists** are arrays of at most `limit` items; while there are more, the
-`Link` header of the answer has the address of the next page. **Errors** are `{"detail": …}`.
+`Link` header of the answer has the address of the next page. **`ETag`** of an answer, sent back as
+`If-None-Match`, makes it a 304 if nothing has changed. **Errors** are `{"detail": …}`.
 """
 
 TAGS = [
@@ -33,8 +36,13 @@ TAGS = [
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = settings.db.pool_size
+    # What is there now stays, so the garbage collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     yield
     engine.dispose()
+    direct.dispose()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
 
 
@@ -50,7 +58,7 @@ app = FastAPI(
     docs_url=None,
     redoc_url=None,
 )
-app.include_router(main_router)
+app.router.routes.extend(routes)
 if settings.server.docs:
     add_docs(app)
 
@@ -59,4 +67,5 @@ handle_errors(app)
 app.add_middleware(RateLimit)
 add_headers(app)
 app.add_middleware(logs.RequestLog)
-app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.server.trusted_proxies)
+if proxies := settings.server.trusted_proxies:
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)

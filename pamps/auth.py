@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordBearer
+from psycopg2.extensions import cursor as Cursor
+from sqlmodel import Session
 from starlette.requests import HTTPConnection
 
-from pamps.db import ActiveSession
-from pamps.models.auth import session_user
+from pamps.db import ActiveSession, Statement
+from pamps.models.auth import Caller, callers
 from pamps.models.user import User
 from pamps.tokens import Claims, read_token, unauthorized
 
@@ -31,7 +33,11 @@ def client_address(request: HTTPConnection) -> str:
     return host if host.isprintable() and len(host) <= LONGEST_ADDRESS else "unknown"
 
 
-Address = Annotated[str, Depends(client_address)]
+async def get_address(request: Request) -> str:
+    return client_address(request)
+
+
+Address = Annotated[str, Depends(get_address)]
 
 
 def caller(request: HTTPConnection) -> Claims | None:
@@ -50,61 +56,58 @@ def caller(request: HTTPConnection) -> Claims | None:
 
 
 class BearerToken(OAuth2PasswordBearer):
-    """Documents how to sign in, and gives what the token says."""
+    """Documents how to sign in, and gives what the token says, which there must be."""
 
     async def __call__(self, request: HTTPConnection) -> Any:
-        return caller(request)
+        claims = caller(request)
+        if claims is None:
+            raise unauthorized("Not authenticated")
+        return claims
 
 
-bearer_token = BearerToken(tokenUrl="token", refreshUrl="token")
+ActiveClaims = Annotated[Claims, Depends(BearerToken(tokenUrl="token", refreshUrl="token"))]
+# Some routes show more to a caller who has signed in, but do not ask for it.
+may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
+CALLER = Statement(callers())
 
 
-def get_viewer(
-    session: ActiveSession, claims: Annotated[Claims | None, Depends(bearer_token)]
-) -> User | None:
-    """The caller, or None for an anonymous one. A token that is no good is a 401 even here."""
-    if claims is None:
-        return None
-    user = session.exec(session_user(claims.sid, claims.user_id)).first()
+def signed_in(db: Session | Cursor, claims: Claims) -> Caller:
+    """Whose session it is. Raises HTTPException 401 if it has ended."""
+    rows = CALLER.run(db, session_id=claims.sid, viewer_id=claims.user_id)
+    if not rows:
+        raise unauthorized()
+    return Caller(*rows[0])
+
+
+def get_current_user(claims: ActiveClaims, session: ActiveSession) -> Caller:
+    return signed_in(session, claims)
+
+
+AuthenticatedUser = Annotated[Caller, Depends(get_current_user)]
+
+
+def stored_user(session: Session, caller: Caller) -> User:
+    """The caller's row, to be changed. Raises HTTPException 401 if it was deleted just now."""
+    user = session.get(User, caller.id)
     if user is None:
         raise unauthorized()
     return user
 
 
-Viewer = Annotated[User | None, Depends(get_viewer)]
-
-
-def get_current_user(viewer: Viewer) -> User:
-    if viewer is None:
-        raise unauthorized("Not authenticated")
-    return viewer
-
-
-AuthenticatedUser = Annotated[User, Depends(get_current_user)]
-
-
-def get_claims(_: AuthenticatedUser, claims: Annotated[Claims, Depends(bearer_token)]) -> Claims:
-    """What the token of an authenticated caller says."""
-    return claims
-
-
-ActiveClaims = Annotated[Claims, Depends(get_claims)]
-
-
-def get_fresh_user(user: AuthenticatedUser, claims: ActiveClaims) -> User:
+async def get_fresh_user(user: AuthenticatedUser, claims: ActiveClaims) -> Caller:
     """The caller, who must have shown a password and not just a refresh token."""
     if not claims.fresh:
         raise unauthorized("A fresh sign-in is required")
     return user
 
 
-FreshUser = Annotated[User, Depends(get_fresh_user)]
+FreshUser = Annotated[Caller, Depends(get_fresh_user)]
 
 
-def get_superuser(user: FreshUser) -> User:
+async def get_superuser(user: FreshUser) -> Caller:
     if not user.superuser:
         raise HTTPException(403, "Only superusers may do this")
     return user
 
 
-Superuser = Annotated[User, Depends(get_superuser)]
+Superuser = Annotated[Caller, Depends(get_superuser)]

@@ -1,5 +1,6 @@
 """The command line: `pamps`."""
 
+import os
 import socket
 import tempfile
 from typing import Annotated
@@ -17,7 +18,7 @@ from pamps.db import engine
 from pamps.models import Audit, Like, Post, Social, User
 from pamps.models.auth import record
 from pamps.models.post import delete_account
-from pamps.models.user import NewPassword, UserRequest, user_named
+from pamps.models.user import NewPassword, UserRequest, folded, user_named
 from pamps.sessions import end_sessions
 from pamps.terminal import Commands, fail
 
@@ -54,6 +55,7 @@ def serve(
         docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
         typer.echo(f"Pamps: http://{host}:{port}{docs}")
     logs.configure()
+    os.environ["PAMPS_SERVER__workers"] = str(workers)  # by which each chooses its pool_size
     uvicorn.run(
         "pamps.app:app",
         host=host,
@@ -125,7 +127,7 @@ def create_user(
 
 
 def find_user(session: Session, username: str) -> User:
-    return session.exec(user_named(username)).first() or fail(f"User not found: {username}")
+    return session.exec(user_named(folded(username))).first() or fail(f"User not found: {username}")
 
 
 @main.command()

@@ -40,6 +40,8 @@ LARGEST = {
     "security.SESSION_EXPIRE_DAYS": 36500,
     "": 10_000_000,
 }
+# What 0 makes fit the machine: see _fit.
+FITTED = ("server.workers", "db.pool_size")
 # How the `limits` package writes one limit.
 LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
@@ -61,9 +63,9 @@ def _check(name: str, value: Any, default: Any) -> None:
     elif isinstance(default, list) and not all(isinstance(item, str) for item in value):
         _stop(name, f"must be {TYPES[list]}")
     elif type(default) is int:
-        largest = LARGEST.get(name, LARGEST[""])
-        if not 1 <= value <= largest:
-            _stop(name, f"must be from 1 to {largest}")
+        smallest, largest = 0 if name in FITTED else 1, LARGEST.get(name, LARGEST[""])
+        if not smallest <= value <= largest:
+            _stop(name, f"must be from {smallest} to {largest}")
 
 
 def _is_database_url(uri: str) -> bool:
@@ -111,6 +113,15 @@ def _check_production(values: dict[str, Any]) -> None:
         _stop("cors.allow_origins", "must name the origins where allow_credentials is true")
 
 
+def _fit(loaded: Any) -> None:
+    """Puts what fits the machine in the place of 0."""
+    # The cores that this process may use, where the system tells; a container's quota it does not.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    loaded.server.workers = loaded.server.workers or min(cores or 1, 8)
+    if not loaded.db.pool_size:
+        loaded.db.pool_size = max(1, min(8, 50 // loaded.server.workers))
+
+
 def _load() -> Any:
     """Stops the process with one line that names the key, where a value is wrong."""
     if ENVIRONMENT not in ENVIRONMENTS:
@@ -153,6 +164,7 @@ def _load() -> Any:
             _stop("server.trusted_proxies", "must be addresses or networks like 10.0.0.0/8")
     if ENVIRONMENT == "production":
         _check_production(values)
+    _fit(loaded)
     return loaded
 
 

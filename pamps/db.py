@@ -1,17 +1,18 @@
-"""The database: its address, the engine, sessions, migrations."""
+"""The database: its address, the engines, sessions, statements, migrations."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
+import psycopg2
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
-from sqlalchemy import URL, Boolean, event, inspect, literal_column, make_url, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, SQLModel, create_engine
+from psycopg2.extensions import cursor as Cursor
+from sqlalchemy import URL, Engine, Select, event, func, make_url, update
+from sqlmodel import Session, UTCDateTime, create_engine
 
 from pamps import embedded
 from pamps.config import HERE, ROOT, settings
-
-Row = TypeVar("Row", bound=SQLModel)
 
 
 def database_url() -> URL:
@@ -20,69 +21,136 @@ def database_url() -> URL:
     return url.set(drivername="postgresql+psycopg2")
 
 
-engine = create_engine(
-    database_url(),
-    echo=settings.db.echo,
-    hide_parameters=True,  # they hold passwords, and errors go to the log
-    connect_args=settings.db.connect_args,
-    pool_size=settings.db.pool_size,
-    max_overflow=0,
-)
+# Half of the threads at most wait for what a session does, such as to hash a password.
+SESSIONS = (settings.db.pool_size + 1) // 2
 
 
-@event.listens_for(engine, "handle_error")
-def _hide_details(context: Any) -> None:
+def _engine(pool_size: int, **options: Any) -> Engine:
+    return create_engine(
+        database_url(),
+        echo=settings.db.echo,
+        hide_parameters=True,  # they hold passwords, and errors go to the log
+        connect_args=settings.db.connect_args,
+        pool_size=pool_size,
+        max_overflow=0,
+        **options,
+    )
+
+
+engine = _engine(SESSIONS)
+# For statements that need no session. These connections are for a thread to take and give back, and
+# not those of sessions: a session may keep its own while it waits for a thread.
+direct = _engine(settings.db.pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+
+def _hide_detail(error: BaseException) -> None:
     """PostgreSQL's DETAIL may be a whole row, hash of the password included; errors are logged."""
+    error.args = tuple(str(word).split("\nDETAIL:")[0] for word in error.args)
+
+
+@contextmanager
+def autocommit() -> Iterator[Cursor]:
+    """A cursor whose every statement is a transaction of its own. Raises psycopg2.Error.
+
+    It is psycopg2's, as SQLAlchemy's costs as much as all the rest that a request does with it.
+    """
+    connection = direct.pool.connect()
+    driver: Any = connection.driver_connection
+    try:
+        with driver.cursor() as cursor:
+            yield cursor
+    except psycopg2.Error as error:
+        _hide_detail(error)
+        raise
+    finally:
+        if driver.closed:
+            direct.dispose()  # the others have lost the server too
+        connection.close()
+
+
+@event.listens_for(Engine, "handle_error")
+def _hide_details(context: Any) -> None:
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
-            error.args = tuple(str(word).split("\nDETAIL:")[0] for word in error.args)
+            _hide_detail(error)
 
 
 if not settings.db.uri:
 
-    @event.listens_for(engine, "do_connect")
+    @event.listens_for(Engine, "do_connect")
     def _start_embedded(*_: Any) -> None:
         embedded.start()
 
 
-def get_session() -> Iterator[Session]:
+async def get_session() -> AsyncIterator[Session]:
     """A session for one request. What is not committed by its end is undone."""
-    with Session(engine, expire_on_commit=False) as session:
+    session = Session(engine, expire_on_commit=False)
+    try:
         yield session
+    finally:
+        if session.in_transaction():
+            # In a thread that nobody else waits for: it lets go of locks that all others may want.
+            await to_thread.run_sync(session.close, limiter=CapacityLimiter(1))
 
 
 # No more sessions at a time than there are connections: else requests that hold one could wait for
 # a thread while those that hold the threads wait for a connection. Closed before the answer leaves.
-ActiveSession = Annotated[
-    Session, Depends(get_session, scope="function", max_concurrency=settings.db.pool_size)
-]
+ActiveSession = Annotated[Session, Depends(get_session, scope="function", max_concurrency=SESSIONS)]
 
 
-def insert_or_get(session: Session, row: Row) -> tuple[Row, bool]:
-    """Stores a row unless its primary key is there; gives what is stored, and whether it is new.
+def _in_utc(column: Any) -> Any:
+    """A time as PostgreSQL has it, whatever zone the server thinks it is in."""
+    is_time = isinstance(column.type, UTCDateTime)
+    return func.timezone("UTC", column).label(column.key) if is_time else column
 
-    One statement, so that of two requests at the same time exactly one is told that it is new.
+
+class Statement:
+    """A statement that is built and compiled once, as that costs more than to run it.
+
+    Each `bindparam` in it is an argument of `run` and `read`. Times are in UTC, and do not say so.
     """
-    table = type(row)
-    values = row.model_dump(exclude_unset=True)
-    statement = insert(table).values(values)
-    # Assigns what is there anyway: a conflict that does nothing would return nothing either.
-    statement = statement.on_conflict_do_update(
-        index_elements=list(inspect(table).primary_key),
-        set_={name: statement.excluded[name] for name in values},
-    )
-    # No transaction has ended or locked the version of a row that was inserted just now.
-    is_new = literal_column("xmax = 0", Boolean)
-    stored, created = session.execute(statement.returning(table, is_new)).one()
-    return stored, created
+
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        columns = map(_in_utc, statement.selected_columns)
+        statement = statement.with_only_columns(*columns, maintain_column_froms=True)
+        compiled = statement.compile(engine)
+        self.sql = str(compiled)
+        # What is no argument. An argument that is left out is an error, and not null.
+        self.values = {name: value for name, value in compiled.params.items() if value is not None}
+        names = statement.selected_columns.keys()
+        # The columns "user.id", "user.username" … are together the object "user".
+        nested = [index for index, name in enumerate(names) if "." in name]
+        self._nested = slice(nested[0], nested[-1] + 1) if nested else slice(0, 0)
+        self._fields = [name.partition(".")[2] for name in names[self._nested]]
+        if nested:
+            names[self._nested] = [names[nested[0]].partition(".")[0]]
+        self._names = names
+
+    def run(self, db: Session | Cursor, **values: Any) -> list[Any]:
+        """The rows; `db` is a session, or what `autocommit` gives."""
+        values |= self.values
+        if isinstance(db, Session):
+            return list(db.connection().exec_driver_sql(self.sql, values))
+        db.execute(self.sql, values)
+        return db.fetchall()
+
+    def read(self, db: Session | Cursor, **values: Any) -> list[dict[str, Any]]:
+        """The rows as JSON has them."""
+        rows = self.run(db, **values)
+        if self._fields:
+            start, stop = self._nested.start, self._nested.stop
+            rows = [
+                (*row[:start], dict(zip(self._fields, row[start:stop], strict=True)), *row[stop:])
+                for row in rows
+            ]
+        return [dict(zip(self._names, row, strict=True)) for row in rows]
 
 
-def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> bool:
-    """Adds to a counter of the row with that id, and says whether there is such a row."""
+def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> None:
+    """Adds to a counter of the row with that id, if there is one."""
     table = counter.class_
     statement = update(table).where(table.id == row_id).values({counter: counter + amount})
-    result = session.exec(statement.execution_options(synchronize_session=False))
-    return result.rowcount > 0
+    session.exec(statement.execution_options(synchronize_session=False))
 
 
 def migrate() -> None:

@@ -6,6 +6,7 @@ import time
 from http import HTTPStatus
 from typing import Any
 
+import psycopg2
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -13,7 +14,6 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,9 +67,13 @@ def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str,
     return {code: {"model": model, "description": HTTPStatus(code).phrase} for code in codes}
 
 
-def collision(error: IntegrityError) -> tuple[int, str] | None:
-    """The status and the words for a constraint that clients can run into."""
-    return CONSTRAINTS.get(getattr(getattr(error.orig, "diag", None), "constraint_name", ""))
+def collision(error: Any) -> tuple[int, str] | None:
+    """The status and the words for a constraint that clients can run into.
+
+    The error is psycopg2's, or SQLAlchemy's with that in it.
+    """
+    diag = getattr(getattr(error, "orig", error), "diag", None)
+    return CONSTRAINTS.get(getattr(diag, "constraint_name", ""))
 
 
 def refusal(
@@ -148,10 +152,10 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        app, request, started = self.app, Request(scope), False
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY_BYTES):
-            app = refusal(request, 413, "Content Too Large")
+        app, started = self.app, False
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if length.isdigit() and (len(length) > 9 or int(length) > MAX_BODY_BYTES):
+            app = refusal(Request(scope), 413, "Content Too Large")
 
         async def noting_send(message: Message) -> None:
             nonlocal started
@@ -165,7 +169,7 @@ class Guard:
             if started:
                 raise
             detail = f"Internal server error; the log says more under {request_id.get()}"
-            await refusal(request, 500, detail)(scope, receive, send)
+            await refusal(Request(scope), 500, detail)(scope, receive, send)
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -173,7 +177,9 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(SignInFailed, _sign_in_failed)
-    app.add_exception_handler(IntegrityError, _integrity_error)
+    for broken in (IntegrityError, psycopg2.IntegrityError):
+        app.add_exception_handler(broken, _integrity_error)
     app.add_exception_handler(StaleDataError, _account_gone)
-    for away in (OperationalError, InterfaceError, EmbeddedError):
-        app.add_exception_handler(away, _database_away)
+    away = OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError
+    for error in (*away, EmbeddedError):
+        app.add_exception_handler(error, _database_away)

@@ -2,14 +2,14 @@
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
 
-JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+HEADERS = (b"x-content-type-options", b"nosniff"), (b"content-security-policy", JSON_POLICY)
 # What pages of other origins may read beside the answer itself.
-EXPOSED = ["Link", "Retry-After", "X-Request-ID", "WWW-Authenticate"]
+EXPOSED = ["ETag", "Link", "Retry-After", "X-Request-ID", "WWW-Authenticate"]
 EXPOSED += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 
 
@@ -22,11 +22,12 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Content-Security-Policy", JSON_POLICY)
+                own = message["headers"]
+                names = {name for name, _ in own}
+                more = [header for header in HEADERS if header[0] not in names]
                 if scope["path"].endswith("token"):
-                    headers["Cache-Control"] = "no-store"  # RFC 6749, section 5.1
+                    more.append((b"cache-control", b"no-store"))  # RFC 6749, section 5.1
+                message["headers"] = [*own, *more]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -39,7 +40,7 @@ def add_headers(app: FastAPI) -> None:
             allow_origins=settings.cors.allow_origins,
             allow_credentials=settings.cors.allow_credentials,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
             expose_headers=EXPOSED,
         )
     app.add_middleware(SecurityHeaders)

@@ -1,14 +1,15 @@
 """What Pamps logs, and the id that a request has in the log and in its answer."""
 
+import asyncio
 import logging
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from logging.handlers import MemoryHandler
+from random import getrandbits
 from typing import Any
-from uuid import uuid4
 
-from pythonjsonlogger.json import JsonFormatter
-from starlette.datastructures import MutableHeaders
+from pythonjsonlogger.orjson import OrjsonFormatter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
@@ -17,7 +18,7 @@ logger = logging.getLogger("pamps.request")
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-class _Formatter(JsonFormatter):
+class _Formatter(OrjsonFormatter):
     """One JSON object a line, or the same for people."""
 
     def __init__(self) -> None:
@@ -30,8 +31,8 @@ class _Formatter(JsonFormatter):
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         log_data.pop("color_message", None)  # uvicorn's, for terminals
-        if id_ := request_id.get():
-            log_data["request_id"] = id_
+        if not log_data["request_id"]:
+            del log_data["request_id"]
         return log_data
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
@@ -43,11 +44,30 @@ class _Formatter(JsonFormatter):
         return " ".join(start + more) + (f"\n{trace}" if trace else "")
 
 
+class _Buffer(MemoryHandler):
+    """Writes the lines of requests many at a time, as one by one each costs three times as much.
+
+    They wait for a tenth of a second, or until something else is logged.
+    """
+
+    def __init__(self) -> None:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_Formatter())
+        super().__init__(capacity=1000, target=handler)
+
+    def shouldFlush(self, record: logging.LogRecord) -> bool:
+        return record.name != logger.name or len(self.buffer) >= self.capacity
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.request_id = request_id.get()
+        super().emit(record)
+        if len(self.buffer) == 1:
+            asyncio.get_running_loop().call_later(0.1, self.flush)
+
+
 def configure() -> None:
     """Logs to stderr; does nothing where somebody else has set up the root logger already."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.basicConfig(handlers=[_Buffer()], level=logging.WARNING)
     for name in ("pamps", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
 
@@ -62,14 +82,15 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status, id_ = time.perf_counter(), 0, uuid4().hex
+        # An id need not be a secret, and one that is costs a system call.
+        started, status, id_ = time.perf_counter(), 0, f"{getrandbits(128):032x}"  # nosec B311
         request_id.set(id_)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = id_
+                message["headers"] = [*message["headers"], (b"x-request-id", id_.encode())]
             await send(message)
 
         try:

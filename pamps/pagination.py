@@ -1,61 +1,92 @@
-"""One page of a list that is ordered by an id, and the link to the next (RFC 8288).
+"""Lists: one page of what is ordered by an id, and the link to the next (RFC 8288).
 
 The next page begins behind the last id shown, not after a number of rows: whatever is written
 meanwhile, nobody is shown twice or left out, and page 1,000 costs what page 1 does.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode
 
-from fastapi import Depends, Query, Request, Response
-from sqlmodel import Session, col
+from fastapi import HTTPException, Query, Request, Response
+from pydantic import BaseModel, Field as Limit
+from sqlalchemy import select, true
+from sqlmodel import col
 
+from pamps.answers import read
+from pamps.auth import signed_in
+from pamps.db import Statement, autocommit
 from pamps.models import base
-
-PageSize = Annotated[
-    int, Query(ge=1, le=100, description="The most items that a page has."), base.digits
-]
-Cursor = Annotated[
-    base.PositiveId | None,
-    Query(description="Where the page begins, as `Link` tells it."),
-]
+from pamps.tokens import Claims
 
 
-@dataclass
-class Page:
+class Owner:
+    """Whose a list is, by the `id` that a query gives, and what is said where there is nobody."""
+
+    def __init__(self, query: base.Query, missing: str) -> None:
+        self.table = query.subquery("owner")
+        self.id = self.table.c.id
+        self.missing = missing
+
+
+class List:
+    """A list in the order of `key`, a unique and growing id. It costs one statement.
+
+    The arguments of its `query`, and of its owner's, are those of `Page.answer`.
+    """
+
+    def __init__(
+        self, query: base.Query, key: Any, *, newest_first: bool = True, owner: Owner | None = None
+    ) -> None:
+        key = col(key)
+        query = query.where(base.is_before(key) if newest_first else base.is_after(key))
+        query = query.order_by(key.desc() if newest_first else key).limit(base.LIMIT)
+        query = query.add_columns(key.label("cursor"))
+        if owner:
+            # A row without an item where the list is empty, and none where there is no owner.
+            page = query.lateral("page")
+            query = select(page).select_from(owner.table.outerjoin(page, true()))
+            query = query.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
+        self.owner = owner
+        self.statement = Statement(query)
+
+
+class Page(BaseModel):
     """Which page the caller asks for."""
 
-    request: Request
-    response: Response
-    limit: PageSize = 20
-    cursor: Cursor = None
+    limit: Annotated[
+        int, Limit(ge=1, le=100, description="The most items that a page has."), base.digits
+    ] = 20
+    cursor: Annotated[
+        base.PositiveId | None, Limit(description="Where the page begins, as `Link` tells it.")
+    ] = None
 
-    def read(
-        self,
-        session: Session,
-        query: base.Query,
-        key: Any,
-        *,
-        newest_first: bool = True,
-        route: str | None = None,
-    ) -> list[Any]:
-        """The rows of `query` in the order of `key`, a unique and growing id.
+    def answer(
+        self, request: Request, list_: List, claims: Claims | None = None, **values: Any
+    ) -> Response:
+        """That page of a list, as a caller with those claims sees it.
 
-        `route` names the route that has the following pages, if it is not the one that was called.
+        Raises HTTPException 401 for claims of a session that has ended, 404 without an owner.
         """
-        key = col(key)
-        if self.cursor is not None:
-            query = query.where(key < self.cursor if newest_first else key > self.cursor)
-        query = query.order_by(key.desc() if newest_first else key).limit(self.limit + 1)
-        with_key: Any = query.add_columns(key.label("cursor"))
-        rows = list(session.exec(with_key))
-        if len(rows) > self.limit:
-            url = self.request.url
-            if route:
-                url = self.request.url_for(route, **self.request.path_params)
-            url = url.include_query_params(cursor=rows[self.limit - 1].cursor)
-            self.response.headers["Link"] = f'<{url}>; rel="next"'
-        return rows[: self.limit]
+        with autocommit() as cursor:
+            values["viewer_id"] = claims and signed_in(cursor, claims).id
+            values["session_id"] = claims and claims.sid
+            values |= {"cursor": self.cursor, "limit": self.limit + 1}
+            items = list_.statement.read(cursor, **values)
+        if list_.owner and not items:
+            raise HTTPException(404, list_.owner.missing)
+        cursors = [item.pop("cursor") for item in items]
+        if cursors == [None]:
+            items = []
+        more = len(items) > self.limit
+        link = next_page(str(request.url), cursors[self.limit - 1]) if more else {}
+        return read(request, items[: self.limit], **link)
 
 
-ActivePage = Annotated[Page, Depends()]
+def next_page(url: str, cursor: int) -> dict[str, str]:
+    """The header that leads to what is behind `cursor`."""
+    path, _, query = url.partition("?")
+    query = urlencode(dict(parse_qsl(query)) | {"cursor": cursor})
+    return {"Link": f'<{path}?{query}>; rel="next"'}
+
+
+ActivePage = Annotated[Page, Query()]

@@ -6,16 +6,15 @@ import logging
 import math
 import time
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import limits
 from fastapi import HTTPException, Request
-from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 from limits.storage import storage_from_string
 from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, delete, select
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.auth import caller, client_address
@@ -37,6 +36,7 @@ SWEEP = 100
 REDIS_SECONDS = 1
 
 
+@lru_cache(maxsize=1024)
 def network(address: str) -> str:
     """What a client is taken to own: an IPv4 address, or of IPv6 a network of 64 bits."""
     try:
@@ -128,8 +128,8 @@ class RateLimit:
         self.limit = limits.parse(settings.rate_limit.requests)
         uri = settings.rate_limit.storage_uri or "memory://"
         options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
-        storage = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
-        self.limiter = FixedWindowRateLimiter(storage)
+        # Asked directly: the strategy of `limits` around it asks for each number twice.
+        self.storage: Any = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not settings.rate_limit.enabled:
@@ -141,25 +141,28 @@ class RateLimit:
         except HTTPException:
             claims = None  # A bad token is refused further in, and counts for the address.
         key = f"user {claims.sub}" if claims else network(client_address(request))
+        window = self.limit.key_for(key)
         try:
-            allowed = await self.limiter.hit(self.limit, key)
-            stats = await self.limiter.get_window_stats(self.limit, key)
+            count = await self.storage.incr(window, self.limit.get_expiry())
+            end = await self.storage.get_expiry(window)
         except StorageError as error:
             # Better no limit than no service.
             logger.error("the rate limit cannot be counted: %r", error.storage_error)
             await app(scope, receive, send)
             return
-        reset = max(1, math.ceil(stats.reset_time - time.time()))
-        if not allowed:
+        reset, left = max(1, math.ceil(end - time.time())), max(0, self.limit.amount - count)
+        if count > self.limit.amount:
             logger.warning("throttled", extra={"caller": key})
             app = refusal(request, 429, _too_often(reset), {"Retry-After": str(reset)})
 
         async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["RateLimit-Limit"] = str(self.limit.amount)
-                headers["RateLimit-Remaining"] = str(stats.remaining)
-                headers["RateLimit-Reset"] = str(reset)
+                message["headers"] = [
+                    *message["headers"],
+                    (b"ratelimit-limit", b"%d" % self.limit.amount),
+                    (b"ratelimit-remaining", b"%d" % left),
+                    (b"ratelimit-reset", b"%d" % reset),
+                ]
             await send(message)
 
         await app(scope, receive, send_with_limit)

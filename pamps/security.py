@@ -1,5 +1,6 @@
 """Passwords: their hashes, and which are too common. The only module that knows passlib."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from itertools import islice
@@ -9,6 +10,8 @@ from passlib.context import CryptContext
 from pamps.config import settings
 
 COMMON_PASSWORDS = 3000
+# A hash keeps a core busy, and each thread that has made one keeps its 19 MiB: so there is one.
+_thread = ThreadPoolExecutor(1)
 
 
 @cache
@@ -25,7 +28,7 @@ def _context() -> CryptContext:
 
 def get_password_hash(password: str) -> str:
     """The argon2id hash of a password (RFC 9106), with its parameters and salt inside."""
-    return _context().hash(password)
+    return _thread.submit(_context().hash, password).result()
 
 
 def verify_password(plain_password: str, hashed_password: str | None) -> tuple[bool, str | None]:
@@ -36,8 +39,9 @@ def verify_password(plain_password: str, hashed_password: str | None) -> tuple[b
     """
     if hashed_password is not None:
         with suppress(ValueError):
-            return _context().verify_and_update(plain_password, hashed_password)
-    _context().dummy_verify()
+            verify = _context().verify_and_update
+            return _thread.submit(verify, plain_password, hashed_password).result()
+    _thread.submit(_context().dummy_verify).result()
     return False, None
 
 

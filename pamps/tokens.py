@@ -5,7 +5,9 @@ again does not revive an old one; `sid` is the session, which ends all its token
 `scope` says what a token is for, and elsewhere it is refused.
 """
 
+import time
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException
@@ -51,20 +53,29 @@ def _is_canonical(part: str) -> bool:
     return base64url_encode(base64url_decode(part.encode())).decode() == part
 
 
+@lru_cache(maxsize=1024)
+def _verified(token: str) -> Claims:
+    """What a token says that we have signed. Raises errors of many kinds for any other.
+
+    It stays signed, so those that were seen of late are not verified again; but they expire.
+    """
+    security = settings.security
+    if len(token) > LONGEST or not all(map(_is_canonical, token.split("."))):
+        raise unauthorized()
+    # A header that names a key, or what else there is to understand, is none of ours.
+    if jwt.get_unverified_header(token) != {"alg": security.ALGORITHM, "typ": "JWT"}:
+        raise unauthorized()
+    required = {"require_exp": True, "require_sub": True}
+    found = jwt.decode(token, security.SECRET_KEY, [security.ALGORITHM], options=required)
+    return Claims.model_validate(found, strict=True)
+
+
 def read_token(token: str, scope: Scope) -> Claims:
     """The claims of a valid token of that scope. Raises HTTPException 401."""
-    security = settings.security
-    required = {"require_exp": True, "require_sub": True}
     try:
-        if len(token) > LONGEST or not all(map(_is_canonical, token.split("."))):
-            raise unauthorized()
-        # A header that names a key, or what else there is to understand, is none of ours.
-        if jwt.get_unverified_header(token) != {"alg": security.ALGORITHM, "typ": "JWT"}:
-            raise unauthorized()
-        found = jwt.decode(token, security.SECRET_KEY, [security.ALGORITHM], options=required)
-        claims = Claims.model_validate(found, strict=True)
-        if claims.scope != scope:
-            raise unauthorized()
+        claims = _verified(token)
     except Exception:  # jose lets errors of many kinds through; all of them mean a bad token.
         raise unauthorized() from None
+    if claims.scope != scope or claims.exp < time.time():
+        raise unauthorized()
     return claims

@@ -1,5 +1,6 @@
 """Settings: where they come from, and what happens when one is wrong."""
 
+import os
 import runpy
 import tomllib
 from pathlib import Path
@@ -26,7 +27,8 @@ WRONG = [
     ("PAMPS_DB__echo", "perhaps", "db.echo: must be true or false"),
     ("PAMPS_DB__pool_size", "ten", "db.pool_size: must be a whole number"),
     ("PAMPS_DB__pool_size", "true", "db.pool_size: must be a whole number"),
-    ("PAMPS_DB__pool_size", "0", "db.pool_size: must be from 1 to"),
+    ("PAMPS_DB__pool_size", "-1", "db.pool_size: must be from 0 to"),
+    ("PAMPS_POST__max_length", "0", "post.max_length: must be from 1 to"),
     ("PAMPS_DB__connect_args", "[1]", "db.connect_args: must be a table"),
     ("PAMPS_SECURITY__SECRET_KEY", "", "security.SECRET_KEY: is missing"),
     ("PAMPS_SECURITY__SECRET_KEY", "12345", "security.SECRET_KEY: must be text"),
@@ -139,7 +141,18 @@ def test_every_spelling_means_psycopg2(prefix, monkeypatch):
 def test_later_sources_win(monkeypatch):
     assert load(monkeypatch, {}).post.max_length == 255
     changed = load(monkeypatch, {"PAMPS_POST__max_length": "500"})
-    assert (changed.post.max_length, changed.db.pool_size) == (500, 10)
+    assert (changed.post.max_length, changed.security.ACCESS_TOKEN_EXPIRE_MINUTES) == (500, 30)
+
+
+def test_what_is_left_out_fits_the_machine(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(3)), raising=False)
+    fitted = load(monkeypatch, {})
+    assert (fitted.server.workers, fitted.db.pool_size) == (3, 8)
+    # Two and one in each of 20 processes: 60 connections.
+    many = load(monkeypatch, {"PAMPS_SERVER__workers": "20"})
+    assert (many.server.workers, many.db.pool_size) == (20, 2)
+    chosen = load(monkeypatch, {"PAMPS_DB__pool_size": "7"})
+    assert (chosen.server.workers, chosen.db.pool_size) == (20, 7)
 
 
 def test_a_command_says_it_in_one_line_too():

@@ -45,6 +45,35 @@ def test_the_same_like_and_follow_many_times(sign_up):
         assert_counters_are_true()
 
 
+def test_a_post_that_many_like_at_once(sign_up):
+    users = [sign_up(f"user{n}") for n in range(64)]
+    post = users[0].write()
+    path = f"/post/{post['id']}/like/"
+    responses = at_once(*[lambda user=user: user.post(path) for user in users])
+    assert {response.status_code for response in responses} == {201}
+    assert users[0].get(f"/post/{post['id']}/").json()["like_count"] == 64
+    assert_counters_are_true()
+
+
+def test_locks_are_let_go_while_everybody_waits_for_them(sign_up):
+    """A DELETE that finds nothing has locked the post, and all threads wait with a like of it."""
+    ana, users = sign_up("ana"), [sign_up(f"user{n}") for n in range(40)]
+    path = f"/post/{ana.write()['id']}/like/"
+    calls = [lambda user=user: user.post(path) for user in users]
+    unlikes = [lambda: ana.delete(path)] * 20
+    responses = at_once(*unlikes, *calls, *unlikes, *calls)
+    assert {response.status_code for response in responses} == {200, 201, 204}
+    assert_counters_are_true()
+
+
+def test_a_reply_to_nothing_counts_for_nobody(sign_up):
+    ana = sign_up("ana")
+    for parent_id in (0, -1, 10**9):
+        reply = {"text": "hello?", "parent_id": parent_id}
+        assert ana.post("/post/", json=reply).status_code == 404
+    assert ana.get("/user/me/").json()["post_count"] == 0
+
+
 def test_the_same_name_many_times(api_client):
     user = {"username": "ana", "email": "ana@pamps.com", "password": "lalala"}
     responses = at_once(*[lambda: api_client.post("/user/", json=user)] * 10)
@@ -85,8 +114,12 @@ def test_more_clients_than_connections(sign_up):
     from pamps.config import settings
 
     ana = sign_up("ana")
-    count = settings.db.pool_size * 5
-    responses = at_once(*[lambda: ana.get("/user/timeline")] * count)
+    # A thread of its own for each statement, and sessions that keep a connection between threads.
+    read, write = (
+        lambda: ana.get("/user/timeline"),
+        lambda: ana.patch("/user/me/", json={"bio": "x"}),
+    )
+    responses = at_once(*[read, write] * (settings.db.pool_size * 3))
     assert {response.status_code for response in responses} == {200}
 
 

@@ -1,9 +1,11 @@
 """`pamps serve` as a process: it brings its database up, answers, and takes all down with it."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,9 +48,11 @@ def served(
             reader = Thread(target=log.extend, args=[process.stderr])
             reader.start()
             # It says so shortly before it listens.
-            transport = httpx.HTTPTransport(retries=5)
+            while process.poll() is None:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
             address = f"http://127.0.0.1:{port}"
-            with httpx.Client(base_url=address, timeout=20, transport=transport) as client:
+            with httpx.Client(base_url=address, timeout=20) as client:
                 yield process, client
             process.wait(timeout=20)
             reader.join()
@@ -70,6 +74,7 @@ def test_serve_with_two_workers(folder):
 def test_a_killed_database_comes_back_and_so_does_the_data(folder):
     with served(embedded(folder)) as (process, client):
         client.post("/user/", json=USER)
+        assert client.get("/user/ana/").status_code == 200
         kill_server(folder)
         away = client.get("/user/ana/")
         assert (away.status_code, away.headers["retry-after"]) == (503, "1")
@@ -80,3 +85,14 @@ def test_a_killed_database_comes_back_and_so_does_the_data(folder):
     with served(embedded(folder)) as (process, client):
         assert client.get("/user/ana/").status_code == 200
         process.terminate()
+
+
+def test_requests_are_in_the_log_while_it_serves(folder):
+    """They are written many at a time, but not much later."""
+    log: list[str] = []
+    with served(embedded(folder), log=log) as (process, client):
+        number = client.get("/post/").headers["x-request-id"]
+        deadline = time.monotonic() + 10
+        while not any(number in line for line in log):
+            assert time.monotonic() < deadline
+        os.killpg(process.pid, signal.SIGTERM)

@@ -50,6 +50,16 @@ def test_the_forge_works(api_client, forge):
     assert Client(api_client, forge()).get("/user/me/").status_code == 200
 
 
+def test_a_token_that_was_good_expires(api_client, forge, monkeypatch):
+    """Tokens that were seen of late are not verified again, but their end is looked at."""
+    token = forge()
+    client = Client(api_client, token)
+    assert client.get("/user/me/").status_code == 200
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert_refused(client, token)
+
+
 CLAIMS = {
     "no subject": {"sub": None},
     "no end": {"exp": None},

@@ -4,17 +4,24 @@ import logging
 import os
 import pwd
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Index, LargeBinary, func
+from sqlalchemy import BigInteger, Index, LargeBinary, bindparam, func
 from sqlmodel import Field, SQLModel, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
-from pamps.models.base import Query, created, identity, reference, text_column
+from pamps.models.base import VIEWER, Query, created, identity, reference, text_column
 from pamps.models.user import User
 
 logger = logging.getLogger(__name__)
+
+
+class Caller(NamedTuple):
+    """Who is signed in."""
+
+    id: int
+    username: str
+    superuser: bool
 
 
 class UserSession(SQLModel, table=True):
@@ -68,7 +75,7 @@ def _terminal_user() -> str:
 
 
 def record(
-    action: str, target: User, actor: User | None = None, address: str = "terminal"
+    action: str, target: User, actor: Caller | None = None, address: str = "terminal"
 ) -> Audit:
     """Logs an administrator's act, and gives the row to store before the act is committed.
 
@@ -90,24 +97,33 @@ def is_live() -> Any:
     return col(UserSession.expires) > func.now()
 
 
-def session_user(session_id: int, user_id: int) -> SelectOfScalar[User]:
-    """Whose session it is, if that user may still use it."""
-    query = select(User).join(UserSession, col(UserSession.user_id) == User.id)
-    query = query.where(UserSession.id == session_id, User.id == user_id, is_live())
+SESSION_ID: Any = bindparam("session_id", type_=BigInteger)
+
+
+def callers() -> Query:
+    """Whose session `session_id` is."""
+    columns: Any = (User.id, User.username, User.superuser)
+    return of_session(select(*columns))
+
+
+def of_session(query: Query) -> Query:
+    """Of users the one whose session `session_id` is, if `viewer_id` may still use it."""
+    query = query.join(UserSession, col(UserSession.user_id) == User.id)
+    query = query.where(UserSession.id == SESSION_ID, User.id == VIEWER, is_live())
     return query.where(col(User.disabled).is_(False))
 
 
-def sessions(user_id: int, current_id: int) -> Query:
-    """A user's sessions; `current_id` is the one that asks."""
+def sessions() -> Query:
+    """The sessions of `viewer_id`; `session_id` is the one that asks."""
     columns: Any = (
         UserSession.id,
         UserSession.started,
         UserSession.last_used,
         UserSession.user_agent,
-        (col(UserSession.id) == current_id).label("current"),
+        (col(UserSession.id) == SESSION_ID).label("current"),
     )
     query: Query = select(*columns)
-    return query.where(UserSession.user_id == user_id, is_live())
+    return query.where(UserSession.user_id == VIEWER, is_live())
 
 
 class SessionResponse(BaseModel):

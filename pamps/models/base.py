@@ -11,9 +11,23 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError, core_schema
-from sqlalchemy import BigInteger, Identity, Text as TextType, false, func
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Boolean,
+    Identity,
+    Select,
+    Text as TextType,
+    bindparam,
+    false,
+    func,
+    inspect,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel
-from sqlmodel.sql.expression import Select
 
 SQLModel.metadata.naming_convention = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -22,6 +36,39 @@ SQLModel.metadata.naming_convention = {
 }
 
 Query = Select[*tuple[Any, ...]]
+
+
+# Arguments that many statements share: who asks, null for an anonymous caller, and for which page.
+VIEWER: Any = bindparam("viewer_id", type_=BigInteger)
+CURSOR: Any = bindparam("cursor", type_=BigInteger)
+LIMIT: Any = bindparam("limit", type_=BigInteger)
+
+
+def is_before(id_: Any) -> Any:
+    """What comes later than `cursor` in a list that has the newest first."""
+    return or_(CURSOR.is_(None), id_ < CURSOR)
+
+
+def is_after(id_: Any) -> Any:
+    """What comes later than `cursor` in a list that has the oldest first."""
+    return or_(CURSOR.is_(None), id_ > CURSOR)
+
+
+def insert_or_get(table: Any, key: tuple[Any, ...], locked: Query) -> CTE:
+    """Stores a row unless its primary key is there; gives what is stored, and whether it is new.
+
+    One statement, so that of two requests at the same time exactly one is told that it is new.
+    What `locked` selects is locked before.
+    """
+    columns = list(inspect(table).primary_key)
+    first = select(func.count()).select_from(locked.cte("locked")).cte("first")
+    statement = insert(table).from_select(columns, select(*key).select_from(first))
+    # Assigns what is there anyway: a conflict that does nothing would return nothing either.
+    same = {column: statement.excluded[column.name] for column in columns}
+    statement = statement.on_conflict_do_update(index_elements=columns, set_=same)
+    # No transaction has ended or locked the version of a row that was inserted just now.
+    is_new = literal_column("xmax = 0", Boolean).label("created")
+    return statement.returning(*columns, table.date, is_new).cte("added")
 
 
 def identity(**options: Any) -> Any:

@@ -4,17 +4,37 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field as Limit
-from sqlalchemy import BigInteger, CheckConstraint, Index, func, literal, null, or_, text
-from sqlalchemy.orm import Bundle, aliased
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    Text,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    inspect,
+    label,
+    or_,
+    text,
+    true,
+)
+from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
 from pamps.config import settings
 from pamps.models.base import (
+    LIMIT,
+    VIEWER,
     JsonId,
     Query,
     counter,
     created,
     identity,
+    insert_or_get,
+    is_before,
     reference,
     storable,
     text_column,
@@ -61,40 +81,96 @@ class Like(SQLModel, table=True):
     date: datetime = created()
 
 
-def posts(viewer: User | None) -> Query:
-    """Posts with their authors as `viewer` sees them."""
-    liked: Any = null()
-    if viewer:
-        mine = aliased(Like)
-        liked = select(mine).where(mine.post_id == Post.id, mine.user_id == viewer.id).exists()
-    author: Bundle[Any] = Bundle("user", col(User.id), col(User.username), col(User.avatar))
-    post: Any = Post
-    columns: Any = (*post.__table__.columns, author, liked.label("liked"))
-    query: Query = select(*columns)
+POST_ID: Any = bindparam("post_id", type_=BigInteger)
+
+
+COLUMNS = inspect(Post).columns
+AUTHOR = [label(f"user.{name}", getattr(User, name)) for name in ("id", "username", "avatar")]
+
+
+def shown(post: Any, author: Any, liked: Any) -> list[Any]:
+    """The columns of a PostResponse, in its order."""
+    others = {"user": author, "liked": [liked]}
+    names = PostResponse.model_fields
+    return [column for name in names for column in others.get(name) or [post[name]]]
+
+
+def posts() -> Query:
+    """Posts with their authors as the user `viewer_id` sees them, null for an anonymous caller."""
+    mine = aliased(Like)
+    is_liked = select(mine).where(mine.post_id == Post.id, mine.user_id == VIEWER).exists()
+    liked = case((VIEWER.is_(None), None), else_=is_liked).label("liked")
+    query: Query = select(*shown(COLUMNS, AUTHOR, liked))
     return query.select_from(Post).join(User, col(User.id) == Post.user_id)
 
 
-def liked_posts(user: User, viewer: User | None) -> Query:
-    return posts(viewer).join(Like, col(Like.post_id) == Post.id).where(Like.user_id == user.id)
+def liked_posts(user_id: Any) -> Query:
+    return posts().join(Like, col(Like.post_id) == Post.id).where(Like.user_id == user_id)
 
 
-def likers(post: Post) -> Query:
-    return users().join(Like, col(Like.user_id) == User.id).where(Like.post_id == post.id)
+def likers(post_id: Any) -> Query:
+    return users().join(Like, col(Like.user_id) == User.id).where(Like.post_id == post_id)
 
 
-def timeline(user: User, before: int | None, limit: int) -> Query:
-    """The newest posts of everyone that `user` follows, older than the post `before`.
+def thread() -> Query:
+    """The post `post_id` and the first of its replies. A reply always has a larger id."""
+    answers = select(Post.id).where(Post.parent_id == POST_ID).order_by(col(Post.id))
+    post = select(Post.id).where(Post.id == POST_ID)
+    ids = post.union_all(select(*answers.limit(LIMIT).subquery().c))
+    return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
 
-    For each of them the newest ids are read from an index and merged, so that the work grows with
-    the number of followed users and not with what they wrote.
+
+def timeline() -> Query:
+    """The newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
+
+    No page has posts of more users than it has posts, so it is made from those users who wrote the
+    newest. To find them, one entry of an index is read for each user that is followed, and their
+    posts from there: the work grows with who is followed and not with what they wrote.
     """
-    newest = select(Post.id).where(Post.user_id == Social.to_id)
-    if before is not None:
-        newest = newest.where(col(Post.id) < before)
-    each = newest.order_by(col(Post.id).desc()).limit(limit).lateral()
-    followed = select(each.c.id).select_from(Social).join(each, literal(True))
-    merged = followed.where(Social.from_id == user.id).order_by(each.c.id.desc()).limit(limit)
-    return posts(user).where(col(Post.id).in_(merged))
+    of_each = select(Post.id).where(Post.user_id == Social.to_id, is_before(Post.id))
+    newest = of_each.order_by(col(Post.id).desc()).limit(1).lateral("newest")
+    authors = select(Social.to_id).join(newest, true()).where(Social.from_id == VIEWER)
+    busy = authors.order_by(newest.c.id.desc()).limit(LIMIT).subquery("busy")
+    theirs = select(Post.id).where(Post.user_id == busy.c.to_id, is_before(Post.id))
+    page = theirs.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
+    merged = select(page.c.id).select_from(busy).join(page, true())
+    return posts().where(col(Post.id).in_(merged.order_by(page.c.id.desc()).limit(LIMIT)))
+
+
+def create() -> Query:
+    """Stores a post by `viewer_id` with its `text` and `parent_id`, and gives it as they see it.
+
+    Nothing is stored or counted where there is no such user or parent.
+    """
+    # First the author, then the post that is answered: see docs/decisions/0006-counters.md.
+    user = select(User.id).where(col(User.id) == VIEWER)
+    locked = user.with_for_update(key_share=True).cte("locked")
+    parent_id: Any = bindparam("parent_id", type_=BigInteger)
+    answered = update(Post).where(col(Post.id) == parent_id, exists().select_from(locked))
+    answered = answered.values(reply_count=Post.reply_count + 1)
+    parent = answered.returning(col(Post.id)).cte("parent")
+    may = or_(parent_id.is_(None), exists().select_from(parent))
+    counted = update(User).where(col(User.id) == VIEWER, may)
+    counted = counted.values(post_count=User.post_count + 1)
+    author = counted.returning(*AUTHOR).cte("author")
+    values = select(bindparam("text", type_=Text), VIEWER, parent_id).select_from(author)
+    post = insert(Post).from_select(
+        ["text", "user_id", "parent_id"], values, include_defaults=False
+    )
+    stored = post.returning(*COLUMNS).cte("stored")
+    query: Query = select(*shown(stored.c, list(author.c), false().label("liked")))
+    return query.select_from(stored).join(author, true())
+
+
+def like() -> Query:
+    """Makes `viewer_id` like `post_id`; says since when, and whether that is new."""
+    # First the user, then the post: see docs/decisions/0006-counters.md.
+    user = select(User.id).where(col(User.id) == VIEWER)
+    added = insert_or_get(Like, (VIEWER, POST_ID), user.with_for_update(read=True, key_share=True))
+    counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
+    counted = counted.values(like_count=Post.like_count + 1)
+    query: Query = select(*added.c)
+    return query.add_cte(counted.cte("counted"))
 
 
 def delete_account(session: Session, user_id: int) -> bool:
@@ -162,6 +238,9 @@ class PostResponse(BaseModel):
     like_count: int
     reply_count: int
     liked: bool | None
+
+
+Posts = list[PostResponse]
 
 
 class PostResponseWithReplies(PostResponse):

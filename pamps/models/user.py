@@ -14,18 +14,30 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
-from sqlalchemy import CheckConstraint, Index, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    Integer,
+    bindparam,
+    cast,
+    func,
+    text,
+    update,
+)
 from sqlmodel import SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
 from pamps.models.base import (
+    VIEWER,
     Query,
     Text,
     counter,
     created,
     flag,
     identity,
+    insert_or_get,
     reference,
     storable,
     text_column,
@@ -80,10 +92,17 @@ class Social(SQLModel, table=True):
     date: datetime = created()
 
 
-def user_named(username: str) -> SelectOfScalar[User]:
-    """The user of that name in any case. Only ASCII has case here: U+212A is no k."""
-    name = username.lower() if username.isascii() else ""
-    return select(User).where(func.lower(User.username) == name)
+USER_ID: Any = bindparam("user_id", type_=BigInteger)
+
+
+def folded(username: str) -> str:
+    """A name as names are compared. Only ASCII has case here: U+212A is no k."""
+    return username.lower() if username.isascii() else ""
+
+
+def user_named(username: Any) -> SelectOfScalar[User]:
+    """The user of that folded name."""
+    return select(User).where(func.lower(User.username) == username)
 
 
 def users() -> Query:
@@ -93,12 +112,35 @@ def users() -> Query:
     return query
 
 
-def followers(user: User) -> Query:
-    return users().join(Social, col(Social.from_id) == User.id).where(Social.to_id == user.id)
+def profiles() -> Query:
+    counts: Any = (User.post_count, User.follower_count, User.following_count)
+    return users().add_columns(*counts)
 
 
-def following(user: User) -> Query:
-    return users().join(Social, col(Social.to_id) == User.id).where(Social.from_id == user.id)
+def followers(user_id: Any) -> Query:
+    return users().join(Social, col(Social.from_id) == User.id).where(Social.to_id == user_id)
+
+
+def following(user_id: Any) -> Query:
+    return users().join(Social, col(Social.to_id) == User.id).where(Social.from_id == user_id)
+
+
+def follow() -> Query:
+    """Makes `viewer_id` follow `user_id`; says since when, and whether that is new."""
+    both = col(User.id).in_((VIEWER, USER_ID))
+    # First the users, by their ids: see docs/decisions/0006-counters.md.
+    locked = select(User.id).where(both).order_by(col(User.id)).with_for_update(key_share=True)
+    added = insert_or_get(Social, (VIEWER, USER_ID), locked)
+    counted = (
+        update(User)
+        .where(both, added.c.created)
+        .values(
+            following_count=User.following_count + cast(User.id == added.c.from_id, Integer),
+            follower_count=User.follower_count + cast(User.id == added.c.to_id, Integer),
+        )
+    )
+    query: Query = select(*added.c)
+    return query.add_cte(counted.cte("counted"))
 
 
 def _email(value: str) -> str:
@@ -194,6 +236,9 @@ class UserResponse(BaseModel):
     username: str
     avatar: str | None
     bio: str | None
+
+
+Users = list[UserResponse]
 
 
 class UserProfile(UserResponse):

@@ -10,7 +10,9 @@ from pamps.models.post import delete_account
 from pamps.routes.user import NamedUser, user_not_found
 from pamps.sessions import end_sessions
 
-router = APIRouter(prefix="/user/{username}", tags=["admin"], responses=errors(401, 403, 404))
+router = APIRouter(
+    prefix="/user/{username}", tags=["admin"], responses=errors(401, 403, 404, 429, 503)
+)
 
 
 @router.delete("/", status_code=204)

@@ -2,19 +2,19 @@ import logging
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Header, HTTPException
+from fastapi import APIRouter, Form, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field as Limit, ValidationError
 from sqlmodel import Session, col, update
 
-from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed
+from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed, stored_user
 from pamps.db import ActiveSession
-from pamps.errors import OAuthError, errors
+from pamps.errors import MAX_BODY_BYTES, OAuthError, errors
 from pamps.models import User, UserSession
 from pamps.models.auth import SessionResponse, sessions
 from pamps.models.base import Id, Text
-from pamps.models.user import NewPassword, PasswordChange, user_named
-from pamps.pagination import ActivePage
+from pamps.models.user import NewPassword, PasswordChange, folded, user_named
+from pamps.pagination import ActivePage, List
 from pamps.ratelimit import attempt_sign_in, forgive
 from pamps.security import verify_password
 from pamps.sessions import Token, end_sessions, open_session, refresh_session
@@ -22,7 +22,9 @@ from pamps.tokens import unauthorized
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(tags=["auth"])
+router = APIRouter(tags=["auth"], responses=errors(429, 503))
+
+SESSIONS = List(sessions(), UserSession.id)
 
 
 class RefreshToken(BaseModel):
@@ -66,7 +68,11 @@ UserAgent = Annotated[
 ]
 
 
-@router.post("/token", responses=errors(401, 403, 413, 429, 503, model=OAuthError))
+@router.post(
+    "/token",
+    responses=errors(401, 403, 413, 429, 503, model=OAuthError),
+    max_body_size=MAX_BODY_BYTES,
+)
 def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     session: ActiveSession,
@@ -80,7 +86,7 @@ def login_for_access_token(
     form.require("username", "password")
     started = time.perf_counter()
     attempt = attempt_sign_in(session, form.username, address)
-    user = session.exec(user_named(form.username)).first()
+    user = session.exec(user_named(folded(form.username))).first()
     # Counted before the password is looked at, and no connection is held meanwhile.
     session.commit()
     stored = user.password if user else None
@@ -108,7 +114,7 @@ def login_for_access_token(
     return token
 
 
-@router.post("/refresh_token", responses=errors(401, 413))
+@router.post("/refresh_token", responses=errors(401, 413), max_body_size=MAX_BODY_BYTES)
 def refresh_token(body: RefreshToken, session: ActiveSession) -> Token:
     """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
     return _refresh(session, body.refresh_token)
@@ -123,17 +129,23 @@ def _refresh(session: Session, refresh_token: str) -> Token:
 
 
 @router.post("/logout", status_code=204, responses=errors(401))
-def logout(claims: ActiveClaims, session: ActiveSession) -> None:
+def logout(user: AuthenticatedUser, claims: ActiveClaims, session: ActiveSession) -> None:
     """Sign out: the session and all its tokens end."""
-    end_sessions(session, claims.user_id, claims.sid)
+    end_sessions(session, user.id, claims.sid)
     session.commit()
 
 
-@router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413))
+@router.put(
+    "/user/me/password/",
+    status_code=204,
+    responses=errors(401, 403, 413),
+    max_body_size=MAX_BODY_BYTES,
+)
 def change_password(
-    change: PasswordChange, user: AuthenticatedUser, session: ActiveSession, address: Address
+    change: PasswordChange, caller: AuthenticatedUser, session: ActiveSession, address: Address
 ) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
+    user = stored_user(session, caller)
     try:
         new = NewPassword(email=user.email, username=user.username, password=change.new_password)
     except ValidationError as error:
@@ -155,12 +167,10 @@ def change_password(
     logger.info("password changed", extra={"user_id": user.id, "address": address})
 
 
-@router.get("/user/me/sessions/", responses=errors(401))
-def list_sessions(
-    claims: ActiveClaims, session: ActiveSession, page: ActivePage
-) -> list[SessionResponse]:
+@router.get("/user/me/sessions/", response_model=list[SessionResponse], responses=errors(401))
+def list_sessions(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
     """List where you are signed in, the latest sign-in first."""
-    return page.read(session, sessions(claims.user_id, claims.sid), UserSession.id)
+    return page.answer(request, SESSIONS, claims)
 
 
 @router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))

@@ -1,37 +1,72 @@
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from sqlmodel import Session, col, delete, func, update
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import Field as Limit
+from sqlmodel import col, delete, func, select, update
 
-from pamps.auth import ActiveClaims, Address, AuthenticatedUser, Viewer, get_fresh_user
-from pamps.db import ActiveSession, change_counter, insert_or_get
-from pamps.errors import errors
+from pamps.answers import read, written
+from pamps.auth import (
+    ActiveClaims,
+    Address,
+    AuthenticatedUser,
+    caller,
+    get_fresh_user,
+    may_sign_in,
+    signed_in,
+)
+from pamps.db import ActiveSession, Statement, autocommit, change_counter
+from pamps.errors import MAX_BODY_BYTES, errors
 from pamps.models import Like, Post, User
 from pamps.models.auth import record
 from pamps.models.base import Id
 from pamps.models.post import (
+    POST_ID,
     LikeResponse,
-    PostAuthor,
     PostPatch,
     PostRequest,
     PostResponse,
     PostResponseWithReplies,
+    Posts,
+    create,
+    like,
     liked_posts,
     likers,
     posts,
+    thread,
 )
-from pamps.models.user import UserResponse
-from pamps.pagination import ActivePage, Page
-from pamps.routes.user import NamedUser
+from pamps.models.user import Users
+from pamps.pagination import ActivePage, List, Owner, Page, next_page
+from pamps.routes.user import Name, named
+from pamps.tokens import unauthorized
 
-router = APIRouter(prefix="/post", tags=["post"])
+router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
 
-# Some routes show more to a caller who has signed in, but do not ask for it.
-sign_in_optional: Any = {"openapi_extra": {"security": [{}]}}
+POST_NOT_FOUND = "Post not found"
+
+this = Owner(select(Post.id).where(Post.id == POST_ID), POST_NOT_FOUND)
+no_reply = col(Post.parent_id).is_(None)
+
+HOME = List(posts().where(no_reply), Post.id)
+theirs = posts().where(col(Post.user_id) == named.id)
+# By whether replies are among them, and whether the newest is first.
+USER_POSTS = {
+    (with_replies, newest): List(query, Post.id, newest_first=newest, owner=named)
+    for with_replies, query in ((True, theirs), (False, theirs.where(no_reply)))
+    for newest in (False, True)
+}
+LIKED_POSTS = List(liked_posts(named.id), Like.id, owner=named)
+REPLIES = List(
+    posts().where(col(Post.parent_id) == this.id), Post.id, newest_first=False, owner=this
+)
+LIKERS = List(likers(this.id), Like.id, owner=this)
+THREAD = Statement(thread())
+POST = Statement(posts().where(Post.id == POST_ID))
+CREATE = Statement(create())
+LIKE = Statement(like())
 
 
 def not_found() -> HTTPException:
-    return HTTPException(404, "Post not found")
+    return HTTPException(404, POST_NOT_FOUND)
 
 
 def find_post(post_id: Id, session: ActiveSession) -> Post:
@@ -44,7 +79,7 @@ def find_post(post_id: Id, session: ActiveSession) -> Post:
 FoundPost = Annotated[Post, Depends(find_post)]
 
 
-def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
+async def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
     if post.user_id != user.id:
         raise HTTPException(403, "This post is not yours")
     return post
@@ -53,106 +88,107 @@ def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
 OwnPost = Annotated[Post, Depends(find_own_post)]
 
 
-def find_post_to_delete(user: AuthenticatedUser, claims: ActiveClaims, post: FoundPost) -> Post:
+async def find_post_to_delete(
+    user: AuthenticatedUser, claims: ActiveClaims, post: FoundPost
+) -> Post:
     if post.user_id == user.id or not user.superuser:
-        return find_own_post(user, post)
-    get_fresh_user(user, claims)
+        return await find_own_post(user, post)
+    await get_fresh_user(user, claims)
     return post
 
 
 PostToDelete = Annotated[Post, Depends(find_post_to_delete)]
 
 
-def read_post(session: Session, post_id: int, viewer: User | None) -> Any:
-    row = session.exec(posts(viewer).where(col(Post.id) == post_id)).first()
-    if row is None:
-        raise not_found()
-    return row
-
-
-@router.get("/", responses=errors(401), **sign_in_optional)
-def list_posts(viewer: Viewer, session: ActiveSession, page: ActivePage) -> list[PostResponse]:
+@router.get("/", response_model=Posts, responses=errors(401), **may_sign_in)
+def list_posts(request: Request, page: ActivePage) -> Any:
     """List the posts of everybody, without replies, the newest first."""
-    return page.read(session, posts(viewer).where(col(Post.parent_id).is_(None)), Post.id)
+    return page.answer(request, HOME, caller(request))
 
 
-@router.post("/", status_code=201, responses=errors(401, 404, 413))
-def create_post(post: PostRequest, user: AuthenticatedUser, session: ActiveSession) -> PostResponse:
+@router.post(
+    "/",
+    status_code=201,
+    response_model=PostResponse,
+    responses=errors(401, 404, 413),
+    max_body_size=MAX_BODY_BYTES,
+)
+def create_post(post: PostRequest, claims: ActiveClaims) -> Any:
     """Write a post or, with `parent_id`, a reply."""
-    created = Post(text=post.text, parent_id=post.parent_id, user_id=user.id)
-    change_counter(session, User.post_count, user.id, 1)
-    parent_id = post.parent_id
-    if parent_id is not None and not change_counter(session, Post.reply_count, parent_id, 1):
-        raise not_found()
-    session.add(created)
-    session.commit()
-    author = PostAuthor.model_validate(user, from_attributes=True)
-    return PostResponse(**created.model_dump(), user=author, liked=False)
+    with autocommit() as cursor:
+        user = signed_in(cursor, claims)
+        created = CREATE.read(cursor, viewer_id=user.id, **post.model_dump())
+    if not created:
+        raise unauthorized() if post.parent_id is None else not_found()
+    return written(created[0], 201)
 
 
 # The paths with a fixed word come before those with an id in its place.
 
 
-@router.get("/user/{username}/", responses=errors(401, 404), **sign_in_optional)
+class UserPostsPage(Page):
+    """Which page of a user's posts the caller asks for."""
+
+    include_replies: bool = False
+    order: Annotated[Literal["oldest", "newest"], Limit(description="What is first.")] = "oldest"
+
+
+@router.get("/user/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
 def get_posts_by_username(
-    author: NamedUser,
-    viewer: Viewer,
-    session: ActiveSession,
-    page: ActivePage,
-    include_replies: bool = False,
-    order: Annotated[Literal["oldest", "newest"], Query(description="What is first.")] = "oldest",
-) -> list[PostResponse]:
+    username: Name, request: Request, page: Annotated[UserPostsPage, Query()]
+) -> Any:
     """List a user's posts, the oldest first."""
-    query = posts(viewer).where(col(Post.user_id) == author.id)
-    if not include_replies:
-        query = query.where(col(Post.parent_id).is_(None))
-    return page.read(session, query, Post.id, newest_first=order == "newest")
+    list_ = USER_POSTS[page.include_replies, page.order == "newest"]
+    return page.answer(request, list_, caller(request), username=username)
 
 
-@router.get("/likes/{username}/", responses=errors(401, 404), **sign_in_optional)
-def list_liked_posts(
-    user: NamedUser, viewer: Viewer, session: ActiveSession, page: ActivePage
-) -> list[PostResponse]:
+@router.get("/likes/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
+def list_liked_posts(username: Name, request: Request, page: ActivePage) -> Any:
     """List the posts that a user likes, the latest like first."""
-    return page.read(session, liked_posts(user, viewer), Like.id)
+    return page.answer(request, LIKED_POSTS, caller(request), username=username)
 
 
 @router.get(
-    "/{post_id}/",
-    response_model=PostResponseWithReplies,
-    responses=errors(401, 404),
-    **sign_in_optional,
+    "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
 )
-def get_post_by_post_id(
-    post_id: Id, viewer: Viewer, session: ActiveSession, request: Request, response: Response
-) -> Any:
+def get_post_by_post_id(post_id: Id, request: Request) -> Any:
     """Show a post with the first page of its replies; `Link` leads to the others."""
-    post = read_post(session, post_id, viewer)
-    replies = posts(viewer).where(col(Post.parent_id) == post_id)
-    page = Page(request, response)
-    first = page.read(session, replies, Post.id, newest_first=False, route="list_replies")
-    return {**post._mapping, "replies": first}
+    limit, claims = Page().limit, caller(request)
+    with autocommit() as cursor:
+        viewer_id = claims and signed_in(cursor, claims).id
+        found = THREAD.read(cursor, viewer_id=viewer_id, post_id=post_id, limit=limit + 1)
+    if not found or found[0]["id"] != post_id:
+        raise not_found()
+    post, *answers = found
+    post["replies"] = answers[:limit]
+    more, url = len(answers) > limit, str(request.url).partition("?")[0] + "replies/"
+    link = next_page(url, answers[limit - 1]["id"]) if more else {}
+    return read(request, post, **link)
 
 
-@router.get("/{post_id}/replies/", responses=errors(401, 404), **sign_in_optional)
-def list_replies(
-    post: FoundPost, viewer: Viewer, session: ActiveSession, page: ActivePage
-) -> list[PostResponse]:
+@router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
+def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
     """List the replies to a post, the oldest first."""
-    replies = posts(viewer).where(col(Post.parent_id) == post.id)
-    return page.read(session, replies, Post.id, newest_first=False)
+    return page.answer(request, REPLIES, caller(request), post_id=post_id)
 
 
-@router.patch("/{post_id}/", response_model=PostResponse, responses=errors(401, 403, 404, 413))
+@router.patch(
+    "/{post_id}/",
+    response_model=PostResponse,
+    responses=errors(401, 403, 404, 413),
+    max_body_size=MAX_BODY_BYTES,
+)
 def update_post(
     patch: PostPatch, post: OwnPost, user: AuthenticatedUser, session: ActiveSession
 ) -> Any:
     """Change the text of your post."""
     change = update(Post).where(col(Post.id) == post.id)
     session.exec(change.values(text=patch.text, edited_at=func.now()))
-    row = read_post(session, post.id, user)
+    changed = POST.read(session, viewer_id=user.id, post_id=post.id)
+    if not changed:
+        raise not_found()
     session.commit()
-    return row
+    return written(changed[0], 200)
 
 
 @router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404))
@@ -182,17 +218,13 @@ LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You 
     response_model=LikeResponse,
     responses=LIKED | errors(401, 404),
 )
-def like_post(
-    post_id: Id, user: AuthenticatedUser, session: ActiveSession, response: Response
-) -> Like:
+def like_post(post_id: Id, claims: ActiveClaims) -> Any:
     """Like a post."""
-    like, created = insert_or_get(session, Like(user_id=user.id, post_id=post_id))
-    if created:
-        change_counter(session, Post.like_count, post_id, 1)
-        session.commit()
-    else:
-        response.status_code = 200
-    return like
+    with autocommit() as cursor:
+        user = signed_in(cursor, claims)
+        liked = LIKE.read(cursor, viewer_id=user.id, post_id=post_id)[0]
+    is_new = liked.pop("created")
+    return written(liked, 201 if is_new else 200)
 
 
 @router.delete("/{post_id}/like/", status_code=204, responses=errors(401, 404))
@@ -207,7 +239,7 @@ def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) ->
         session.commit()
 
 
-@router.get("/{post_id}/likes/", responses=errors(404))
-def list_likers(post: FoundPost, session: ActiveSession, page: ActivePage) -> list[UserResponse]:
+@router.get("/{post_id}/likes/", response_model=Users, responses=errors(404))
+def list_likers(post_id: Id, request: Request, page: ActivePage) -> Any:
     """List who likes a post, the latest like first."""
-    return page.read(session, likers(post), Like.id)
+    return page.answer(request, LIKERS, post_id=post_id)

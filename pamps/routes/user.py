@@ -1,14 +1,18 @@
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Response
-from sqlmodel import Session, col, delete, select
+from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from pydantic import AfterValidator
+from sqlalchemy import bindparam
+from sqlmodel import col, delete, func, select
 
-from pamps.auth import Address, AuthenticatedUser, FreshUser
-from pamps.db import ActiveSession, change_counter, insert_or_get
-from pamps.errors import errors
+from pamps.answers import read, written
+from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, signed_in, stored_user
+from pamps.db import ActiveSession, Statement, autocommit, change_counter
+from pamps.errors import MAX_BODY_BYTES, errors
 from pamps.models import Post, Social, User
+from pamps.models.auth import of_session
 from pamps.models.base import Id, Text
-from pamps.models.post import PostResponse, delete_account, timeline
+from pamps.models.post import Posts, delete_account, timeline
 from pamps.models.user import (
     SocialResponse,
     UserMe,
@@ -16,22 +20,42 @@ from pamps.models.user import (
     UserProfile,
     UserRequest,
     UserResponse,
+    Users,
+    folded,
+    follow,
     followers,
     following,
+    profiles,
     user_named,
     users,
 )
-from pamps.pagination import ActivePage
+from pamps.pagination import ActivePage, List, Owner
 from pamps.ratelimit import attempt_sign_up
+from pamps.tokens import unauthorized
 
-router = APIRouter(prefix="/user", tags=["user"])
+router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
+
+
+USER_NOT_FOUND = "User not found"
+
+# A name in a path, in any case.
+Name = Annotated[Text, Path(), AfterValidator(folded)]
+named = Owner(user_named(bindparam("username")).with_only_columns(col(User.id)), USER_NOT_FOUND)
+
+USERS = List(users(), User.id, newest_first=False)
+FOLLOWERS = List(followers(named.id), Social.id, owner=named)
+FOLLOWING = List(following(named.id), Social.id, owner=named)
+TIMELINE = List(timeline(), Post.id)
+PROFILE = Statement(profiles().where(func.lower(User.username) == bindparam("username")))
+ME = Statement(of_session(profiles().add_columns(col(User.email))))
+FOLLOW = Statement(follow())
 
 
 def user_not_found() -> HTTPException:
-    return HTTPException(404, "User not found")
+    return HTTPException(404, USER_NOT_FOUND)
 
 
-def find_user(username: Annotated[Text, Path()], session: ActiveSession) -> User:
+def find_user(username: Name, session: ActiveSession) -> User:
     user = session.exec(user_named(username)).first()
     if user is None:
         raise user_not_found()
@@ -41,13 +65,19 @@ def find_user(username: Annotated[Text, Path()], session: ActiveSession) -> User
 NamedUser = Annotated[User, Depends(find_user)]
 
 
-@router.get("/")
-def list_users(session: ActiveSession, page: ActivePage) -> list[UserResponse]:
+@router.get("/", response_model=Users)
+def list_users(request: Request, page: ActivePage) -> Any:
     """List all users, the oldest account first."""
-    return page.read(session, users(), User.id, newest_first=False)
+    return page.answer(request, USERS)
 
 
-@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
+@router.post(
+    "/",
+    status_code=201,
+    response_model=UserResponse,
+    responses=errors(409, 413),
+    max_body_size=MAX_BODY_BYTES,
+)
 def create_user(user: UserRequest, session: ActiveSession, address: Address) -> User:
     """Create an account."""
     attempt_sign_up(session, address)
@@ -62,25 +92,30 @@ def create_user(user: UserRequest, session: ActiveSession, address: Address) -> 
 
 
 @router.get("/timeline/", include_in_schema=False)
-@router.get("/timeline", responses=errors(401))
-def get_timeline(
-    user: AuthenticatedUser, session: ActiveSession, page: ActivePage
-) -> list[PostResponse]:
+@router.get("/timeline", response_model=Posts, responses=errors(401))
+def get_timeline(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
     """List the posts of everyone that you follow, replies included, the newest first."""
-    return page.read(session, timeline(user, page.cursor, page.limit + 1), Post.id)
+    return page.answer(request, TIMELINE, claims)
 
 
 @router.get("/me/", response_model=UserMe, responses=errors(401))
-def get_me(user: AuthenticatedUser) -> User:
+def get_me(claims: ActiveClaims, request: Request) -> Any:
     """Show your own profile."""
-    return user
+    with autocommit() as cursor:
+        found = ME.read(cursor, session_id=claims.sid, viewer_id=claims.user_id)
+    if not found:
+        raise unauthorized()
+    return read(request, found[0])
 
 
-@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 413))
+@router.patch(
+    "/me/", response_model=UserMe, responses=errors(401, 409, 413), max_body_size=MAX_BODY_BYTES
+)
 def update_me(
-    patch: UserPatch, user: AuthenticatedUser, session: ActiveSession, address: Address
-) -> User:
+    patch: UserPatch, caller: AuthenticatedUser, session: ActiveSession, address: Address
+) -> Any:
     """Change your profile; what you leave out stays as it is."""
+    user = stored_user(session, caller)
     if patch.email and patch.email != user.email:
         attempt_sign_up(session, address)  # which tells as much of who has an account
         session.commit()
@@ -107,19 +142,15 @@ FOLLOWED: dict[int | str, Any] = {
     response_model=SocialResponse,
     responses=FOLLOWED | errors(400, 401, 404),
 )
-def follow_user(
-    user_id: Id, user: AuthenticatedUser, session: ActiveSession, response: Response
-) -> Social:
+def follow_user(user_id: Id, claims: ActiveClaims) -> Any:
     """Follow a user."""
-    if user_id == user.id:
-        raise HTTPException(400, "You cannot follow yourself")
-    social, created = insert_or_get(session, Social(from_id=user.id, to_id=user_id))
-    if created:
-        _count_follow(session, user.id, user_id, 1)
-        session.commit()
-    else:
-        response.status_code = 200
-    return social
+    with autocommit() as cursor:
+        user = signed_in(cursor, claims)
+        if user_id == user.id:
+            raise HTTPException(400, "You cannot follow yourself")
+        social = FOLLOW.read(cursor, viewer_id=user.id, user_id=user_id)[0]
+    is_new = social.pop("created")
+    return written(social, 201 if is_new else 200)
 
 
 @router.delete("/follow/{user_id}", status_code=204, responses=errors(401, 404))
@@ -131,29 +162,28 @@ def unfollow_user(user_id: Id, user: AuthenticatedUser, session: ActiveSession) 
         raise user_not_found()
     social = delete(Social).where(col(Social.from_id) == user.id, col(Social.to_id) == user_id)
     if session.exec(social).rowcount:
-        _count_follow(session, user.id, user_id, -1)
+        change_counter(session, User.following_count, user.id, -1)
+        change_counter(session, User.follower_count, user_id, -1)
         session.commit()
 
 
-def _count_follow(session: Session, from_id: int, to_id: int, amount: int) -> None:
-    counters = {from_id: User.following_count, to_id: User.follower_count}
-    for user_id in sorted(counters):
-        change_counter(session, counters[user_id], user_id, amount)
-
-
 @router.get("/{username}/", response_model=UserProfile, responses=errors(404))
-def get_user_by_username(user: NamedUser) -> User:
+def get_user_by_username(username: Name, request: Request) -> Any:
     """Show a user's profile."""
-    return user
+    with autocommit() as cursor:
+        found = PROFILE.read(cursor, username=username)
+    if not found:
+        raise user_not_found()
+    return read(request, found[0])
 
 
-@router.get("/{username}/followers/", responses=errors(404))
-def list_followers(user: NamedUser, session: ActiveSession, page: ActivePage) -> list[UserResponse]:
+@router.get("/{username}/followers/", response_model=Users, responses=errors(404))
+def list_followers(username: Name, request: Request, page: ActivePage) -> Any:
     """List who follows a user, the latest follower first."""
-    return page.read(session, followers(user), Social.id)
+    return page.answer(request, FOLLOWERS, username=username)
 
 
-@router.get("/{username}/following/", responses=errors(404))
-def list_following(user: NamedUser, session: ActiveSession, page: ActivePage) -> list[UserResponse]:
+@router.get("/{username}/following/", response_model=Users, responses=errors(404))
+def list_following(username: Name, request: Request, page: ActivePage) -> Any:
     """List whom a user follows, the latest first."""
-    return page.read(session, following(user), Social.id)
+    return page.answer(request, FOLLOWING, username=username)

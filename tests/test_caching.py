@@ -1,0 +1,94 @@
+"""Answers to reads: bytes that are what the documentation says, and no more of them than needed."""
+
+import itertools
+import json
+
+import pytest
+from pydantic import TypeAdapter
+from sqlalchemy import make_url
+
+from tests.conftest import Client
+from tests.databases import execute
+
+PATHS = ["/user/", "/user/ana/", "/user/ana/followers/", "/post/", "/post/user/ana/", "/post/{id}/"]
+PATHS += ["/post/likes/ana/", "/post/{id}/replies/", "/post/{id}/likes/", "/user/timeline"]
+PATHS += ["/user/me/", "/user/me/sessions/", "/user/ana/following/"]
+
+
+@pytest.fixture
+def ana(sign_up) -> Client:
+    """Somebody about whom there is something in every list."""
+    ana, bob = sign_up("ana", bio="Às vezes", avatar="https://example.com/a.png"), sign_up("bob")
+    ana.post_id = ana.write()["id"]
+    bob.write("a reply", ana.post_id)
+    bob.follow(ana)
+    ana.follow(bob)
+    for client in (ana, bob):
+        client.like({"id": ana.post_id})
+    ana.patch(f"/post/{ana.post_id}/", json={"text": "edited"})
+    return ana
+
+
+def models() -> dict[str, object]:
+    from pamps.routes import routes
+
+    return {route.path: route.response_model for route in routes if "GET" in route.methods}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_bytes_are_those_of_the_documented_model(ana, path):
+    """Rows become JSON without their models, which are in the documentation all the same."""
+    response = ana.get(path.format(id=ana.post_id))
+    assert response.status_code == 200
+    assert response.json()
+    path = path.replace("{id}", "{post_id}").replace("/ana/", "/{username}/")
+    adapter: TypeAdapter = TypeAdapter(models()[path])
+    value = adapter.validate_python(response.json())
+    assert json.loads(adapter.dump_json(value)) == response.json()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_is_known_is_not_sent_again(ana, path):
+    path = path.format(id=ana.post_id)
+    first = ana.get(path)
+    assert first.headers["cache-control"] == "no-cache"
+    assert first.headers["vary"] == "Authorization"
+    for known in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+        again = ana.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+    for other in ('"other"', first.headers["etag"].strip('"'), ""):
+        assert ana.get(path, headers={"If-None-Match": other}).content == first.content
+
+
+def test_a_user_sees_what_they_have_just_done(ana, api_client):
+    def tags() -> list[str]:
+        return [ana.get(path.format(id=ana.post_id)).headers["etag"] for path in PATHS[3:6]]
+
+    seen = [tags()]
+    for change in (
+        lambda: ana.delete(f"/post/{ana.post_id}/like/"),
+        lambda: ana.patch(f"/post/{ana.post_id}/", json={"text": "edited again"}),
+        lambda: ana.patch("/user/me/", json={"avatar": None}),
+    ):
+        assert change().status_code in (200, 204)
+        seen.append(tags())
+    for before, after in itertools.pairwise(seen):
+        assert all(old != new for old, new in zip(before, after, strict=True))
+    # Somebody else's answer has another tag: it does not say what ana likes.
+    assert api_client.get("/post/").headers["etag"] != tags()[0]
+
+
+def test_times_are_in_utc_whatever_zone_the_database_is_in(ana):
+    from pamps.db import database_url, direct
+
+    address = make_url(database_url())
+    before = ana.get("/post/").json()
+    execute(address, f"ALTER DATABASE {address.database} SET timezone = 'America/Sao_Paulo'")
+    try:
+        direct.dispose()
+        assert ana.get("/post/").json() == before
+        assert ana.write()["date"].endswith("Z")
+    finally:
+        execute(address, f"ALTER DATABASE {address.database} RESET timezone")
+        direct.dispose()
