@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Measures Pamps against the floor: see docs/performance.md. Needs wrk.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./setup.sh
+exec .venv/bin/python -m bench.run "$@"

@@ -1,0 +1,80 @@
+"""How PostgreSQL runs each list, and how many rows it reads for one that it gives."""
+
+from typing import Any
+
+from pamps.db import Statement
+from pamps.routes import auth, post, user
+
+PAGE = {"cursor": None, "limit": 21, "viewer_id": None, "session_id": None}
+HEAD = """# How PostgreSQL runs the lists
+
+Written by `./bench.sh` on {posts:,} posts: `EXPLAIN (ANALYZE, BUFFERS)` of every list, for a page
+of 20 and the row that tells whether there are more. A row read is one that a scan found, or passed
+over.
+"""
+
+
+def lists(cursor: Any, posts: int) -> dict[str, tuple[Statement, dict[str, Any]]]:
+    def one(query: str) -> Any:
+        cursor.execute(query)
+        return cursor.fetchone()[0]
+
+    viewer = one("SELECT id FROM \"user\" WHERE username = 'reader_50'")
+    author = one('SELECT username FROM "user" WHERE id < 500 ORDER BY post_count DESC LIMIT 1')
+    fan = one('SELECT username FROM "user" WHERE id % 4 = 0 AND id > 550 LIMIT 1')
+    answered = one(f"SELECT id FROM post WHERE reply_count >= 25 AND id > {posts} / 2 LIMIT 1")
+    liked = one("SELECT id FROM post WHERE id <= 100 ORDER BY like_count DESC LIMIT 1")
+    home, old = post.HOME.statement, {"cursor": posts // 2}
+    readers = {
+        f"timeline, following {count:,}": (
+            user.TIMELINE.statement,
+            {"viewer_id": one(f"SELECT id FROM \"user\" WHERE username = 'reader_{count}'")},
+        )
+        for count in (50, 500, 5000)
+    }
+    named = {"username": author}
+    return {
+        "home": (home, {}),
+        "home, from the middle": (home, old),
+        "home, signed in": (home, {"viewer_id": viewer}),
+        "post with replies": (post.THREAD, {"post_id": answered}),
+        "replies": (post.REPLIES.statement, {"post_id": answered}),
+        "a user's posts": (post.USER_POSTS[False, False].statement, named),
+        "a user's posts, newest first": (post.USER_POSTS[False, True].statement, named),
+        "a user's posts with replies": (post.USER_POSTS[True, False].statement, named),
+        **readers,
+        "posts that a user likes": (post.LIKED_POSTS.statement, {"username": fan}),
+        "who likes a post": (post.LIKERS.statement, {"post_id": liked}),
+        "followers": (user.FOLLOWERS.statement, {"username": "user_1"}),
+        "following": (user.FOLLOWING.statement, {"username": author}),
+        "users": (user.USERS.statement, {}),
+        "profile": (user.PROFILE, named),
+        "sessions": (auth.SESSIONS.statement, {"viewer_id": 501, "session_id": 1}),
+    }
+
+
+def rows_read(plan: dict[str, Any]) -> float:
+    below = plan.get("Plans", [])
+    read = sum(map(rows_read, below))
+    if "Scan" in plan["Node Type"] and plan["Node Type"] not in ("Subquery Scan", "CTE Scan"):
+        found = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+        read += found * plan["Actual Loops"]
+    return read
+
+
+def explain(connection: Any, posts: int) -> str:
+    parts = [HEAD.format(posts=posts)]
+    with connection.cursor() as cursor:
+        for name, (statement, values) in lists(cursor, posts).items():
+            arguments = PAGE | statement.values | values
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}", arguments)
+            plan = cursor.fetchone()[0][0]
+            cursor.execute(
+                f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {statement.sql}", arguments
+            )
+            text = "\n".join(line for (line,) in cursor.fetchall())
+            top = plan["Plan"]
+            ratio = rows_read(top) / max(1, top["Actual Rows"])
+            title = f"## {name}\n\n{ratio:.1f} rows read for each of {top['Actual Rows']:.0f}."
+            parts.append(f"{title}\n\n```\n{text}\n```\n")
+    return "\n".join(parts)

@@ -1,0 +1,176 @@
+"""Measures Pamps against the floor and writes down what came of it: see docs/performance.md."""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import platform
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg2
+
+from bench import report, servers
+from bench.explain import explain
+from bench.measure import Figures, Request, measure, resident_megabytes
+from bench.routes import Route, routes
+from pamps.config import ROOT, settings
+from tests.databases import execute
+
+FOLDER = ROOT / ".bench"
+SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
+THREADS = settings.db.pool_size
+SAMPLE = 20
+MIXED = 200_000
+
+
+def machine(server: Any) -> str:
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    ((version,),) = execute(server, "SHOW server_version")
+    return (
+        f"{cpu}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB; "
+        f"PostgreSQL {version}, CPython {platform.python_version()}"
+    )
+
+
+def headers(request: Request) -> dict[str, str]:
+    sent = {"Content-Type": request.type} if request.type else {}
+    return sent | ({"Authorization": f"Bearer {request.token}"} if request.token else {})
+
+
+def compare(route: Route, *urls: str) -> None:
+    """All give the same JSON, or the figures would not mean much."""
+    for request in route.requests[:5]:
+        first, *others = (httpx.get(url + request.path, headers=headers(request)) for url in urls)
+        for other in others:
+            assert other.json() == first.json(), f"{route.name}: {request.path} differs"
+
+
+def statements(route: Route, url: str, server: Any, database: str) -> float:
+    """How many a request costs, BEGIN and COMMIT included, from pg_stat_statements."""
+    with httpx.Client(base_url=url) as client:
+
+        def send(requests: list[Request]) -> None:
+            for one in requests:
+                client.request(one.method, one.path, headers=headers(one), content=one.body)
+
+        requests = itertools.cycle(route.requests)
+        send([next(requests)])  # or the first would count what a new connection asks
+        execute(server, "SELECT pg_stat_statements_reset()")
+        send(list(itertools.islice(requests, SAMPLE)))
+    of_database = f"dbid = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+    counted = f"SELECT sum(calls) FROM pg_stat_statements WHERE {of_database}"
+    ((calls,),) = execute(server, counted)
+    return float(calls) / SAMPLE
+
+
+def together(parts: list[Figures]) -> dict[str, Any]:
+    """Several short measurements as one."""
+    requests = sum(part.requests for part in parts)
+    mean = {
+        name: sum(getattr(part, name) * part.requests for part in parts) / requests
+        for name in ("median", "p99", "per_second", "cpu", "database_cpu")
+    }
+    counts = {name: sum(getattr(part, name) for part in parts) for name in ("refused", "failed")}
+    return mean | counts | {"requests": requests}
+
+
+def mixed(all_routes: list[Route]) -> list[Request]:
+    rng = random.Random(1)
+    usual = [route for route in all_routes if route.name != "sign-in"]
+    return [rng.choice(rng.choice(usual).requests) for _ in range(20_000)]
+
+
+def rows(
+    server: Any, database_pid: int, posts: int, quick: bool, peers: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """What was measured, one at a time, for one data set."""
+    seconds = 2
+    address = servers.data_set(server, posts)
+    logs = FOLDER / "logs"
+    logs.mkdir(exist_ok=True)
+    with (
+        servers.pamps(address, logs / "pamps.log") as (url, pid),
+        servers.floor(address, logs / "floor.log", THREADS) as (floor_url, floor_pid),
+    ):
+        both = {"pamps": (url, pid), "floor": (floor_url, floor_pid)}
+        both |= {name: (peer, os.getpid()) for name, peer in peers.items()}
+        all_routes = routes(address, url, posts)
+        for route in all_routes:
+            row = {"posts": posts, "route": route.name}
+            if route.is_read:
+                compare(route, *(url for url, _ in both.values()))
+            counted = statements(route, url, server, address.database)
+            parts: dict[str, list[Figures]] = {name: [] for name in both}
+            for turn in range(1 if quick else 2):
+                for name, (where, process) in both.items():
+                    if turn == 0:
+                        measure(where, route.requests, 16, 1, process, database_pid)
+                    figures = measure(where, route.requests, 16, seconds, process, database_pid)
+                    parts[name].append(figures)
+            for name, figures in parts.items():
+                yield row | {"who": name, "clients": 16, "statements": counted} | together(figures)
+            for clients in () if quick else (1, 256):
+                if clients in route.clients:
+                    figures = measure(url, route.requests, clients, seconds, pid, database_pid)
+                    yield row | {"who": "pamps", "clients": clients} | asdict(figures)
+        if posts == SIZES[0] and not quick:
+            home = all_routes[0].requests
+            crowd = measure(url, home, 1000, 10, pid, database_pid)
+            yield {"posts": posts, "route": "home", "who": "pamps", "clients": 1000} | asdict(crowd)
+            requests = mixed(all_routes)
+            served = 0
+            while served < MIXED:
+                part = measure(url, requests, 16, 20, pid, database_pid)
+                served += part.requests
+                memory = {"served": served, "megabytes": resident_megabytes(pid)}
+                yield {"posts": posts, "route": "mixed", "who": "pamps", "clients": 16} | memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="./bench.sh", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="10,000 posts and 16 clients only")
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=URL", help="measure that one too"
+    )
+    arguments = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("bench.sh: wrk is missing: apt-get install wrk")
+    peers = dict(peer.split("=", 1) for peer in arguments.peer)
+    results = FOLDER / "quick" if arguments.quick else ROOT / "docs" / "performance"
+    results.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        server, database_pid = stack.enter_context(servers.postgresql(FOLDER))
+        found: list[dict[str, Any]] = []
+        sizes = SIZES[:1] if arguments.quick else SIZES
+        for posts in sizes:
+            for row in rows(server, database_pid, posts, arguments.quick, peers):
+                found.append(row)
+                print(report.line(row), flush=True)
+        with contextlib.closing(
+            psycopg2.connect(servers.text(servers.data_set(server, posts)))
+        ) as db:
+            plans = explain(db, posts)
+        (results / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+        (results / "plans.md").write_text(plans)
+        report.write(results, found, machine(server), THREADS)
+    print(f"written to {results.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
