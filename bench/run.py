@@ -8,6 +8,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -151,6 +152,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("bench.sh: wrk is missing: apt-get install wrk")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and so stop what was started
     peers = dict(peer.split("=", 1) for peer in arguments.peer)
     results = FOLDER / "quick" if arguments.quick else ROOT / "docs" / "performance"
     results.mkdir(parents=True, exist_ok=True)
