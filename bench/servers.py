@@ -32,7 +32,12 @@ def _holding(folder: Path) -> Iterator[URL]:
     environment = os.environ | {"PAMPS_DB__embedded_dir": str(folder), "PAMPS_DB__uri": ""}
     command = [sys.executable, "-c", HOLD_SERVER]
     with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a signal to the whole group would not let it stop the server
     ) as holder:
         try:
             yield make_url(holder.stdout.readline().strip())
