@@ -1,6 +1,6 @@
 """The database: its address, the engines, sessions, statements, migrations."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ import psycopg2
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 from psycopg2.extensions import cursor as Cursor
-from sqlalchemy import URL, Engine, Select, event, func, make_url, update
+from sqlalchemy import URL, Engine, Select, event, func, make_url, text, update
 from sqlmodel import Session, UTCDateTime, create_engine
 
 from pamps import embedded
@@ -101,7 +101,24 @@ ActiveSession = Annotated[Session, Depends(get_session, scope="function", max_co
 def _in_utc(column: Any) -> Any:
     """A time as PostgreSQL has it, whatever zone the server thinks it is in."""
     is_time = isinstance(column.type, UTCDateTime)
-    return func.timezone("UTC", column).label(column.key) if is_time else column
+    return func.timezone(text("'UTC'"), column).label(column.key) if is_time else column
+
+
+def _as_objects(names: list[str]) -> Callable[[list[Any]], list[dict[str, Any]]]:
+    """Makes rows with those columns objects; "user.id", "user.name" … are together a "user".
+
+    By code that is made for the columns, as `namedtuple` does: a quarter of what `zip` takes.
+    """
+    fields: dict[str, str] = {}
+    for index, name in enumerate(names):
+        field, _, inner = name.partition(".")
+        value = f"row[{index}]"
+        fields[field] = fields.get(field, "") + f"{inner!r}: {value}, " if inner else value
+    values = (f"{{{value}}}" if ":" in value else value for value in fields.values())
+    items = ", ".join(f"{field!r}: {value}" for field, value in zip(fields, values, strict=True))
+    objects: Callable[[list[Any]], list[dict[str, Any]]]
+    objects = eval(f"lambda rows: [{{{items}}} for row in rows]")  # nosec B307
+    return objects
 
 
 class Statement:
@@ -117,14 +134,7 @@ class Statement:
         self.sql = str(compiled)
         # What is no argument. An argument that is left out is an error, and not null.
         self.values = {name: value for name, value in compiled.params.items() if value is not None}
-        names = statement.selected_columns.keys()
-        # The columns "user.id", "user.username" … are together the object "user".
-        nested = [index for index, name in enumerate(names) if "." in name]
-        self._nested = slice(nested[0], nested[-1] + 1) if nested else slice(0, 0)
-        self._fields = [name.partition(".")[2] for name in names[self._nested]]
-        if nested:
-            names[self._nested] = [names[nested[0]].partition(".")[0]]
-        self._names = names
+        self._as_objects = _as_objects(statement.selected_columns.keys())
 
     def run(self, db: Session | Cursor, **values: Any) -> list[Any]:
         """The rows; `db` is a session, or what `autocommit` gives."""
@@ -136,14 +146,7 @@ class Statement:
 
     def read(self, db: Session | Cursor, **values: Any) -> list[dict[str, Any]]:
         """The rows as JSON has them."""
-        rows = self.run(db, **values)
-        if self._fields:
-            start, stop = self._nested.start, self._nested.stop
-            rows = [
-                (*row[:start], dict(zip(self._fields, row[start:stop], strict=True)), *row[stop:])
-                for row in rows
-            ]
-        return [dict(zip(self._names, row, strict=True)) for row in rows]
+        return self._as_objects(self.run(db, **values))
 
 
 def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> None:
