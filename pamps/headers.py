@@ -8,7 +8,8 @@ from pamps.config import settings
 
 JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 HEADERS = (b"x-content-type-options", b"nosniff"), (b"content-security-policy", JSON_POLICY)
-# What pages of other origins may read beside the answer itself.
+# What pages of other origins may send, and what they may read beside the answer itself.
+ALLOWED = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"]
 EXPOSED = ["ETag", "Link", "Retry-After", "X-Request-ID", "WWW-Authenticate"]
 EXPOSED += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 
@@ -40,7 +41,7 @@ def add_headers(app: FastAPI) -> None:
             allow_origins=settings.cors.allow_origins,
             allow_credentials=settings.cors.allow_credentials,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            allow_headers=ALLOWED,
             expose_headers=EXPOSED,
         )
     app.add_middleware(SecurityHeaders)

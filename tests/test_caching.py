@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from tests.conftest import Client
 from tests.databases import execute
+from tests.test_counters import at_once
 
 PATHS = ["/user/", "/user/ana/", "/user/ana/followers/", "/post/", "/post/user/ana/", "/post/{id}/"]
 PATHS += ["/post/likes/ana/", "/post/{id}/replies/", "/post/{id}/likes/", "/user/timeline"]
@@ -92,3 +93,42 @@ def test_times_are_in_utc_whatever_zone_the_database_is_in(ana):
     finally:
         execute(address, f"ALTER DATABASE {address.database} RESET timezone")
         direct.dispose()
+
+
+def test_a_change_of_what_was_seen(ana):
+    """If-Match: not of what somebody else has changed meanwhile."""
+    path = f"/post/{ana.post_id}/"
+    seen = ana.get(path).headers["etag"]
+    first = ana.patch(path, json={"text": "one"}, headers={"If-Match": f'"other", {seen}'})
+    assert first.status_code == 200
+    assert first.headers["etag"] == ana.get(path).headers["etag"]
+    for method, body in (("PATCH", {"text": "two"}), ("DELETE", None)):
+        for stale in (seen, f'W/{first.headers["etag"]}', "x"):
+            refused = ana.request(method, path, json=body, headers={"If-Match": stale})
+            assert refused.status_code == 412, stale
+    assert ana.get(path).json()["text"] == "one"
+    assert ana.patch(path, json={"text": "two"}, headers={"If-Match": "*"}).status_code == 200
+    seen = ana.get(path).headers["etag"]
+    assert ana.delete(path, headers={"If-Match": seen}).status_code == 204
+    assert ana.delete(path, headers={"If-Match": seen}).status_code == 404
+
+
+def test_a_change_of_the_profile_that_was_seen(ana):
+    seen = ana.get("/user/me/").headers["etag"]
+    change = {"bio": "one", "email": "new@pamps.com"}
+    first = ana.patch("/user/me/", json=change, headers={"If-Match": seen})
+    assert first.status_code == 200
+    assert first.json() == ana.get("/user/me/").json()
+    assert first.headers["etag"] == ana.get("/user/me/").headers["etag"]
+    assert ana.patch("/user/me/", json={"bio": "2"}, headers={"If-Match": seen}).status_code == 412
+    assert ana.delete("/user/me/", headers={"If-Match": seen}).status_code == 412
+    seen = first.headers["etag"]
+    assert ana.delete("/user/me/", headers={"If-Match": seen}).status_code == 204
+
+
+def test_of_many_changes_of_what_was_seen_one_is_made(ana):
+    path = f"/post/{ana.post_id}/"
+    seen = {"If-Match": ana.get(path).headers["etag"]}
+    changes = [lambda n=n: ana.patch(path, json={"text": f"{n}"}, headers=seen) for n in range(8)]
+    statuses = sorted(answer.status_code for answer in at_once(*changes))
+    assert statuses == [200] + [412] * 7

@@ -1,10 +1,11 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from psycopg2.extensions import cursor as Cursor
 from pydantic import Field as Limit
-from sqlmodel import col, delete, func, select, update
+from sqlmodel import Session, col, delete, func, select, update
 
-from pamps.answers import read, written
+from pamps.answers import check_match, read, tag, written
 from pamps.auth import (
     ActiveClaims,
     Address,
@@ -60,7 +61,6 @@ REPLIES = List(
 )
 LIKERS = List(likers(this.id), Like.id, owner=this)
 THREAD = Statement(thread())
-POST = Statement(posts().where(Post.id == POST_ID))
 CREATE = Statement(create())
 LIKE = Statement(like())
 
@@ -148,21 +148,32 @@ def list_liked_posts(username: Name, request: Request, page: ActivePage) -> Any:
     return page.answer(request, LIKED_POSTS, caller(request), username=username)
 
 
-@router.get(
-    "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
-)
-def get_post_by_post_id(post_id: Id, request: Request) -> Any:
-    """Show a post with the first page of its replies; `Link` leads to the others."""
-    limit, claims = Page().limit, caller(request)
-    with autocommit() as cursor:
-        viewer_id = claims and signed_in(cursor, claims).id
-        found = THREAD.read(cursor, viewer_id=viewer_id, post_id=post_id, limit=limit + 1)
+def shown(
+    db: Session | Cursor, request: Request, post_id: int, viewer_id: int | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """A post with the first page of its replies, and the header that leads to the others.
+
+    Raises HTTPException 404.
+    """
+    limit = Page().limit
+    found = THREAD.read(db, viewer_id=viewer_id, post_id=post_id, limit=limit + 1)
     if not found or found[0]["id"] != post_id:
         raise not_found()
     post, *answers = found
     post["replies"] = answers[:limit]
     more, url = len(answers) > limit, str(request.url).partition("?")[0] + "replies/"
-    link = next_page(url, answers[limit - 1]["id"]) if more else {}
+    return post, next_page(url, answers[limit - 1]["id"]) if more else {}
+
+
+@router.get(
+    "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
+)
+def get_post_by_post_id(post_id: Id, request: Request) -> Any:
+    """Show a post with the first page of its replies; `Link` leads to the others."""
+    claims = caller(request)
+    with autocommit() as cursor:
+        viewer_id = signed_in(cursor, claims).id if claims else None
+        post, link = shown(cursor, request, post_id, viewer_id)
     return read(request, post, **link)
 
 
@@ -172,32 +183,50 @@ def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
     return page.answer(request, REPLIES, caller(request), post_id=post_id)
 
 
+def check_post(request: Request, session: Session, post_id: int, viewer_id: int) -> None:
+    """Raises HTTPException 412 if the caller has not seen the post as it is; locks it if so."""
+    if "If-Match" in request.headers:
+        session.get(Post, post_id, with_for_update={"key_share": True})
+        post, link = shown(session, request, post_id, viewer_id)
+        check_match(request, post, link.get("Link", ""))
+
+
 @router.patch(
     "/{post_id}/",
     response_model=PostResponse,
-    responses=errors(401, 403, 404, 413),
+    responses=errors(401, 403, 404, 412, 413),
     max_body_size=MAX_BODY_BYTES,
 )
 def update_post(
-    patch: PostPatch, post: OwnPost, user: AuthenticatedUser, session: ActiveSession
+    patch: PostPatch,
+    post: OwnPost,
+    user: AuthenticatedUser,
+    session: ActiveSession,
+    request: Request,
 ) -> Any:
-    """Change the text of your post."""
+    """Change the text of your post; with `If-Match` only if nothing about it has changed since."""
+    check_post(request, session, post.id, user.id)
     change = update(Post).where(col(Post.id) == post.id)
     session.exec(change.values(text=patch.text, edited_at=func.now()))
-    changed = POST.read(session, viewer_id=user.id, post_id=post.id)
-    if not changed:
-        raise not_found()
+    changed, link = shown(session, request, post.id, user.id)
     session.commit()
-    return written(changed[0], 200)
+    etag = tag(changed, link.get("Link", ""))
+    del changed["replies"]
+    return written(changed, 200, etag)
 
 
-@router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404))
+@router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404, 412))
 def delete_post(
-    post: PostToDelete, user: AuthenticatedUser, address: Address, session: ActiveSession
+    post: PostToDelete,
+    user: AuthenticatedUser,
+    address: Address,
+    session: ActiveSession,
+    request: Request,
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
     # First the author, then the post: see docs/decisions/0006-counters.md.
     author = session.get(User, post.user_id, with_for_update={"key_share": True})
+    check_post(request, session, post.id, user.id)
     deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount
     if author is None or not deleted:
         raise not_found()  # somebody was faster

@@ -1,11 +1,12 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from psycopg2.extensions import cursor as Cursor
 from pydantic import AfterValidator
 from sqlalchemy import bindparam
-from sqlmodel import col, delete, func, select
+from sqlmodel import Session, col, delete, func, select
 
-from pamps.answers import read, written
+from pamps.answers import check_match, read, tag, written
 from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, signed_in, stored_user
 from pamps.db import ActiveSession, Statement, autocommit, change_counter
 from pamps.errors import MAX_BODY_BYTES, errors
@@ -31,7 +32,7 @@ from pamps.models.user import (
 )
 from pamps.pagination import ActivePage, List, Owner
 from pamps.ratelimit import attempt_sign_up
-from pamps.tokens import unauthorized
+from pamps.tokens import Claims, unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
 
@@ -98,35 +99,62 @@ def get_timeline(claims: ActiveClaims, request: Request, page: ActivePage) -> An
     return page.answer(request, TIMELINE, claims)
 
 
+def shown(db: Session | Cursor, claims: Claims) -> dict[str, Any]:
+    """The caller's own profile. Raises HTTPException 401."""
+    found = ME.read(db, session_id=claims.sid, viewer_id=claims.user_id)
+    if not found:
+        raise unauthorized()
+    return found[0]
+
+
+def check_me(request: Request, session: Session, claims: Claims) -> None:
+    """Raises HTTPException 412 if the caller has not seen the profile as it is; locks it if so."""
+    if "If-Match" in request.headers:
+        session.get(User, claims.user_id, with_for_update={"key_share": True})
+        check_match(request, shown(session, claims))
+
+
 @router.get("/me/", response_model=UserMe, responses=errors(401))
 def get_me(claims: ActiveClaims, request: Request) -> Any:
     """Show your own profile."""
     with autocommit() as cursor:
-        found = ME.read(cursor, session_id=claims.sid, viewer_id=claims.user_id)
-    if not found:
-        raise unauthorized()
-    return read(request, found[0])
+        me = shown(cursor, claims)
+    return read(request, me)
 
 
 @router.patch(
-    "/me/", response_model=UserMe, responses=errors(401, 409, 413), max_body_size=MAX_BODY_BYTES
+    "/me/",
+    response_model=UserMe,
+    responses=errors(401, 409, 412, 413),
+    max_body_size=MAX_BODY_BYTES,
 )
 def update_me(
-    patch: UserPatch, caller: AuthenticatedUser, session: ActiveSession, address: Address
+    patch: UserPatch,
+    caller: AuthenticatedUser,
+    claims: ActiveClaims,
+    session: ActiveSession,
+    address: Address,
+    request: Request,
 ) -> Any:
     """Change your profile; what you leave out stays as it is."""
     user = stored_user(session, caller)
     if patch.email and patch.email != user.email:
         attempt_sign_up(session, address)  # which tells as much of who has an account
         session.commit()
+    check_me(request, session, claims)
     user.sqlmodel_update(patch.model_dump(exclude_unset=True))
+    session.flush()
+    changed = shown(session, claims)
     session.commit()
-    return user
+    return written(changed, 200, tag(changed))
 
 
-@router.delete("/me/", status_code=204, responses=errors(401))
-def delete_me(user: FreshUser, session: ActiveSession) -> None:
+@router.delete("/me/", status_code=204, responses=errors(401, 412))
+def delete_me(
+    user: FreshUser, claims: ActiveClaims, session: ActiveSession, request: Request
+) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
+    check_me(request, session, claims)
     delete_account(session, user.id)
     session.commit()
 
