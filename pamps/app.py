@@ -11,10 +11,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from pamps import embedded, logs
 from pamps.config import settings
 from pamps.db import direct, engine
+from pamps.deadline import Deadline
 from pamps.docs import add_docs
 from pamps.errors import handle_errors
 from pamps.headers import add_headers
+from pamps.idempotency import Idempotency
 from pamps.ratelimit import RateLimit
+from pamps.retries import Retries
 from pamps.routes import routes
 
 DESCRIPTION = """
@@ -63,7 +66,10 @@ if settings.server.docs:
     add_docs(app)
 
 # Each wraps the ones before it: who is calling comes first, then the id, then what may be refused.
+app.add_middleware(Idempotency)
+app.add_middleware(Retries)
 handle_errors(app)
+app.add_middleware(Deadline)
 app.add_middleware(RateLimit)
 add_headers(app)
 app.add_middleware(logs.RequestLog)

@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import MetaData
+from sqlalchemy import Connection, MetaData, event
 from sqlmodel import Session, col, select
 
-from pamps import db, logs
+from pamps import logs, schema
 from pamps.config import ENVIRONMENT, settings
-from pamps.db import engine
+from pamps.db import direct, engine
 from pamps.models import Audit, Like, Post, Social, User
 from pamps.models.auth import record
 from pamps.models.post import delete_account
@@ -28,6 +28,13 @@ main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 @main.callback()
 def pamps() -> None:
     """Serve and administer Pamps, the microblog."""
+    event.listen(engine, "begin", _without_timeouts)
+
+
+def _without_timeouts(connection: Connection) -> None:
+    """An administrator waits as long as it takes, and looks at what a shell shows."""
+    for timeout in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.exec_driver_sql(f"SET LOCAL {timeout} = 0")
 
 
 @main.command()
@@ -41,7 +48,7 @@ def serve(
     ] = settings.server.workers,
 ) -> None:
     """Serve the API."""
-    import uvicorn  # here, as what only one command needs should not slow the start of all
+    from pamps import server  # here, as what only one command needs should not slow all
 
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -50,30 +57,23 @@ def serve(
         reason = str(error.strerror).partition(" (")[0]  # behind which Python says it once more
         fail(f"cannot listen on {host}, port {port}: {reason}")
     if ENVIRONMENT == "development":
-        db.migrate()
+        schema.migrate()
+    elif problem := schema.problem():
+        fail(problem)
+    for used in (engine, direct):
+        used.dispose()  # where workers serve, this process needs no connection any more
     if not settings.log.json:  # which nothing else may stand between
         docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
         typer.echo(f"Pamps: http://{host}:{port}{docs}")
     logs.configure()
     os.environ["PAMPS_SERVER__workers"] = str(workers)  # by which each chooses its pool_size
-    uvicorn.run(
-        "pamps.app:app",
-        host=host,
-        port=port,
-        workers=workers,
-        server_header=False,
-        lifespan="on",  # else an error at the start would go unnoticed
-        # The application has its own of these three.
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-    )
+    server.run(host, port, workers)
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    db.migrate()
+    schema.migrate()
     typer.echo("The database is up to date.")
 
 

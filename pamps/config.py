@@ -38,6 +38,12 @@ LARGEST = {
     "server.port": 65535,
     "security.PASSWORD_MIN_LENGTH": 128,
     "security.SESSION_EXPIRE_DAYS": 36500,
+    "db.connect_timeout": 3600,
+    "db.statement_timeout": 3600,
+    "db.lock_timeout": 3600,
+    "db.idle_in_transaction_timeout": 3600,
+    "server.receive_timeout": 3600,
+    "server.request_timeout": 3600,
     "": 10_000_000,
 }
 # What 0 makes fit the machine: see _fit.

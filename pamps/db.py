@@ -1,18 +1,21 @@
-"""The database: its address, the engines, sessions, statements, migrations."""
+"""The database: its address, the engines, sessions, statements."""
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import psycopg2
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 from psycopg2.extensions import cursor as Cursor
-from sqlalchemy import URL, Engine, Select, event, func, make_url, text, update
+from sqlalchemy import URL, Connection, Engine, Select, event, func, make_url, text, update
 from sqlmodel import Session, UTCDateTime, create_engine
 
 from pamps import embedded
-from pamps.config import HERE, ROOT, settings
+from pamps.config import settings
 
 
 def database_url() -> URL:
@@ -23,24 +26,49 @@ def database_url() -> URL:
 
 # Half of the threads at most wait for what a session does, such as to hash a password.
 SESSIONS = (settings.db.pool_size + 1) // 2
+# A server that is gone without a word, its machine too, is noticed in about ten seconds.
+KEEPALIVE = {
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 def _engine(pool_size: int, **options: Any) -> Engine:
+    connect_args = {"connect_timeout": settings.db.connect_timeout, "application_name": "pamps"}
     return create_engine(
         database_url(),
         echo=settings.db.echo,
         hide_parameters=True,  # they hold passwords, and errors go to the log
-        connect_args=settings.db.connect_args,
+        connect_args=connect_args | KEEPALIVE | settings.db.connect_args,
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=settings.db.connect_timeout,
         **options,
     )
 
 
 engine = _engine(SESSIONS)
 # For statements that need no session. These connections are for a thread to take and give back, and
-# not those of sessions: a session may keep its own while it waits for a thread.
-direct = _engine(settings.db.pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+# not those of sessions: a session may keep its own while it waits for a thread. One more is for the
+# question whether the database is there.
+direct = _engine(settings.db.pool_size + 1, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+# When the request's answer is too late, by time.monotonic().
+deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+# What all that a request does is part of; else each session, and each single statement, is alone.
+transaction: ContextVar[Connection | None] = ContextVar("transaction", default=None)
+
+
+class TooLate(Exception):
+    """Whoever asked has been told to try again, and nothing is begun for them any more."""
+
+
+def be_in_time() -> None:
+    """Raises TooLate if nobody waits any more."""
+    if time.monotonic() > deadline.get():
+        raise TooLate
 
 
 def _hide_detail(error: BaseException) -> None:
@@ -50,11 +78,14 @@ def _hide_detail(error: BaseException) -> None:
 
 @contextmanager
 def autocommit() -> Iterator[Cursor]:
-    """A cursor whose every statement is a transaction of its own. Raises psycopg2.Error.
+    """A cursor whose every statement is a transaction of its own, but in an outer `transaction`.
 
     It is psycopg2's, as SQLAlchemy's costs as much as all the rest that a request does with it.
+    Raises psycopg2.Error, and TooLate.
     """
-    connection = direct.pool.connect()
+    be_in_time()
+    outer = transaction.get()
+    connection = outer.connection if outer else direct.pool.connect()
     driver: Any = connection.driver_connection
     try:
         with driver.cursor() as cursor:
@@ -65,7 +96,8 @@ def autocommit() -> Iterator[Cursor]:
     finally:
         if driver.closed:
             direct.dispose()  # the others have lost the server too
-        connection.close()
+        if not outer:
+            connection.close()
 
 
 @event.listens_for(Engine, "handle_error")
@@ -82,20 +114,34 @@ if not settings.db.uri:
         embedded.start()
 
 
-async def get_session() -> AsyncIterator[Session]:
-    """A session for one request. What is not committed by its end is undone."""
-    session = Session(engine, expire_on_commit=False)
-    try:
-        yield session
-    finally:
-        if session.in_transaction():
-            # In a thread that nobody else waits for: it lets go of locks that all others may want.
-            await to_thread.run_sync(session.close, limiter=CapacityLimiter(1))
-
-
 # No more sessions at a time than there are connections: else requests that hold one could wait for
-# a thread while those that hold the threads wait for a connection. Closed before the answer leaves.
-ActiveSession = Annotated[Session, Depends(get_session, scope="function", max_concurrency=SESSIONS)]
+# a thread while those that hold the threads wait for a connection.
+sessions = CapacityLimiter(SESSIONS)
+
+
+async def end(finish: Callable[..., Any]) -> None:
+    """Ends a transaction, in a thread that nobody else waits for: it lets go of locks that all
+    others may want."""
+    await to_thread.run_sync(finish, limiter=CapacityLimiter(1))
+
+
+async def get_session() -> AsyncIterator[Session]:
+    """A session for one request. What is not committed by its end is undone. Raises TooLate."""
+    outer = transaction.get()
+    async with nullcontext() if outer else sessions:
+        be_in_time()
+        session = Session(
+            outer or engine, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+        try:
+            yield session
+        finally:
+            if session.in_transaction():
+                await end(session.close)
+
+
+# Closed before the answer leaves.
+ActiveSession = Annotated[Session, Depends(get_session, scope="function")]
 
 
 def _in_utc(column: Any) -> Any:
@@ -154,14 +200,3 @@ def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> 
     table = counter.class_
     statement = update(table).where(table.id == row_id).values({counter: counter + amount})
     session.exec(statement.execution_options(synchronize_session=False))
-
-
-def migrate() -> None:
-    """Brings the database's schema up to date, with the migrations of the checkout or the wheel."""
-    from alembic import command  # here, as it takes long to import and is seldom needed
-    from alembic.config import Config
-
-    folder = next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
-    config = Config()
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    command.upgrade(config, "head")

@@ -3,16 +3,18 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -20,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.auth import SignInFailed
 from pamps.config import settings
+from pamps.db import TooLate
 from pamps.embedded import EmbeddedError
 from pamps.logs import request_id
 
@@ -77,7 +80,7 @@ def collision(error: Any) -> tuple[int, str] | None:
 
 
 def refusal(
-    request: Request, status: int, detail: Any, headers: dict[str, str] | None = None
+    request: Request, status: int, detail: Any, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """The answer to a request that fails; to one for a token it also says what OAuth calls it."""
     content = {"detail": detail}
@@ -136,10 +139,41 @@ async def _account_gone(request: Request, error: Any) -> JSONResponse:
     return _told(request, *CONSTRAINTS["fk_post_user_id"])
 
 
-async def _database_away(request: Request, error: Any) -> JSONResponse:
+def _cause(error: BaseException) -> BaseException:
+    """psycopg2's own error, where SQLAlchemy's is around it."""
+    return getattr(error, "orig", None) or error
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether PostgreSQL undid a transaction for the sake of another's."""
+    conflicts = psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure
+    return isinstance(_cause(error), conflicts)
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether the database cannot serve now what it could at another time.
+
+    That it is read-only, as a standby is, counts; and that libpq got half an answer, for which
+    psycopg2 has no class of its own.
+    """
+    cause = _cause(error)
+    away = psycopg2.OperationalError, psycopg2.InterfaceError, PoolTimeout, EmbeddedError
+    return (
+        isinstance(cause, (*away, psycopg2.errors.ReadOnlySqlTransaction))
+        or type(cause) is psycopg2.DatabaseError
+    )
+
+
+def _database_away(request: Request, error: BaseException) -> JSONResponse:
     logger.error("the database cannot serve a request: %s", error)
     detail = "The database cannot serve this now, try again"
     return refusal(request, 503, detail, {"Retry-After": "1"})
+
+
+async def _database_error(request: Request, error: Any) -> JSONResponse:
+    if not _is_away(error) or (is_conflict(error) and request.state.may_try_again):
+        raise error
+    return _database_away(request, error)
 
 
 class Guard:
@@ -164,7 +198,12 @@ class Guard:
 
         try:
             await app(scope, receive, noting_send)
-        except Exception:
+        except TooLate:
+            await refusal(Request(scope), 503, "Not done in time, try again")(scope, receive, send)
+        except Exception as error:
+            if _is_away(error) and not started:  # at the end of an outer transaction
+                await _database_away(Request(scope), error)(scope, receive, send)
+                return
             logger.exception("request failed")
             if started:
                 raise
@@ -180,6 +219,6 @@ def handle_errors(app: FastAPI) -> None:
     for broken in (IntegrityError, psycopg2.IntegrityError):
         app.add_exception_handler(broken, _integrity_error)
     app.add_exception_handler(StaleDataError, _account_gone)
-    away = OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError
-    for error in (*away, EmbeddedError):
-        app.add_exception_handler(error, _database_away)
+    drivers = psycopg2.DatabaseError, psycopg2.InterfaceError
+    for error in (DBAPIError, PoolTimeout, *drivers, EmbeddedError):
+        app.add_exception_handler(error, _database_error)

@@ -132,7 +132,9 @@ class RateLimit:
         self.storage: Any = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not settings.rate_limit.enabled:
+        # Who asks whether the service is well asks often.
+        exempt = scope["type"] != "http" or scope["path"].startswith("/health/")
+        if exempt or not settings.rate_limit.enabled:
             await self.app(scope, receive, send)
             return
         request, app = Request(scope), self.app

@@ -2,6 +2,7 @@
 
 from typing import Any, NoReturn
 
+import psycopg2
 import typer
 from psycopg2.errors import UndefinedTable
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 
 from pamps.embedded import EmbeddedError
 from pamps.errors import collision
+from pamps.schema import MISSING, SchemaError
 
 stderr = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
 
@@ -36,8 +38,8 @@ class Commands(TyperGroup):
         except ProgrammingError as error:
             if not isinstance(error.orig, UndefinedTable):
                 raise
-            fail("the database has no tables yet: run pamps migrate")
-        except OperationalError as error:
-            fail(f"the database does not answer: {error.orig}")
-        except EmbeddedError as error:
+            fail(MISSING)
+        except (OperationalError, psycopg2.OperationalError) as error:
+            fail(f"the database does not answer: {getattr(error, 'orig', error)}")
+        except (EmbeddedError, SchemaError) as error:
             fail(str(error))

@@ -13,7 +13,8 @@ from tests.test_cli import pamps
 CHECKOUT = Path(__file__).parent.parent
 
 
-TABLES = {"user", "post", "social", "like", "session", "attempt", "audit", "alembic_version"}
+TABLES = {"user", "post", "social", "like", "session", "attempt", "audit", "idempotency"}
+TABLES |= {"alembic_version"}
 
 
 def alembic(address: str, *arguments: str, cwd: Path = CHECKOUT) -> str:

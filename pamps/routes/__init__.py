@@ -2,11 +2,12 @@
 
 from .admin import router as admin_router
 from .auth import router as auth_router
+from .health import router as health_router
 from .post import router as post_router
 from .user import router as user_router
 
 routes = [
     route
-    for router in (post_router, user_router, auth_router, admin_router)
+    for router in (post_router, user_router, auth_router, admin_router, health_router)
     for route in router.routes
 ]

@@ -1,0 +1,58 @@
+"""Requests that take too long, or come too many at once: 503, and when to try again."""
+
+import asyncio
+import time
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pamps import db
+from pamps.config import settings
+from pamps.errors import refusal
+
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Deadline:
+    """Answers in time, whatever a request waits for: a thread, a connection, the database.
+
+    What a thread has begun goes on, as nothing can stop it; what has not begun never will. So a 503
+    does not tell whether something was stored: see docs/decisions/0013-idempotency.md.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.seconds: int = settings.server.request_timeout
+        self.most: int = settings.server.max_requests
+        self.requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+            await self.app(scope, receive, send)
+            return
+        if self.requests >= self.most:
+            detail = "Too many requests at once, try again"
+            await refusal(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)
+            return
+        answered = late = None
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal answered
+            if not late:
+                answered = True
+                await send(message)
+
+        def give_up() -> None:
+            nonlocal late
+            if not answered:
+                answer = refusal(Request(scope), 503, "Not done in time, try again", RETRY_AFTER)
+                late = asyncio.ensure_future(answer(scope, receive, send))
+
+        db.deadline.set(time.monotonic() + self.seconds)
+        timer = asyncio.get_running_loop().call_later(self.seconds, give_up)
+        self.requests += 1
+        try:
+            await self.app(scope, receive, send_in_time)
+        finally:
+            self.requests -= 1
+            timer.cancel()

@@ -1,0 +1,47 @@
+"""What was answered to requests with an Idempotency-Key: table, queries."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, bindparam, func
+from sqlmodel import Field, SQLModel, col, delete, select
+
+from pamps.models.base import Query, created, reference
+
+KEPT = timedelta(hours=24)
+# Each new row takes so many of the oldest out that are no longer kept.
+SWEEP = 100
+
+
+class Outcome(SQLModel, table=True):
+    """The answer to a request, which nobody can read without having that request.
+
+    `key` is the SHA-256 of its user and key, `request` that of all that it asks for.
+    """
+
+    __tablename__ = "idempotency"
+    __table_args__ = (
+        Index("ix_idempotency_date", "date"),
+        Index("ix_idempotency_user", "user_id"),
+    )
+
+    key: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    user_id: int | None = reference("user.id", default=None)
+    request: bytes = Field(sa_type=LargeBinary)
+    status: int
+    answer: bytes = Field(sa_type=LargeBinary, repr=False)
+    date: datetime = created()
+
+
+def outcomes() -> Query:
+    """What is kept of `key`."""
+    columns: Any = Outcome.request, Outcome.status, Outcome.answer
+    query: Query = select(*columns)
+    return query.where(col(Outcome.key) == bindparam("key"), col(Outcome.date) > func.now() - KEPT)
+
+
+def sweep() -> Any:
+    """Deletes some of what is no longer kept."""
+    oldest = select(Outcome.key).order_by(col(Outcome.date)).limit(SWEEP)
+    old = delete(Outcome).where(col(Outcome.key).in_(oldest.with_for_update(skip_locked=True)))
+    return old.where(col(Outcome.date) < func.now() - KEPT)

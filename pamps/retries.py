@@ -1,0 +1,47 @@
+"""Requests whose transaction lost to another's, done again: nothing of it has happened."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import psycopg2
+from sqlalchemy.exc import DBAPIError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pamps.errors import is_conflict
+
+# Before each further try, at most so many seconds; by chance, as the other one tries again too.
+PAUSES = 0.02, 0.05, 0.1
+
+
+class Retries:
+    """Tries a write up to three times again that PostgreSQL has undone for another's sake.
+
+    Never one whose connection was lost: it may have been stored.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self.app(scope, receive, send)
+            return
+        received: list[Message] = []
+        for pause in (*PAUSES, None):
+            scope["state"]["may_try_again"] = pause is not None
+            again = iter(received.copy())
+
+            async def receive_again(again: Iterator[Message] = again) -> Message:
+                if message := next(again, None):
+                    return message
+                received.append(await receive())
+                return received[-1]
+
+            try:
+                await self.app(scope, receive_again, send)
+                return
+            except (DBAPIError, psycopg2.Error) as error:
+                if pause is None or not is_conflict(error):
+                    raise
+                await asyncio.sleep(random.uniform(0, pause))  # nosec B311

@@ -1,0 +1,48 @@
+import asyncio
+import logging
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, HTTPException
+
+from pamps import schema
+from pamps.server import Protocol
+
+logger = logging.getLogger(__name__)
+
+# For operators and their load balancers, and no part of what clients are told of.
+router = APIRouter(prefix="/health", include_in_schema=False)
+
+BUDGET_SECONDS = 1
+
+_question: asyncio.Task[str | None] | None = None
+
+
+async def _problem() -> str | None:
+    """What is wrong with the database, asked once for all who ask meanwhile."""
+    global _question
+    if _question is None or _question.done():
+        # In a thread of its own, and with a connection that no request needs.
+        asked = to_thread.run_sync(schema.problem, limiter=CapacityLimiter(1))
+        _question = asyncio.ensure_future(asked)
+    answered, _ = await asyncio.wait([_question], timeout=BUDGET_SECONDS)
+    if not answered:
+        return f"the database does not answer within {BUDGET_SECONDS} s"
+    if error := _question.exception():
+        logger.error("the database does not answer: %s", error)
+        return "the database does not answer"
+    return _question.result()
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """Says that the process works, whatever the database does."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready() -> dict[str, str]:
+    """Says whether requests should be sent here, and if not why."""
+    problem = "stopping" if Protocol.draining else await _problem()
+    if problem:
+        raise HTTPException(503, problem, {"Retry-After": "1"})
+    return {"status": "ok"}

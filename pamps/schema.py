@@ -1,0 +1,59 @@
+"""The database's schema: which one this code needs, and how to get there."""
+
+from typing import Any
+
+from psycopg2.errors import UndefinedTable
+
+from pamps.config import HERE, ROOT
+from pamps.db import autocommit
+
+# The last of the migrations, which take too long to look through for each question.
+REVISION = "5e0c9a83d1f4"
+MISSING = "the database has no tables yet: run pamps migrate"
+OLDER = "the database's schema is older than this Pamps: run pamps migrate"
+NEWER = "the database's schema is newer than this Pamps: install the Pamps that made it"
+
+
+class SchemaError(Exception):
+    """The schema is not one that this code can bring up to date; the message says what to do."""
+
+
+def problem() -> str | None:
+    """What is wrong with the schema, if it is not the one that is needed. Raises psycopg2.Error."""
+    try:
+        with autocommit() as cursor:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            found = [revision for (revision,) in cursor.fetchall()]
+    except UndefinedTable:
+        return MISSING
+    if found == [REVISION]:
+        return None
+    if not found:
+        return MISSING
+    return OLDER if set(found) <= _known() else NEWER
+
+
+def _known() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_config())
+    return {revision.revision for revision in script.walk_revisions()}
+
+
+def _config() -> Any:
+    """Alembic's, for the migrations of the checkout or the wheel."""
+    from alembic.config import Config  # here, as it takes long to import and is seldom needed
+
+    folder = next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config
+
+
+def migrate() -> None:
+    """Brings the schema up to date. Raises SchemaError where it is newer than this code."""
+    from alembic import command
+
+    if problem() == NEWER:
+        raise SchemaError(NEWER)
+    command.upgrade(_config(), "head")

@@ -1,0 +1,154 @@
+"""Idempotency-Key: what is sent twice happens once, and gets one answer."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import make_url
+
+from tests import canary
+from tests.databases import execute
+
+
+def rows(query: str) -> list[tuple]:
+    from pamps.db import database_url
+
+    return execute(make_url(database_url()), query)
+
+
+@pytest.fixture
+def key() -> dict[str, str]:
+    return {"Idempotency-Key": f'"{uuid.uuid4()}"'}
+
+
+def test_a_post_is_stored_once(sign_up, key):
+    ana = sign_up("ana")
+    first = ana.post("/post/", json={"text": "hello"}, headers=key)
+    again = ana.post("/post/", json={"text": "hello"}, headers=key)
+    assert first.status_code == again.status_code == 201
+    assert again.content == first.content
+    assert again.headers["content-type"] == "application/json"
+    assert again.headers["x-request-id"] != first.headers["x-request-id"]
+    assert ana.ids("/post/") == [first.json()["id"]]
+    assert ana.get("/user/ana/").json()["post_count"] == 1
+
+
+def test_another_request_with_the_key(sign_up, key):
+    ana, bob = sign_up("ana"), sign_up("bob")
+    assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
+    for path, body in (("/post/", {"text": "other"}), ("/post/?a=1", {"text": "hello"})):
+        refused = ana.post(path, json=body, headers=key)
+        assert refused.status_code == 422
+        assert "Idempotency-Key" in refused.json()["detail"]
+    # Somebody else's key is another one.
+    assert bob.post("/post/", json={"text": "mine"}, headers=key).status_code == 201
+    assert len(ana.ids("/post/")) == 2
+
+
+@pytest.mark.parametrize("value", ["", "é", "x" * 256])
+def test_what_is_no_key(sign_up, value):
+    ana = sign_up("ana")
+    headers = {"Idempotency-Key": value.encode()}
+    assert ana.post("/post/", json={"text": "x"}, headers=headers).status_code == 422
+    assert ana.ids("/post/") == []
+
+
+def test_every_post_route(api_client, sign_up, key):
+    ana, bob = sign_up("ana"), sign_up("bob")
+    post = bob.write()
+    for path in (f"/user/follow/{bob.id}", f"/post/{post['id']}/like/"):
+        headers = {"Idempotency-Key": path}
+        first, again = ana.post(path, headers=headers), ana.post(path, headers=headers)
+        # Not 200, as for who follows already: it is the first answer.
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert again.json() == first.json()
+    account = {"email": "eve@pamps.com", "username": "eve", "password": canary.password("eve")}
+    created = [api_client.post("/user/", json=account, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in created] == [201, 201]
+    signed_in = [api_client.post("/token", data=account, headers=key) for _ in range(2)]
+    assert signed_in[0].status_code == 422  # the key of the account
+    key = {"Idempotency-Key": "sign in"}
+    signed_in = [api_client.post("/token", data=account, headers=key) for _ in range(2)]
+    assert signed_in[0].json() == signed_in[1].json()
+    body = {"refresh_token": signed_in[0].json()["refresh_token"]}
+    key = {"Idempotency-Key": "refresh"}
+    refreshed = [api_client.post("/refresh_token", json=body, headers=key) for _ in range(2)]
+    assert refreshed[0].json() == refreshed[1].json()
+    # The spent token was not taken for a stolen one: the session goes on.
+    headers = {"Authorization": f"Bearer {refreshed[1].json()['access_token']}"}
+    assert api_client.get("/user/me/", headers=headers).status_code == 200
+    headers["Idempotency-Key"] = "sign out"
+    assert api_client.post("/logout", headers=headers).status_code == 204
+    # Who has signed out gets no answers any more, not even those.
+    assert api_client.post("/logout", headers=headers).status_code == 401
+
+
+def test_nobody_can_read_what_is_kept(api_client, sign_up, key):
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    tokens = api_client.post("/token", data=form, headers=key).json()
+    ((answer,),) = rows("SELECT answer FROM idempotency")
+    assert tokens["access_token"].encode() not in bytes(answer)
+    canary.assert_unseen(str(rows("SELECT * FROM idempotency")) + str(bytes(answer)))
+
+
+def test_refusals_are_not_kept(sign_up, key):
+    ana = sign_up("ana")
+    body = {"text": "reply", "parent_id": 10**9}
+    assert ana.post("/post/", json=body, headers=key).status_code == 404
+    assert ana.post("/post/", json={"text": ""}, headers=key).status_code == 422
+    assert ana.post("/post/", json={"text": "x" * 70_000}, headers=key).status_code == 413
+    pieces = iter([b'{"text":"', b"x" * 70_000, b'"}'])
+    headers = key | {"Content-Type": "application/json"}
+    assert ana.post("/post/", content=pieces, headers=headers).status_code == 413
+    assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
+    assert rows("SELECT count(*) FROM idempotency") == [(1,)]
+
+
+def test_failed_sign_ins_count_with_a_key_too(monkeypatch, api_client, sign_up):
+    from pamps.config import settings
+
+    sign_up("ana")
+    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    form = {"username": "ana", "password": canary.WORD}
+    for n in range(5):
+        headers = {"Idempotency-Key": f"key {n}"}
+        assert api_client.post("/token", data=form, headers=headers).status_code == 401
+    headers = {"Idempotency-Key": "one more"}
+    assert api_client.post("/token", data=form, headers=headers).status_code == 429
+
+
+def test_at_the_same_time(sign_up, key):
+    """One of them does it, and the others are told to wait or get its answer."""
+    ana = sign_up("ana")
+
+    def send(_: int) -> tuple[int, bytes]:
+        answer = ana.post("/post/", json={"text": "hello"}, headers=key)
+        assert answer.status_code == 201 or answer.headers["retry-after"] == "1"
+        return answer.status_code, answer.content
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = set(pool.map(send, range(20)))
+    assert {status for status, _ in answers} <= {201, 409}
+    assert len({content for status, content in answers if status == 201}) == 1
+    assert len(ana.ids("/post/")) == 1
+
+
+def test_after_a_day(sign_up, key):
+    ana = sign_up("ana")
+    assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
+    rows("UPDATE idempotency SET date = date - interval '25 hours' RETURNING 1")
+    assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
+    assert len(ana.ids("/post/")) == 2
+    assert rows("SELECT count(*) FROM idempotency") == [(1,)]
+    # What is no longer kept goes when others come.
+    rows("UPDATE idempotency SET date = date - interval '25 hours' RETURNING 1")
+    ana.post("/post/", json={"text": "x"}, headers={"Idempotency-Key": "other"})
+    assert rows("SELECT count(*) FROM idempotency") == [(1,)]
+
+
+def test_an_account_takes_its_answers_along(sign_up, key):
+    ana = sign_up("ana")
+    assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
+    assert ana.delete("/user/me/").status_code == 204
+    assert rows("SELECT * FROM idempotency") == []

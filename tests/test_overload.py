@@ -1,0 +1,168 @@
+"""Pamps as a process, with a database or clients that keep it waiting: an answer, and in time."""
+
+import contextlib
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg2
+import pytest
+from sqlalchemy import make_url
+
+from tests import canary
+from tests.databases import execute
+from tests.test_serve import served
+
+USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
+
+
+@contextlib.contextmanager
+def signed_in(database: str, **settings: str) -> Iterator[httpx.Client]:
+    """A server of one process on that database, and a client for ana."""
+    settings = {f"PAMPS_{name}": value for name, value in settings.items()}
+    settings["PAMPS_DB__uri"] = database
+    with served(settings, "--workers", "1") as (process, client):
+        client.post("/user/", json=USER)
+        token = client.post("/token", data=USER).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+        process.terminate()
+
+
+@contextlib.contextmanager
+def locked(database: str, statement: str) -> Iterator[psycopg2.extensions.cursor]:
+    """What the statement locks is locked, from a connection of its own."""
+    dsn = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+    with contextlib.closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 0")
+        cursor.execute("SET idle_in_transaction_session_timeout = 0")
+        cursor.execute("SET deadlock_timeout = '10s'")
+        cursor.execute(statement)
+        yield cursor
+        connection.commit()
+
+
+USERS = 'SELECT * FROM "user" ORDER BY id FOR UPDATE'
+
+
+def refused_for_now(answer: httpx.Response) -> str:
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    return answer.json()["detail"]
+
+
+def test_timeouts_of_the_database(other_database):
+    """They are the database's own, and so hold for whatever connection there is to it."""
+    settings = {"DB__lock_timeout": "1", "DB__statement_timeout": "2"}
+    with signed_in(other_database, **settings) as client:
+        names = "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"
+        found = [execute(make_url(other_database), f"SHOW {name}")[0][0] for name in names]
+        assert found == ["2s", "1s", "10s"]
+        with locked(other_database, USERS):
+            answer = client.post("/post/", json={"text": "hello"})
+            assert "database cannot serve" in refused_for_now(answer)
+        assert client.post("/post/", json={"text": "hello"}).status_code == 201
+
+
+def test_a_request_that_takes_too_long(other_database):
+    """What has not begun by then never does, and the service goes on."""
+    settings = {"DB__lock_timeout": "60", "DB__statement_timeout": "60"}
+    settings |= {"DB__pool_size": "1", "SERVER__request_timeout": "1", "SERVER__max_requests": "2"}
+    with signed_in(other_database, **settings) as client:
+        write = lambda n: client.post("/post/", json={"text": f"{n}"})  # noqa: E731
+        with locked(other_database, USERS), ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(write, range(8)))
+            details = sorted({refused_for_now(answer) for answer in answers})
+            assert details == ["Not done in time, try again", "Too many requests at once, try again"]
+            assert client.get("/health/live").json() == {"status": "ok"}
+            assert client.get("/health/ready").json() == {"status": "ok"}
+        deadline = time.monotonic() + 10
+        while client.get("/post/").status_code == 503:
+            assert time.monotonic() < deadline
+        # That of the one thread there is, which had begun.
+        assert len(client.get("/post/").json()) == 1
+
+
+def test_a_deadlock_is_not_the_client_s_to_solve(other_database):
+    with signed_in(other_database) as client, ThreadPoolExecutor(1) as pool:
+        bob = USER | {"email": "bob@pamps.com", "username": "bob"}
+        bob_id = client.post("/user/", json=bob).json()["id"]
+        with locked(other_database, f'SELECT * FROM "user" WHERE id = {bob_id} FOR UPDATE') as other:
+            following = pool.submit(client.post, f"/user/follow/{bob_id}")
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while execute(make_url(other_database), waiting) == [(0,)]:
+                pass
+            # It waits for bob and has ana; this waits for ana and has bob.
+            other.execute(USERS)
+        assert following.result().status_code == 201
+        assert client.get("/user/bob/").json()["follower_count"] == 1
+
+
+HEAD = b"POST /post/ HTTP/1.1\r\nHost: pamps\r\n"
+SLOW = {
+    "nothing": (b"", None),
+    "half a head": (HEAD, "408 Request Timeout"),
+    "blank lines": (b"\r\n", None),
+    "half a body": (HEAD + b"Content-Length: 10\r\n\r\n{", "408 Request Timeout"),
+    "a large header": (HEAD + b"x: " + b"x" * 40_000, "431 Request Header Fields Too Large"),
+    "a large head": (
+        HEAD + b"x: " + b"x" * 40_000 + b"\r\n\r\n",
+        "431 Request Header Fields Too Large",
+    ),
+}
+
+
+def test_slow_clients(other_database):
+    """They are told, and hung up on; a request that is whole is served all the same."""
+    with signed_in(other_database, SERVER__receive_timeout="1") as client:
+        address = client.base_url.host, client.base_url.port
+        with contextlib.ExitStack() as stack:
+            sockets = {}
+            for name, (sent, _) in SLOW.items():
+                sockets[name] = stack.enter_context(socket.create_connection(address, timeout=10))
+                sockets[name].sendall(sent)
+            assert client.get("/post/").status_code == 200
+            for name, (_, status) in SLOW.items():
+                answer = b"".join(iter(lambda name=name: sockets[name].recv(4096), b""))
+                head, _, body = answer.decode().partition("\r\n\r\n")
+                if status is None:
+                    assert answer == b"", name
+                else:
+                    assert head.startswith(f"HTTP/1.1 {status}\r\n"), name
+                    assert json.loads(body) == {"detail": status[4:]}
+        assert client.get("/post/").status_code == 200
+
+
+def test_ready(other_database):
+    with signed_in(other_database) as client:
+        assert client.get("/health/ready").status_code == 200
+        execute(make_url(other_database), "UPDATE alembic_version SET version_num = '72c02c3b3d49'")
+        assert "older" in refused_for_now(client.get("/health/ready"))
+        execute(make_url(other_database), "UPDATE alembic_version SET version_num = 'tomorrow'")
+        assert "newer" in refused_for_now(client.get("/health/ready"))
+        with locked(other_database, "LOCK alembic_version"):
+            assert "within 1 s" in refused_for_now(client.get("/health/ready"))
+            assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_that_no_client_notices(other_database, workers):
+    """Who has a connection is told that it ends, and what was asked for is answered."""
+    with served({"PAMPS_DB__uri": other_database}, "--workers", workers) as (process, client):
+        limits = httpx.Limits(max_connections=1)
+        with httpx.Client(base_url=client.base_url, limits=limits) as busy:
+            assert busy.get("/health/ready").status_code == 200
+            process.send_signal(signal.SIGTERM)
+            while (ready := busy.get("/health/ready")).status_code == 200:
+                pass
+            assert refused_for_now(ready) == "stopping"
+            while (answer := busy.get("/health/live")).headers.get("connection") != "close":
+                assert answer.status_code == 200
+            assert answer.status_code == 200
+            # Nobody listens any more.
+            with pytest.raises(httpx.ConnectError):
+                busy.get("/post/")
+    assert process.returncode == 0
