@@ -103,7 +103,7 @@ def test_a_change_of_what_was_seen(ana):
     assert first.status_code == 200
     assert first.headers["etag"] == ana.get(path).headers["etag"]
     for method, body in (("PATCH", {"text": "two"}), ("DELETE", None)):
-        for stale in (seen, f'W/{first.headers["etag"]}', "x"):
+        for stale in (seen, f"W/{first.headers['etag']}", "x"):
             refused = ana.request(method, path, json=body, headers={"If-Match": stale})
             assert refused.status_code == 412, stale
     assert ana.get(path).json()["text"] == "one"

@@ -22,10 +22,10 @@ USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password
 
 @contextlib.contextmanager
 def signed_in(database: str, **settings: str) -> Iterator[httpx.Client]:
-    """A server of one process on that database, and a client for ana."""
+    """A server on that database, and a client for ana."""
     settings = {f"PAMPS_{name}": value for name, value in settings.items()}
     settings["PAMPS_DB__uri"] = database
-    with served(settings, "--workers", "1") as (process, client):
+    with served(settings) as (process, client):
         client.post("/user/", json=USER)
         token = client.post("/token", data=USER).json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
@@ -76,7 +76,10 @@ def test_a_request_that_takes_too_long(other_database):
         with locked(other_database, USERS), ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(write, range(8)))
             details = sorted({refused_for_now(answer) for answer in answers})
-            assert details == ["Not done in time, try again", "Too many requests at once, try again"]
+            assert details == [
+                "Not done in time, try again",
+                "Too many requests at once, try again",
+            ]
             assert client.get("/health/live").json() == {"status": "ok"}
             assert client.get("/health/ready").json() == {"status": "ok"}
         deadline = time.monotonic() + 10
@@ -90,7 +93,9 @@ def test_a_deadlock_is_not_the_client_s_to_solve(other_database):
     with signed_in(other_database) as client, ThreadPoolExecutor(1) as pool:
         bob = USER | {"email": "bob@pamps.com", "username": "bob"}
         bob_id = client.post("/user/", json=bob).json()["id"]
-        with locked(other_database, f'SELECT * FROM "user" WHERE id = {bob_id} FOR UPDATE') as other:
+        with locked(
+            other_database, f'SELECT * FROM "user" WHERE id = {bob_id} FOR UPDATE'
+        ) as other:
             following = pool.submit(client.post, f"/user/follow/{bob_id}")
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             while execute(make_url(other_database), waiting) == [(0,)]:

@@ -28,13 +28,16 @@ def embedded(folder: Path) -> dict[str, str]:
 def served(
     settings: dict[str, str], *arguments: str, log: list[str] | None = None
 ) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
-    """A development server with these settings, and a client for it. `log` gets what it logs."""
+    """A development server with these settings, and a client for it. `log` gets what it logs.
+
+    It is one process if nothing says otherwise, as each takes a second to start.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = [] if log is None else log
     with subprocess.Popen(
         [PAMPS, "serve", "--port", str(port), *arguments],
-        env=os.environ | {"PAMPS_ENV": "development"} | settings,
+        env=os.environ | {"PAMPS_ENV": "development", "PAMPS_SERVER__workers": "1"} | settings,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
