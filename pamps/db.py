@@ -1,6 +1,7 @@
 """The database: its address, the engines, sessions, statements."""
 
 import math
+import select
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import URL, Connection, Engine, Select, event, func, make_url, text, update
+from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session, UTCDateTime, create_engine
 
 from pamps import embedded
@@ -54,6 +56,21 @@ engine = _engine(SESSIONS)
 # not those of sessions: a session may keep its own while it waits for a thread. One more is for the
 # question whether the database is there.
 direct = _engine(settings.db.pool_size + 1, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+
+def _be_alive(connection: Any, *_: Any) -> None:
+    """Has a connection replaced that the server has closed while nobody used it.
+
+    Else the first request that gets it would be refused. Nothing but the end is said to an idle one.
+    """
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if poll.poll(0):
+        raise DisconnectionError
+
+
+for pool in (engine, direct):
+    event.listen(pool, "checkout", _be_alive)
 
 # When the request's answer is too late, by time.monotonic().
 deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)

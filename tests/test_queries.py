@@ -89,3 +89,21 @@ def test_writes(sign_up):
             assert ana.post(path, json=body).status_code == 201
         # Whose session it is, and the rest; neither needs a BEGIN and a COMMIT.
         assert len(seen) == 2, path
+
+
+def test_a_lost_connection_is_nobody_s_loss(sign_up):
+    """What the server closed while it was idle, as it does when it is started again."""
+    from sqlalchemy import make_url
+
+    from pamps.db import database_url
+    from tests.databases import execute
+
+    ana = sign_up("ana")
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    for _ in range(3):
+        execute(make_url(database_url()), f"SELECT pg_terminate_backend(pid) {others}")
+        while execute(make_url(database_url()), f"SELECT pid {others}"):
+            pass
+        assert ana.post("/post/", json={"text": "hello"}).status_code == 201
+        assert ana.patch("/user/me/", json={"bio": "here"}).status_code == 200
+        assert ana.get("/post/").status_code == 200
