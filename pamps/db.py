@@ -61,7 +61,7 @@ direct = _engine(settings.db.pool_size + 1, isolation_level="AUTOCOMMIT", pool_r
 def _be_alive(connection: Any, *_: Any) -> None:
     """Has a connection replaced that the server has closed while nobody used it.
 
-    Else the first request that gets it would be refused. Nothing but the end is said to an idle one.
+    Else the first request that gets it would be refused. An idle one hears of nothing but its end.
     """
     poll = select.poll()
     poll.register(connection, select.POLLIN)

@@ -8,9 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps import db
 from pamps.config import settings
-from pamps.errors import refusal
-
-RETRY_AFTER = {"Retry-After": "1"}
+from pamps.errors import RETRY_AFTER, refusal
 
 
 class Deadline:

@@ -29,6 +29,8 @@ from pamps.logs import request_id
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
+# With a 503: soon, as nobody knows better.
+RETRY_AFTER = {"Retry-After": "1"}
 
 # The database decides what collides and what is gone. This is what its constraints tell a client.
 CONSTRAINTS = {
@@ -116,10 +118,10 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
 
 
 async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:
-    """Takes as long as any other failure, and waits without a thread or a connection."""
+    """Takes as long as any other failure. Its answer waits in Guard, without a connection."""
     whole = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     passed = time.perf_counter() - error.started
-    await asyncio.sleep(whole - passed % whole)
+    request.state.wait = whole - passed % whole
     return await _http_error(request, error)
 
 
@@ -167,17 +169,19 @@ def _is_away(error: BaseException) -> bool:
 def _database_away(request: Request, error: BaseException) -> JSONResponse:
     logger.error("the database cannot serve a request: %s", error)
     detail = "The database cannot serve this now, try again"
-    return refusal(request, 503, detail, {"Retry-After": "1"})
+    return refusal(request, 503, detail, RETRY_AFTER)
 
 
 async def _database_error(request: Request, error: Any) -> JSONResponse:
-    if not _is_away(error) or (is_conflict(error) and request.state.may_try_again):
+    if not _is_away(error) or (
+        is_conflict(error) and getattr(request.state, "may_try_again", False)
+    ):
         raise error
     return _database_away(request, error)
 
 
 class Guard:
-    """What FastAPI has no JSON for: a body that is too large, and an error that nobody expected."""
+    """What FastAPI has no JSON for, such as a body too large, or an error that nobody expected."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -193,13 +197,16 @@ class Guard:
 
         async def noting_send(message: Message) -> None:
             nonlocal started
+            if not started and (seconds := scope["state"].get("wait")):
+                await asyncio.sleep(seconds)
             started = True
             await send(message)
 
         try:
             await app(scope, receive, noting_send)
         except TooLate:
-            await refusal(Request(scope), 503, "Not done in time, try again")(scope, receive, send)
+            detail = "Not done in time, try again"
+            await refusal(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)
         except Exception as error:
             if _is_away(error) and not started:  # at the end of an outer transaction
                 await _database_away(Request(scope), error)(scope, receive, send)

@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from fastapi import HTTPException, Request
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -117,6 +118,8 @@ class Idempotency:
                 except HTTPException as error:
                     answer = refusal(request, error.status_code, error.detail, error.headers)
                     await answer(scope, receive, send)
+                except ClientDisconnect:
+                    pass  # before all of it was sent; nothing was done
                 return
         await self.app(scope, receive, send)
 

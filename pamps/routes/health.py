@@ -5,6 +5,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException
 
 from pamps import schema
+from pamps.errors import RETRY_AFTER
 from pamps.server import Protocol
 
 logger = logging.getLogger(__name__)
@@ -44,5 +45,5 @@ async def ready() -> dict[str, str]:
     """Says whether requests should be sent here, and if not why."""
     problem = "stopping" if Protocol.draining else await _problem()
     if problem:
-        raise HTTPException(503, problem, {"Retry-After": "1"})
+        raise HTTPException(503, problem, RETRY_AFTER)
     return {"status": "ok"}
