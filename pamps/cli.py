@@ -26,9 +26,10 @@ main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 
 
 @main.callback()
-def pamps() -> None:
+def pamps(context: typer.Context) -> None:
     """Serve and administer Pamps, the microblog."""
     event.listen(engine, "begin", _without_timeouts)
+    context.call_on_close(lambda: event.remove(engine, "begin", _without_timeouts))
 
 
 def _without_timeouts(connection: Connection) -> None:
