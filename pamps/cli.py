@@ -28,6 +28,8 @@ main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 @main.callback()
 def pamps(context: typer.Context) -> None:
     """Serve and administer Pamps, the microblog."""
+    if context.invoked_subcommand == "serve":
+        return
     event.listen(engine, "begin", _without_timeouts)
     context.call_on_close(lambda: event.remove(engine, "begin", _without_timeouts))
 
