@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -199,20 +200,46 @@ def set_password(username: str) -> None:
     typer.echo(f"changed the password of {username}")
 
 
-@main.command()
-def reset_db(
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Do not ask, and do it in production too.")
-    ] = False,
-) -> None:
-    """Drop every table with all that is in it."""
+Force = Annotated[
+    bool, typer.Option("--force", "-f", help="Do not ask, and do it in production too.")
+]
+
+
+def _be_sure(force: bool) -> None:
     if not force and ENVIRONMENT == "production":
         fail("this is production: add --force if you mean it")
     if not force:
         typer.confirm("Are you sure?", abort=True)
+
+
+@main.command()
+def reset_db(force: Force = False) -> None:
+    """Drop every table with all that is in it."""
+    _be_sure(force)
     everything = MetaData()
     everything.reflect(engine)
     everything.drop_all(engine)
+
+
+@main.command()
+def backup(file: Path) -> None:
+    """Write all that is in the database to a file."""
+    from pamps import backup
+
+    size = backup.write(file)
+    typer.echo(f"backed up to {file} ({size:,} bytes)")
+
+
+@main.command()
+def restore(file: Path, force: Force = False) -> None:
+    """Replace all that is in the database by a backup."""
+    from pamps import backup
+
+    _be_sure(force)
+    advice = backup.restore(file)
+    typer.echo(f"restored {file}")
+    if advice:
+        typer.echo(f"but {advice}")
 
 
 @main.command()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from psycopg2.errors import UndefinedTable
+from psycopg2.extensions import cursor as Cursor
 
 from pamps.config import HERE, ROOT
 from pamps.db import autocommit
@@ -20,17 +21,22 @@ class SchemaError(Exception):
 
 def problem() -> str | None:
     """What is wrong with the schema, if it is not the one that is needed. Raises psycopg2.Error."""
+    with autocommit() as cursor:
+        return problem_of(cursor)
+
+
+def problem_of(cursor: Cursor) -> str | None:
+    """The same, as a transaction sees it."""
     try:
-        with autocommit() as cursor:
-            cursor.execute("SELECT version_num FROM alembic_version")
-            found = [revision for (revision,) in cursor.fetchall()]
+        cursor.execute("SELECT version_num FROM alembic_version")
     except UndefinedTable:
         return MISSING
-    if found == [REVISION]:
+    found = {revision for (revision,) in cursor.fetchall()}
+    if found == {REVISION}:
         return None
     if not found:
         return MISSING
-    return OLDER if set(found) <= _known() else NEWER
+    return OLDER if found <= _known() else NEWER
 
 
 def _known() -> set[str]:

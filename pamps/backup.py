@@ -1,0 +1,153 @@
+"""What `pamps backup` and `pamps restore` do, with PostgreSQL's own pg_dump and pg_restore.
+
+A restore is one transaction, so that it replaces everything or, if it fails or is killed, nothing.
+Therefore pg_restore only turns the file into SQL, and it is this process that runs that.
+"""
+
+import os
+import re
+import subprocess  # nosec B404
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor, make_dsn
+from sqlalchemy import Connection
+
+from pamps import embedded, schema
+from pamps.config import settings
+from pamps.db import engine
+from pamps.embedded import EmbeddedError
+from pamps.terminal import fail
+
+# Sessions in this database but for our own. Who may not know of what kind a session of somebody
+# else is still sees that it has a user, as PostgreSQL's own helpers have not.
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+    AND coalesce(backend_type, 'client backend') = 'client backend'
+"""
+# Tables that are no extension's.
+TABLES = """
+SELECT c.oid::regclass::text FROM pg_class AS c
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'f')
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
+"""
+# Lines of the SQL that are for psql.
+FOR_PSQL = (b"\\restrict ", b"\\unrestrict ")
+# One that pg_restore writes for any server.
+SINCE_17 = b"SET transaction_timeout ="
+
+
+def write(file: Path) -> int:
+    """Writes a backup, which gets its name when it is complete; gives its size in bytes."""
+    if file.exists() and not file.is_file():
+        fail(f"cannot write {file}: it is no file")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT FROM alembic_version")  # that there is one
+        ours = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
+        pg_dump = _program("pg_dump", connection)
+    address, password = _address()
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
+        os.close(descriptor)
+        try:
+            options = ["--format=custom", "--no-password", f"--schema={ours}", f"--file={name}"]
+            embedded.run(pg_dump, *options, f"--dbname={address}", environment=password)
+            size = Path(name).stat().st_size
+            Path(name).rename(file)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        fail(f"cannot write {file}: {error.strerror}")
+    return size
+
+
+def restore(file: Path) -> str | None:
+    """Replaces all that is in the database by a backup; gives what is left to do, if anything."""
+    with engine.connect() as connection:
+        ours = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+        pg_restore = _program("pg_restore", connection)
+    try:
+        embedded.run(pg_restore, "--file=/dev/null", file.absolute())  # which reads all of it
+    except EmbeddedError as error:
+        fail(f"cannot restore {file}: {error}")
+    options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", f"--schema={ours}"]
+    command = [str(pg_restore), *options, "--file=-", str(file.absolute())]
+    with engine.begin() as connection:
+        if others := connection.exec_driver_sql(OTHERS).scalar_one():
+            fail(f"others are connected to the database ({others}): stop them first")
+        driver: Any = connection.connection.driver_connection
+        try:
+            _drop_tables(driver.cursor())
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # nosec B603
+                script: Any = process.stdout
+                _run_script(driver.cursor(), script, driver.server_version)
+        except psycopg2.Error as error:
+            # What comes after these may be a part of a row.
+            problem = re.split(r": | at or near ", error.diag.message_primary or str(error))
+            fail(f"cannot restore {file}: {problem[0]}")
+        if process.returncode:
+            fail(f"cannot restore {file}: it was changed meanwhile")
+        advice = schema.problem_of(driver.cursor())
+        if advice == schema.MISSING:
+            fail(f"cannot restore {file}: it is no backup of Pamps")
+        return advice
+
+
+def _program(name: str, connection: Connection) -> Path:
+    """One of PostgreSQL's programs, not older than the server."""
+    driver: Any = connection.connection.driver_connection
+    server = driver.server_version // 10000
+    for folder in embedded.folders(name):
+        version = re.search(r"\) (\d+)", embedded.run(folder / name, "--version"))
+        if version and int(version[1]) >= server:
+            return folder / name
+    raise EmbeddedError(
+        f"no {name} of PostgreSQL {server} or newer here:"
+        f" pip install 'pamps[embedded]', or install your system's PostgreSQL {server} client"
+    )
+
+
+def _address() -> tuple[str, dict[str, str]]:
+    """Where the database is, as libpq writes it, and an environment that has the password."""
+    _, arguments = engine.dialect.create_connect_args(engine.url)
+    arguments = {**arguments, **settings.db.connect_args}
+    # Everybody may see the arguments of a process.
+    password = arguments.pop("password", None)
+    return make_dsn(**arguments), os.environ | ({"PGPASSWORD": password} if password else {})
+
+
+def _drop_tables(cursor: Cursor) -> None:
+    cursor.execute(TABLES)
+    if tables := ", ".join(name for (name,) in cursor.fetchall()):
+        cursor.execute(f"DROP TABLE {tables} CASCADE")
+
+
+class _Rows:
+    """The rows that come after a COPY in a script, for psycopg2 to read."""
+
+    def __init__(self, script: IO[bytes]) -> None:
+        self._lines = iter(script.readline, b"\\.\n")
+
+    def read(self, _size: int) -> bytes:
+        return b"".join(islice(self._lines, 100))
+
+
+def _run_script(cursor: Cursor, script: IO[bytes], server_version: int) -> None:
+    """Runs what pg_restore writes, as psql would."""
+    statements: list[bytes] = []
+    skipped = FOR_PSQL if server_version >= 170000 else (*FOR_PSQL, SINCE_17)
+    for line in script:
+        if line.startswith(skipped):
+            continue
+        statements.append(line)
+        if line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
+            rows: Any = _Rows(script)
+            cursor.copy_expert(b"".join(statements), rows)
+            statements = []
+    # The planner knows nothing about new tables. Settings of the script could outlive it: behind a
+    # pooler the connection is for others too.
+    cursor.execute(b"".join(statements) + b"ANALYZE; RESET ALL")
