@@ -8,7 +8,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import embedded, logs
+from pamps import embedded, logs, metrics
 from pamps.config import settings
 from pamps.db import direct, engine
 from pamps.deadline import Deadline
@@ -39,7 +39,10 @@ TAGS = [
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
-    current_default_thread_limiter().total_tokens = settings.db.pool_size
+    threads = current_default_thread_limiter()
+    threads.total_tokens = settings.db.pool_size
+    if settings.metrics.port:
+        metrics.sample(threads)
     # What is there now stays, so the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
@@ -65,7 +68,8 @@ app.router.routes.extend(routes)
 if settings.server.docs:
     add_docs(app)
 
-# Each wraps the ones before it: who is calling comes first, then the id, then what may be refused.
+# Each wraps the ones before it: who is calling comes first, then what is counted, the id, and then
+# what may be refused.
 app.add_middleware(Idempotency)
 app.add_middleware(Retries)
 handle_errors(app)
@@ -73,5 +77,7 @@ app.add_middleware(Deadline)
 app.add_middleware(RateLimit)
 add_headers(app)
 app.add_middleware(logs.RequestLog)
+if settings.metrics.port:
+    app.add_middleware(metrics.RequestMetrics)
 if proxies := settings.server.trusted_proxies:
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)

@@ -3,6 +3,8 @@
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from rich.table import Table
 from sqlalchemy import Connection, MetaData, event
 from sqlmodel import Session, col, select
 
-from pamps import logs, schema
+from pamps import logs, metrics, schema
 from pamps.config import ENVIRONMENT, settings
 from pamps.db import direct, engine
 from pamps.models import Audit, Like, Post, Social, User
@@ -41,6 +43,16 @@ def _without_timeouts(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL {timeout} = 0")
 
 
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    """Says in one line why a port cannot be had."""
+    try:
+        yield
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # behind which Python says it once more
+        fail(f"cannot listen on {host}, port {port}: {reason}")
+
+
 @main.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = settings.server.host,
@@ -54,24 +66,25 @@ def serve(
     """Serve the API."""
     from pamps import server  # here, as what only one command needs should not slow all
 
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # behind which Python says it once more
-        fail(f"cannot listen on {host}, port {port}: {reason}")
-    if ENVIRONMENT == "development":
-        schema.migrate()
-    elif problem := schema.problem():
-        fail(problem)
-    for used in (engine, direct):
-        used.dispose()  # where workers serve, this process needs no connection any more
-    if not settings.log.json:  # which nothing else may stand between
-        docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
-        typer.echo(f"Pamps: http://{host}:{port}{docs}")
-    logs.configure()
-    os.environ["PAMPS_SERVER__workers"] = str(workers)  # by which each chooses its pool_size
-    server.run(host, port, workers)
+    with ExitStack() as stack:
+        if settings.metrics.port:
+            with _listening(settings.metrics.host, settings.metrics.port):
+                stack.enter_context(metrics.served())
+        with _listening(host, port):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            socket.create_server((host, port), family=family).close()
+        if ENVIRONMENT == "development":
+            schema.migrate()
+        elif problem := schema.problem():
+            fail(problem)
+        for used in (engine, direct):
+            used.dispose()  # where workers serve, this process needs no connection any more
+        if not settings.log.json:  # which nothing else may stand between
+            docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
+            typer.echo(f"Pamps: http://{host}:{port}{docs}")
+        logs.configure()
+        os.environ["PAMPS_SERVER__workers"] = str(workers)  # by which each chooses its pool_size
+        server.run(host, port, workers)
 
 
 @main.command()

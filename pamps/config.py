@@ -36,6 +36,7 @@ KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 # The largest number for a setting: its own, or that of all others.
 LARGEST = {
     "server.port": 65535,
+    "metrics.port": 65535,
     "security.PASSWORD_MIN_LENGTH": 128,
     "security.SESSION_EXPIRE_DAYS": 36500,
     "db.connect_timeout": 3600,
@@ -48,6 +49,8 @@ LARGEST = {
 }
 # What 0 makes fit the machine: see _fit.
 FITTED = ("server.workers", "db.pool_size")
+# What may be 0: those, and what it turns off.
+MAY_BE_0 = (*FITTED, "metrics.port")
 # How the `limits` package writes one limit.
 LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
@@ -69,7 +72,7 @@ def _check(name: str, value: Any, default: Any) -> None:
     elif isinstance(default, list) and not all(isinstance(item, str) for item in value):
         _stop(name, f"must be {TYPES[list]}")
     elif type(default) is int:
-        smallest, largest = 0 if name in FITTED else 1, LARGEST.get(name, LARGEST[""])
+        smallest, largest = 0 if name in MAY_BE_0 else 1, LARGEST.get(name, LARGEST[""])
         if not smallest <= value <= largest:
             _stop(name, f"must be from {smallest} to {largest}")
 

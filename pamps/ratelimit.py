@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps.auth import caller, client_address
 from pamps.config import settings
 from pamps.errors import refusal
+from pamps.metrics import count_sign_in
 from pamps.models.auth import Attempt
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ def _attempt(
     if wait:
         # Who is meant cannot be read from it, but which lines mean the same.
         logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
+        if per_address:  # which is what sign-ins have, and changes of a password
+            count_sign_in("throttled")
         raise HTTPException(429, _too_often(wait), {"Retry-After": str(wait)})
     session.add(attempt)
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(SWEEP)

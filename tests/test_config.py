@@ -21,6 +21,8 @@ WRONG = [
     ("PAMPS_DB__url", "x", "db.url: no such setting"),
     ("PAMPS_DBX__uri", "x", "dbx: no such setting"),
     ("PAMPS_SERVER__port", "70000", "server.port: must be from 1 to 65535"),
+    ("PAMPS_METRICS__port", "70000", "metrics.port: must be from 0 to 65535"),
+    ("PAMPS_METRICS__port", "-1", "metrics.port: must be from 0 to 65535"),
     ("PAMPS_SECURITY__PASSWORD_MIN_LENGTH", "129", "PASSWORD_MIN_LENGTH: must be from 1 to 128"),
     ("PAMPS_SECURITY__ARGON2_PARALLELISM", "8", "ARGON2_MEMORY_COST: must be 8 times"),
     ("PAMPS_DB__connect_args", "{foo=1}", "db.connect_args: invalid dsn"),

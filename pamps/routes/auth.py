@@ -10,6 +10,7 @@ from sqlmodel import Session, col, update
 from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed, stored_user
 from pamps.db import ActiveSession
 from pamps.errors import MAX_BODY_BYTES, OAuthError, errors
+from pamps.metrics import count_sign_in
 from pamps.models import User, UserSession
 from pamps.models.auth import SessionResponse, sessions
 from pamps.models.base import Id, Text
@@ -101,9 +102,11 @@ def login_for_access_token(
             valid, new_hash = verify_password(form.password, user.password)
     if user is None or not valid:
         logger.warning("sign-in failed", extra=who)
+        count_sign_in("failed")
         raise SignInFailed(started)
     if user.disabled:
         logger.warning("sign-in to a disabled account", extra=who)
+        count_sign_in("disabled")
         raise HTTPException(403, "This account is disabled")
     if new_hash:
         user.password = new_hash
@@ -111,6 +114,7 @@ def login_for_access_token(
     token = open_session(session, user, user_agent)
     session.commit()
     logger.info("sign-in", extra=who)
+    count_sign_in("succeeded")
     return token
 
 
