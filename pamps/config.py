@@ -91,10 +91,10 @@ def _is_network(address: str) -> bool:
         return False
 
 
-def _is_redis(uri: str) -> bool:
+def _is_address(uri: str, *schemes: str) -> bool:
     try:
         # Reading the port checks it.
-        return urlsplit(uri).scheme in ("redis", "rediss") and urlsplit(uri).port != 0
+        return urlsplit(uri).scheme in schemes and urlsplit(uri).port != 0
     except ValueError:
         return False
 
@@ -105,8 +105,15 @@ def _check_limits(rate_limit: dict[str, Any]) -> None:
     storage = rate_limit["storage_uri"]
     if storage and not find_spec("redis"):
         _stop("rate_limit.storage_uri", "needs the package redis: pip install 'pamps[redis]'")
-    if storage and not _is_redis(storage):
+    if storage and not _is_address(storage, "redis", "rediss"):
         _stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
+
+
+def _check_telemetry(endpoint: str) -> None:
+    if endpoint and not find_spec("opentelemetry.exporter"):
+        _stop("telemetry.endpoint", "needs its packages: pip install 'pamps[telemetry]'")
+    if endpoint and not (_is_address(endpoint, "http", "https") and urlsplit(endpoint).hostname):
+        _stop("telemetry.endpoint", "must be empty or like http://localhost:4318")
 
 
 def _check_production(values: dict[str, Any]) -> None:
@@ -168,6 +175,7 @@ def _load() -> Any:
     if not secret:
         _stop("security.SECRET_KEY", "is missing")
     _check_limits(values["rate_limit"])
+    _check_telemetry(values["telemetry"]["endpoint"])
     for proxy in values["server"]["trusted_proxies"]:
         if not _is_network(proxy):
             _stop("server.trusted_proxies", "must be addresses or networks like 10.0.0.0/8")

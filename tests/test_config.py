@@ -23,6 +23,8 @@ WRONG = [
     ("PAMPS_SERVER__port", "70000", "server.port: must be from 1 to 65535"),
     ("PAMPS_METRICS__port", "70000", "metrics.port: must be from 0 to 65535"),
     ("PAMPS_METRICS__port", "-1", "metrics.port: must be from 0 to 65535"),
+    ("PAMPS_TELEMETRY__endpoint", "collector:4318", "telemetry.endpoint: must be empty or like"),
+    ("PAMPS_TELEMETRY__endpoint", "http://:4318", "telemetry.endpoint: must be empty or like"),
     ("PAMPS_SECURITY__PASSWORD_MIN_LENGTH", "129", "PASSWORD_MIN_LENGTH: must be from 1 to 128"),
     ("PAMPS_SECURITY__ARGON2_PARALLELISM", "8", "ARGON2_MEMORY_COST: must be 8 times"),
     ("PAMPS_DB__connect_args", "{foo=1}", "db.connect_args: invalid dsn"),
@@ -105,10 +107,21 @@ def test_production_refuses(monkeypatch, name, value, words):
         load(monkeypatch, environment)
 
 
-def test_redis_needs_its_package(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "PAMPS_RATE_LIMIT__storage_uri",
+            "redis://127.0.0.1:6379",
+            "storage_uri: needs the package",
+        ),
+        ("PAMPS_TELEMETRY__endpoint", "http://127.0.0.1:4318", "endpoint: needs its packages: pip"),
+    ],
+)
+def test_an_extra_needs_its_packages(monkeypatch, name, value, words):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(SystemExit, match=r"rate_limit\.storage_uri: needs the package redis"):
-        load(monkeypatch, {"PAMPS_RATE_LIMIT__storage_uri": "redis://127.0.0.1:6379"})
+    with pytest.raises(SystemExit, match=words):
+        load(monkeypatch, {name: value})
 
 
 def test_production_with_a_secret(monkeypatch):
