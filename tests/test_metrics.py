@@ -177,7 +177,7 @@ def test_what_is_counted(settings, port, tmp_path):
             holder.cursor().execute("LOCK TABLE post")
             for _ in range(11):
                 stack.enter_context(send(client, WHOLE))
-            numbers = soon(port, "pamps_threads_waiting", 3)
+            numbers = soon(port, 'pamps_requests_waiting{what="thread"}', 3)
             assert numbers["pamps_threads_in_use"] == 8
             assert numbers['pamps_database_connections_in_use{pool="statements"}'] == 8
             assert numbers['pamps_database_connections_in_use{pool="sessions"}'] == 0
