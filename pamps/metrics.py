@@ -54,7 +54,9 @@ class _Numbers:
         )
         self.in_progress = gauge("pamps_http_requests_in_progress", "Requests not yet answered.")
         self.threads = gauge("pamps_threads_in_use", "Threads that work on requests.")
-        self.waiting = gauge("pamps_requests_waiting", "Requests that wait, by what for.", ("what",))
+        self.waiting = gauge(
+            "pamps_requests_waiting", "Requests that wait, by what for.", ("what",)
+        )
         self.connections = gauge(
             "pamps_database_connections_in_use", "Connections in use, by pool.", ("pool",)
         )

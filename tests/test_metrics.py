@@ -36,6 +36,7 @@ def settings(port: int, other_database: str, tmp_path: Path) -> dict[str, str]:
     return {
         "PAMPS_METRICS__port": str(port),
         "PAMPS_DB__uri": other_database,
+        "PAMPS_DB__lock_timeout": "60",
         "TMPDIR": str(tmp_path),
     }
 
