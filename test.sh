@@ -2,6 +2,7 @@
 # Tests Pamps: in docker compose where there is one, else on the PostgreSQL that comes along.
 #
 #   ./test.sh [--docker | --local] [arguments of pytest]
+#   ./test.sh --faults [arguments of tests.faults]: its long form, which takes most of an hour
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +17,10 @@ in_docker() {
   compose exec -T api pamps reset-db --force
   compose exec -T api alembic upgrade head
   compose exec -T api pytest -n 3 --dist worksteal -p no:cacheprovider "$@"
-  if [ $# = 0 ]; then compose exec -T api python -m tests.fuzz --max-examples 3; fi
+  if [ $# = 0 ]; then
+    compose exec -T api python -m tests.fuzz --max-examples 3
+    compose exec -T api python -m tests.faults
+  fi
 }
 
 here() {
@@ -27,14 +31,23 @@ here() {
   .venv/bin/mypy || clean=$?
   .venv/bin/bandit --quiet --recursive pamps || clean=$?
   .venv/bin/pytest -n 3 --dist worksteal "$@"
-  # Arguments choose tests, and made-up requests are not among them.
-  if [ $# = 0 ]; then .venv/bin/python -m tests.fuzz --max-examples 3 || clean=$?; fi
+  # Arguments choose tests, and made-up requests and faults are not among them.
+  if [ $# = 0 ]; then
+    .venv/bin/python -m tests.fuzz --max-examples 3 || clean=$?
+    .venv/bin/python -m tests.faults || clean=$?
+  fi
   return "$clean"
+}
+
+faults() {
+  source ./setup.sh
+  exec .venv/bin/python -m tests.faults --long "$@"
 }
 
 case ${1:-} in
   --docker) shift; in_docker "$@" ;;
   --local) shift; here "$@" ;;
+  --faults) shift; faults "$@" ;;
   *)
     if docker info >/dev/null 2>&1 && compose version >/dev/null 2>&1; then
       in_docker "$@"

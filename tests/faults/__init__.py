@@ -1,0 +1,22 @@
+"""Faults, as an operator meets them: real processes on loopback, killed, frozen, starved, crowded.
+
+    python -m tests.faults [--long] [NAME …]
+
+Each scenario has a PostgreSQL of its own (fsync on, in a temporary folder), `pamps serve` with two
+workers as in production, and clients that know what they were promised. The quick form is part of
+./test.sh, the long one is `./test.sh --faults`; they differ in numbers only.
+
+| name | what is done | what must hold |
+|---|---|---|
+| database-killed | kill -9 of all of PostgreSQL under 16 writers | no acknowledged post is lost; 2xx or 503 with Retry-After; a success 1 s after it accepts |
+| database-killed-control | the same, with synchronous_commit off (long) | posts are lost, or the scenario above could not fail |
+| worker-killed | kill -9 of a worker each second | nothing lost, only 2xx; no answer only on connections of the killed worker |
+| stop-under-load | SIGTERM under 16 keep-alive clients, and a new start | every request that was sent is answered with 2xx; exit status 0 |
+| retries | kill -9 of workers and database, and clients that hang up and send again | with Idempotency-Key each post is there once |
+| races | 50 likes, follows, refreshes at once; follows and likes crosswise | one row; counters equal the truth; no 5xx |
+| frozen | SIGSTOP of all of PostgreSQL under 64 clients | each answer within request_timeout + 1 s, 2xx or 503; /health/live in 50 ms; a success 2 s after SIGCONT |
+| half-open | connections that send nothing, half a head, a byte a second | closed at receive_timeout (+ 3 s); p99 of somebody else at most 5 times the usual |
+| disk-full | the disk of the tables is full (long, root) | reads go on, writes are 503, and both go on when there is room |
+| steady | mixed load for half an hour (long) | no 5xx; memory and connections do not grow |
+| backup | backup, destroy, restore (long) | every row of every table is equal |
+"""  # noqa: E501

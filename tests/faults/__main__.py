@@ -1,0 +1,83 @@
+"""Plays the scenarios: `python -m tests.faults --help`."""
+
+import argparse
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from tests.faults import kills, limits, longer, races
+from tests.faults.world import SCENARIOS, Scenario, Stage, adopt, end_all
+
+assert all((kills, limits, longer, races))  # which have put their scenarios on the list
+
+MANY = 10
+
+
+def play(scenario: Scenario, folder: Path, numbers: dict[str, object]) -> bool:
+    """Prints what came of it, and says whether all held."""
+    stage, started = Stage(folder), time.monotonic()
+    try:
+        scenario.play(stage, **numbers)
+    except Exception:
+        stage.problems.append(traceback.format_exc())
+    result = "FAILED" if stage.problems else "ok"
+    seconds = time.monotonic() - started
+    print(f"{scenario.name}: {result} in {seconds:.1f} s: {'; '.join(stage.figures)}", flush=True)
+    for problem in stage.problems[:MANY]:
+        print("  " + problem.strip().replace("\n", "\n  "), flush=True)
+    if more := stage.problems[MANY:]:
+        print(f"  and {len(more)} more", flush=True)
+    return not stage.problems
+
+
+def ended(signal_number: int, _frame: object) -> None:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)  # what follows is not to be cut short
+    sys.exit(128 + signal_number)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="the numbers that say something")
+    parser.add_argument("--minutes", type=float, default=30, help="how long `steady` takes")
+    parser.add_argument(
+        "--connections", type=int, default=80, help="the most that `steady` may open"
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; all if none is given"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(SCENARIOS):
+        parser.error(f"no such scenario: {', '.join(unknown)}")
+    SCENARIOS["steady"].long |= {
+        "minutes": arguments.minutes,
+        "connections": arguments.connections,
+    }
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, ended)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    adopt()
+    results = []
+    with tempfile.TemporaryDirectory(prefix="pamps-faults-") as folder:
+        try:
+            for scenario in SCENARIOS.values():
+                # One that is asked for by name is played, in its long form if it has no other.
+                numbers = scenario.long if arguments.long else scenario.quick
+                if scenario.name in arguments.names:
+                    numbers = numbers or scenario.long
+                elif arguments.names:
+                    numbers = None
+                if numbers:
+                    results.append(play(scenario, Path(folder), numbers))
+        finally:
+            end_all()
+    return int(not all(results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Many clients that want the same at the same time."""
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+from tests.faults.world import Answer, Client, Stage, World, scenario
+from tests.test_counters import TRUTH
+
+
+class Runners:
+    """Threads, each with a client, that start at once."""
+
+    def __init__(self, world: World, count: int) -> None:
+        self.clients = [world.client() for _ in range(count)]
+        self.answers: list[Answer] = []
+
+    def run(self, *requests: Callable[[Client], Answer]) -> list[Answer]:
+        """Each request by a client of its own."""
+        line, answers = threading.Barrier(len(requests)), []
+
+        def one(client: Client, request: Callable[[Client], Answer]) -> None:
+            line.wait(10)
+            answers.append(request(client))
+
+        clients = self.clients[: len(requests)]
+        pairs = zip(clients, requests, strict=True)
+        threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.answers += answers
+        return answers
+
+
+def as_user(user: Client, method: str, path: str) -> Callable[[Client], Answer]:
+    def send(client: Client) -> Answer:
+        client.token = user.token
+        return client.request(method, path)
+
+    return send
+
+
+def refresh(token: str, key: str = "") -> Callable[[Client], Answer]:
+    def send(client: Client) -> Answer:
+        client.token = ""
+        return client.request("POST", "/refresh_token", {"refresh_token": token}, key=key)
+
+    return send
+
+
+def _statuses(answers: list[Answer]) -> dict[int, int]:
+    return dict(Counter(answer.status for answer in answers))
+
+
+@scenario(
+    quick={"rounds": 5, "at_once": 50, "crosswise": 50},
+    long={"rounds": 100, "at_once": 50, "crosswise": 1_000},
+)
+def races(stage: Stage, rounds: int, at_once: int, crosswise: int) -> None:
+    with stage.world() as world:
+        ana, bia = world.users(2)
+        runners = Runners(world, at_once)
+
+        def count(table: str, where: str) -> int:
+            ((rows,),) = world.database.execute(f'SELECT count(*) FROM "{table}" WHERE {where}')
+            return rows
+
+        def of_one_row(answers: list[Answer], what: str, rows: int) -> None:
+            """All succeed, one of them by writing the row."""
+            statuses = _statuses(answers)
+            right = rows == 1 and statuses == {201: 1, 200: at_once - 1}
+            stage.expect(right, f"{what}: {rows} rows, {statuses}")
+
+        for n in range(rounds):
+            post = ana.request("POST", "/post/", {"text": f"round {n}"}).json()["id"]
+            answers = runners.run(*[as_user(bia, "POST", f"/post/{post}/like/")] * at_once)
+            of_one_row(answers, "likes", count("like", f"post_id = {post}"))
+            answers = runners.run(*[as_user(bia, "POST", f"/user/follow/{ana.id}")] * at_once)
+            of_one_row(answers, "follows", count("social", f"from_id = {bia.id}"))
+            assert bia.request("DELETE", f"/user/follow/{ana.id}").status == 204
+            _refresh_at_once(stage, runners, world.users(1, f"eva{n}_")[0], at_once, count)
+        for _ in range(crosswise):
+            _crosswise(runners, ana, bia)
+        for name, *numbers in world.database.execute(TRUTH):
+            stage.expect(numbers[::2] == numbers[1::2], f"counters of {name}: {numbers}")
+        stage.say(f"{rounds} rounds of {at_once} at once, {crosswise} crosswise")
+        stage.say(f"answers {_statuses(runners.answers)}")
+        wrong = [answer for answer in runners.answers if not 200 <= answer.status < 500]
+        stage.expect_none(wrong, "5xx or none", world)
+
+
+def _refresh_at_once(
+    stage: Stage, runners: Runners, user: Client, at_once: int, count: Callable[[str, str], int]
+) -> None:
+    """Of one token, with a key and without, each in a session of its own."""
+
+    def sessions() -> int:
+        return count("session", f"user_id = {user.id}")
+
+    # A client that repeats itself gets the one answer, or is told to wait for it.
+    token, key, before = user.sign_in()["refresh_token"], str(uuid.uuid4()), sessions()
+    answers = runners.run(*[refresh(token, key)] * at_once)
+    (last,) = runners.run(refresh(token, key))
+    bodies = {answer.body for answer in (*answers, last) if answer.status == 200}
+    right = len(bodies) == 1 and set(_statuses(answers)) <= {200, 409} and last.status == 200
+    told = f"{len(bodies)} different answers, {_statuses(answers)}, then {last.status}"
+    stage.expect(right and sessions() == before, f"refreshes with a key: {told}")
+    if right:
+        (next_one,) = runners.run(refresh(last.json()["refresh_token"]))
+        stage.expect(next_one.status == 200, f"the token of a repeated answer: {next_one}")
+    # Without a key it is a token that is used twice, which ends its session.
+    before = sessions()
+    statuses = _statuses(runners.run(*[refresh(user.sign_in()["refresh_token"])] * at_once))
+    right = statuses == {200: 1, 401: at_once - 1} and sessions() == before
+    stage.expect(right, f"plain refreshes: {statuses}, sessions {before} and then {sessions()}")
+
+
+def _crosswise(runners: Runners, ana: Client, bia: Client) -> None:
+    """Both follow each other, like each other's post, and take it back, in opposite order."""
+    posts = {}
+    for user in (ana, bia):
+        if not hasattr(user, "post"):
+            user.post = user.request("POST", "/post/", {"text": "crosswise"}).json()["id"]
+        posts[user.id] = user.post
+    runners.run(
+        *(
+            as_user(one, method, path)
+            for one, other in ((ana, bia), (bia, ana))
+            for method in ("POST", "DELETE")
+            for path in (f"/user/follow/{other.id}", f"/post/{posts[other.id]}/like/")
+        )
+    )

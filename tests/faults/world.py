@@ -1,0 +1,610 @@
+"""What the scenarios act on: PostgreSQL, Pamps and clients, and what the clients were answered."""
+
+import contextlib
+import ctypes
+import http.client
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+
+from bench.measure import family
+from bench.servers import free_port
+from pamps import embedded
+from tests import canary
+from tests.databases import PAMPS
+
+WORKERS = 2
+# Longer than Pamps may take for any answer: what takes this long has hung.
+HUNG_SECONDS = 30
+START_SECONDS = 60
+# A connection that was idle for so long may be closed by Pamps just when it is used again.
+IDLE_SECONDS = 2
+SERVED = {
+    "PAMPS_ENV": "production",
+    "PAMPS_SECURITY__SECRET_KEY": "a-key-that-signs-tokens-while-all-goes-wrong",
+    "PAMPS_RATE_LIMIT__enabled": "false",
+    # The cheapest hash that argon2 allows: users are many, and not what is tried here.
+    "PAMPS_SECURITY__ARGON2_MEMORY_COST": "8",
+    "PAMPS_SECURITY__ARGON2_TIME_COST": "1",
+}
+PR_SET_CHILD_SUBREAPER = 36  # its number in linux/prctl.h
+
+
+def adopt() -> None:
+    """Makes this process the parent of whatever its children leave behind, to see and to end it."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end(*pids: int) -> None:
+    """Kills processes and buries them, the parents first, so that they start no others."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def end_all() -> None:
+    """Ends all that this process has started and what came of it."""
+    while pids := list(map(int, family(os.getpid())))[1:]:
+        end(*pids)
+
+
+def wait_until(condition: Callable[[], object], seconds: float, pause: float = 0.01) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+class PostgreSQL:
+    """A cluster of its own, which is started, killed and frozen here."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.port, self.pid = data, free_port(), 0
+        self.address = f"postgresql://postgres@127.0.0.1:{self.port}/pamps"
+
+    def make(self) -> None:
+        embedded._make_private(self.data)
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        embedded._run("initdb", "-D", self.data, *options)
+
+    def configure(self, **settings: str) -> None:
+        """What is here only counts from the next start on."""
+        settings |= {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "100",
+        }
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
+    def launch(self) -> None:
+        embedded._run("pg_ctl", "start", "-D", self.data, "-W", "-l", self.data / "server.log")
+
+    def start(self) -> float:
+        """Starts it, and says when it accepted the first connection."""
+        self.launch()
+        if not wait_until(self.accepts, START_SECONDS):
+            log = (self.data / "server.log").read_text()
+            raise RuntimeError(f"PostgreSQL does not start: {log[-1000:]}")
+        accepted = time.monotonic()
+        self.pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        return accepted
+
+    def accepts(self) -> bool:
+        try:
+            psycopg2.connect(self.address, dbname="postgres", connect_timeout=2).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _processes(self) -> list[int]:
+        return list(map(int, family(self.pid)))
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)  # first, so that it starts no others
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in reversed(self._processes()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As the kernel does it when memory is gone: all at once, and nothing is tidied."""
+        self.freeze()
+        end(*self._processes())
+        self.pid = 0
+
+    def stop(self) -> None:
+        """Tidily, as what it has in shared memory would stay there."""
+        if not self.pid:
+            return
+        self.thaw()
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, how)
+            if wait_until(lambda: self._is_gone(self.pid), 20):
+                break
+        else:
+            self.kill()
+        self.pid = 0
+
+    @staticmethod
+    def _is_gone(pid: int) -> bool:
+        try:
+            return os.waitpid(pid, os.WNOHANG) != (0, 0)
+        except ChildProcessError:
+            return True
+
+    def execute(self, *statements: str, database: str = "pamps") -> list[tuple]:
+        connection = psycopg2.connect(self.address, dbname=database)
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+class Pamps:
+    """`pamps serve`, and the other commands with the same settings."""
+
+    def __init__(self, database: str, log: Path, **settings: str) -> None:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PAMPS_")}
+        settings = {f"PAMPS_{name}": value for name, value in settings.items()}
+        self.environment = own | SERVED | {"PAMPS_DB__uri": database} | settings
+        self.log, self.port = log, free_port()
+        self.process: subprocess.Popen | None = None
+
+    def run(self, *arguments: str, **environment: str) -> None:
+        done = subprocess.run(
+            [PAMPS, *arguments],
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip()
+            raise RuntimeError(f"pamps {' '.join(arguments)}: {said[-1000:]}")
+
+    def launch(self) -> None:
+        command = [PAMPS, "serve", "--port", str(self.port), "--workers", str(WORKERS)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the harness, which stops it then
+            )
+
+    def start(self) -> None:
+        """Starts it, and waits until each worker serves."""
+        before = self._started()
+        self.launch()
+        if not wait_until(lambda: self._started() - before == WORKERS, START_SECONDS, 0.05):
+            raise RuntimeError(f"Pamps does not start: {self.log.read_text()[-1000:]}")
+
+    def _started(self) -> int:
+        if not self.log.exists():
+            return 0
+        return self.log.read_bytes().count(b"Application startup complete")
+
+    def workers(self) -> list[int]:
+        """Its processes, but for the first one and the one that tidies up for multiprocessing."""
+        found = []
+        for pid in family(self.process.pid)[1:]:
+            with contextlib.suppress(OSError):
+                command = Path("/proc", pid, "cmdline").read_bytes()  # none: it is dead
+                if command and b"resource_tracker" not in command:
+                    found.append(int(pid))
+        return found
+
+    def kill_worker(self) -> set[int]:
+        """Kills one, and gives the ports of the clients whose connections it had."""
+        if not (workers := self.workers()):
+            return set()
+        pid = random.choice(workers)
+        os.kill(pid, signal.SIGSTOP)  # so that it takes no more connections than are looked up
+        ports = self._ports(pid)
+        os.kill(pid, signal.SIGKILL)
+        return ports
+
+    def _ports(self, pid: int) -> set[int]:
+        """The clients' ports of the connections that a process has taken."""
+        sockets = set()
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+        ports = set()
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            here, there = (int(fields[n].split(":")[1], 16) for n in (1, 2))
+            if here == self.port and fields[9] in sockets:
+                ports.add(there)
+        return ports
+
+    def stop(self, seconds: float = HUNG_SECONDS) -> int | None:
+        """SIGTERM. Its exit status, or None if it had to be killed."""
+        pids = list(map(int, family(self.process.pid)))
+        self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.process.kill()
+            self.process.wait()
+            end(*pids[1:])
+
+    def log_of(self, answer: "Answer") -> list[str]:
+        """What it logged of a request, or at about that time where there was no answer."""
+        number = answer.headers.get("x-request-id")
+        with self.log.open(errors="replace") as lines:
+            if number:
+                return [line for line in lines if number in line][:3]
+            told = [line for line in lines if '"message":"request"' not in line]
+            return told[-3:]
+
+
+@dataclass
+class Answer:
+    """What came of a request: status 0 and an error if there was no answer, or not all of it."""
+
+    request: str
+    status: int = 0
+    error: str = ""
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    began: float = 0
+    ended: float = 0
+    # Whether there was a connection to send it on, the port at this end, and how many it is there.
+    connected: bool = False
+    port: int = 0
+    turn: int = 0
+
+    @property
+    def succeeded(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """Politely: the client knows when to come again."""
+        return self.status == 503 and "retry-after" in self.headers
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+    def __str__(self) -> str:
+        told = self.error or self.body[:200].decode(errors="replace")
+        return f"{self.request}: {self.status} after {self.seconds:.2f} s, {told}"
+
+
+class Client:
+    """Somebody who is signed in, or nobody, with one connection that is kept alive."""
+
+    def __init__(self, port: int, username: str = "", timeout: float = HUNG_SECONDS) -> None:
+        self.username, self.id, self.token = username, 0, ""
+        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        self.http.auto_open = False
+        self.turn, self.used = 0, 0.0
+        self._numbers = itertools.count(1)
+
+    def request(
+        self, method: str, path: str, json_body: object = None, *, key: str = "", form: str = ""
+    ) -> Answer:
+        answer = Answer(f"{method} {path}", began=time.monotonic())
+        try:
+            self._send(answer, method, path, json_body, key, form)
+            response = self.http.getresponse()
+            answer.headers = {name.lower(): value for name, value in response.getheaders()}
+            answer.body = response.read()  # raises IncompleteRead
+            answer.status = response.status
+        except (OSError, http.client.HTTPException) as error:
+            answer.error = repr(error)
+            self.http.close()
+        answer.ended = self.used = time.monotonic()
+        return answer
+
+    def hang_up_on(self, method: str, path: str, json_body: object, *, key: str) -> None:
+        """Sends a request and does not wait for the answer."""
+        with contextlib.suppress(OSError):
+            self._send(Answer(""), method, path, json_body, key)
+        self.http.close()
+
+    def _send(
+        self,
+        answer: Answer,
+        method: str,
+        path: str,
+        json_body: object,
+        key: str = "",
+        form: str = "",
+    ) -> None:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if key:
+            headers["Idempotency-Key"] = key
+        body = form.encode()
+        if json_body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(json_body).encode()
+        elif form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if time.monotonic() - self.used > IDLE_SECONDS:
+            self.http.close()
+        if self.http.sock is None:
+            self.http.connect()
+            self.turn = 0
+        self.turn += 1
+        answer.connected, answer.turn = True, self.turn
+        answer.port = self.http.sock.getsockname()[1]
+        self.http.request(method, path, body or None, headers)
+
+    def sign_up(self) -> None:
+        account = {"username": self.username, "email": f"{self.username}@pamps.com"}
+        answer = self.request("POST", "/user/", account | {"password": self._password})
+        assert answer.status == 201, answer
+        self.id, self.token = answer.json()["id"], self.sign_in()["access_token"]
+
+    @property
+    def _password(self) -> str:
+        return canary.password(self.username)
+
+    @property
+    def credentials(self) -> str:
+        return f"username={self.username}&password={self._password.replace(' ', '+')}"
+
+    def sign_in(self) -> dict:
+        answer = self.request("POST", "/token", form=self.credentials)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def next_text(self) -> str:
+        """A text for a post that nobody else writes."""
+        return f"{self.username} {next(self._numbers)}"
+
+
+class Record:
+    """What clients were answered."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.acknowledged: dict[str, int] = {}  # the id of a post by its text
+        self.successes: list[Answer] = []
+        self.others: list[Answer] = []
+        self.slowest = 0.0
+        self._lock = threading.Lock()
+
+    def add(self, answer: Answer, text: str = "") -> None:
+        with self._lock:
+            self.statuses[answer.status] += 1
+            self.slowest = max(self.slowest, answer.seconds)
+            if answer.succeeded:
+                if text:
+                    self.acknowledged[text] = answer.json()["id"]
+                answer.body, answer.headers = b"", {}  # there are many
+                self.successes.append(answer)
+            else:
+                self.others.append(answer)
+
+    @property
+    def total(self) -> int:
+        return self.statuses.total()
+
+    def first_success(self, after: float, seconds: float) -> float | None:
+        """When the first request that was sent after that time succeeded."""
+        start = max(0, len(self.successes) - 1000)
+
+        def found() -> list[float]:
+            return [answer.ended for answer in self.successes[start:] if answer.began > after]
+
+        return min(found()) if wait_until(found, seconds, 0.005) else None
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} × {status}" for status, count in sorted(self.statuses.items()))
+
+
+@contextlib.contextmanager
+def crowd(clients: list[Client], turn: Callable[[Client], None]) -> Iterator[None]:
+    """Meanwhile each client takes one turn after the other, in a thread of its own."""
+    stop, errors = threading.Event(), []
+
+    def live(client: Client) -> None:
+        try:
+            while not stop.is_set():
+                turn(client)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=live, args=[client], daemon=True) for client in clients]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+    for thread in threads:
+        thread.join(2 * HUNG_SECONDS)
+        if thread.is_alive():
+            raise RuntimeError("a client hangs")
+    for error in errors:
+        raise error
+
+
+@contextlib.contextmanager
+def probing(port: int, path: str, pause: float, *, keep_alive: bool) -> Iterator[list[float]]:
+    """Meanwhile a process of its own asks for that path; then the list has what it took, in ms."""
+    command = [sys.executable, "-m", "tests.faults.probe", str(port), path, str(pause)]
+    command += ["keep-alive"] if keep_alive else []
+    milliseconds: list[float] = []
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as probe:
+        try:
+            probe.stdout.readline()  # when it has begun
+            yield milliseconds
+            output, _ = probe.communicate(timeout=2 * HUNG_SECONDS)
+            milliseconds += json.loads(output)
+        finally:
+            probe.kill()
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """Of no values it is endless, as of a client that never got an answer."""
+    if not values:
+        return float("inf")
+    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
+
+
+@dataclass
+class World:
+    database: PostgreSQL
+    pamps: Pamps
+
+    def client(self, username: str = "", timeout: float = HUNG_SECONDS) -> Client:
+        return Client(self.pamps.port, username, timeout)
+
+    def users(self, count: int, name: str = "user", timeout: float = HUNG_SECONDS) -> list[Client]:
+        """So many accounts, each with a client that is signed in."""
+        clients = [self.client(f"{name}{n}", timeout) for n in range(count)]
+        for client in clients:
+            client.sign_up()
+        return clients
+
+    def lost(self, record: Record) -> list[str]:
+        """The texts of posts that were acknowledged and are not there."""
+        stored = dict(self.database.execute("SELECT text, id FROM post"))
+        return [text for text, id_ in record.acknowledged.items() if stored.get(text) != id_]
+
+
+class Stage:
+    """Where one scenario is played: it makes the world, and takes down what is to be said of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.figures: list[str] = []
+        self.problems: list[str] = []
+
+    def say(self, figure: str) -> None:
+        self.figures.append(figure)
+
+    def expect(self, holds: object, problem: str) -> None:
+        if not holds:
+            self.problems.append(problem)
+
+    def expect_none(self, wrong: list[Answer], what: str, world: World) -> None:
+        """Says so if there are such answers, with a few of them and what Pamps logged of each."""
+        self.say(f"{what} {len(wrong)}")
+        if wrong:
+            lines = [f"{len(wrong)} {what}, such as"]
+            for answer in wrong[:3]:
+                lines.append(f"  {answer} (its connection's {answer.turn}.)")
+                lines += (f"    {line.strip()[:1500]}" for line in world.pamps.log_of(answer))
+            self.problems.append("\n".join(lines))
+
+    def expect_kept(self, world: World, record: Record) -> None:
+        lost = world.lost(record)
+        self.say(f"acknowledged {len(record.acknowledged)}, lost {len(lost)}")
+        self.expect(not lost, f"acknowledged and lost: {len(lost)}, such as {lost[:3]}")
+
+    @property
+    def template(self) -> Path:
+        """A cluster with a migrated database, from which the others are copied."""
+        data = self.folder / "template"
+        if not data.exists():
+            server = PostgreSQL(data)
+            server.make()
+            server.configure(fsync="off")
+            server.start()
+            try:
+                server.execute("CREATE DATABASE pamps", database="postgres")
+                Pamps(server.address, self.folder / "template.log").run("migrate")
+            finally:
+                server.stop()
+            with (data / "postgresql.conf").open("a") as file:
+                file.write("fsync = on\n")
+        return data
+
+    @contextlib.contextmanager
+    def postgresql(self, data: Path | None = None, **settings: str) -> Iterator[PostgreSQL]:
+        server = PostgreSQL(data or self.folder / "data")
+        subprocess.run(["cp", "-a", self.template, server.data], check=True)
+        server.configure(**settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+            subprocess.run(["rm", "-rf", server.data], check=True)
+
+    @contextlib.contextmanager
+    def serving(self, server: PostgreSQL, **settings: str) -> Iterator[World]:
+        pamps = Pamps(server.address, self.folder / "pamps.log", **settings)
+        pamps.log.write_bytes(b"")
+        try:
+            pamps.start()
+            yield World(server, pamps)
+        finally:
+            if pamps.process:
+                pamps.stop()
+            with pamps.log.open(errors="replace") as lines:
+                self.expect(not any(map(canary.SECRET.search, lines)), "a secret is in the log")
+
+    @contextlib.contextmanager
+    def world(self, postgresql: dict[str, str] | None = None, **settings: str) -> Iterator[World]:
+        """PostgreSQL with these settings, and Pamps with those."""
+        with (
+            self.postgresql(**postgresql or {}) as server,
+            self.serving(server, **settings) as world,
+        ):
+            yield world
+
+
+@dataclass
+class Scenario:
+    play: Callable[..., None]
+    long: dict[str, object]
+    quick: dict[str, object] | None  # None: it has no quick form
+
+    @property
+    def name(self) -> str:
+        return self.play.__name__.replace("_", "-")
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(long: dict[str, object], quick: dict[str, object] | None = None) -> Callable:
+    """Puts a function on the list, with its numbers for the long form and for the quick one."""
+
+    def add(play: Callable[..., None]) -> Callable[..., None]:
+        found = Scenario(play, long, quick)
+        SCENARIOS[found.name] = found
+        return play
+
+    return add
