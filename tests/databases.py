@@ -28,6 +28,18 @@ print(embedded.ADDRESS.render_as_string(hide_password=False), flush=True)
 sys.stdin.read()
 """
 
+# Each counter, and next to it what it should be.
+TRUTH = """
+SELECT 'post ' || id, like_count, (SELECT count(*) FROM "like" WHERE post_id = post.id),
+    reply_count, (SELECT count(*) FROM post AS reply WHERE reply.parent_id = post.id), 0, 0
+FROM post
+UNION ALL
+SELECT 'user ' || id, post_count, (SELECT count(*) FROM post WHERE user_id = "user".id),
+    follower_count, (SELECT count(*) FROM social WHERE to_id = "user".id),
+    following_count, (SELECT count(*) FROM social WHERE from_id = "user".id)
+FROM "user"
+"""
+
 
 def execute(server: URL, *statements: str) -> list[tuple]:
     """Runs statements without a transaction, and gives the rows of the last one."""

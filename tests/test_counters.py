@@ -4,17 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.conftest import Client
-
-TRUTH = """
-SELECT 'post ' || id, like_count, (SELECT count(*) FROM "like" WHERE post_id = post.id),
-    reply_count, (SELECT count(*) FROM post AS reply WHERE reply.parent_id = post.id), 0, 0
-FROM post
-UNION ALL
-SELECT 'user ' || id, post_count, (SELECT count(*) FROM post WHERE user_id = "user".id),
-    follower_count, (SELECT count(*) FROM social WHERE to_id = "user".id),
-    following_count, (SELECT count(*) FROM social WHERE from_id = "user".id)
-FROM "user"
-"""
+from tests.databases import TRUTH
 
 
 def assert_counters_are_true() -> None:

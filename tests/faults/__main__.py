@@ -10,20 +10,23 @@ import traceback
 from pathlib import Path
 
 from tests.faults import kills, limits, longer, races
-from tests.faults.world import SCENARIOS, Scenario, Stage, adopt, end_all
+from tests.faults.world import SCENARIOS, Ground, Scenario, Stage, adopt, end_all
 
 assert all((kills, limits, longer, races))  # which have put their scenarios on the list
 
 MANY = 10
+SHORT = {"SERVER__request_timeout": "2", "SERVER__receive_timeout": "3"}
 
 
-def play(scenario: Scenario, folder: Path, numbers: dict[str, object]) -> bool:
+def play(scenario: Scenario, ground: Ground, numbers: dict[str, object]) -> bool:
     """Prints what came of it, and says whether all held."""
-    stage, started = Stage(folder), time.monotonic()
+    stage, started = Stage(ground), time.monotonic()
     try:
         scenario.play(stage, **numbers)
     except Exception:
         stage.problems.append(traceback.format_exc())
+    if stage.problems:
+        ground.clear()
     result = "FAILED" if stage.problems else "ok"
     seconds = time.monotonic() - started
     print(f"{scenario.name}: {result} in {seconds:.1f} s: {'; '.join(stage.figures)}", flush=True)
@@ -64,6 +67,9 @@ def main() -> int:
     adopt()
     results = []
     with tempfile.TemporaryDirectory(prefix="pamps-faults-") as folder:
+        # The quick form has shorter deadlines, and a start takes longer than what comes after it.
+        quick = {} if arguments.long else SHORT
+        ground = Ground(Path(folder), share=not arguments.long, **quick)
         try:
             for scenario in SCENARIOS.values():
                 # One that is asked for by name is played, in its long form if it has no other.
@@ -73,9 +79,12 @@ def main() -> int:
                 elif arguments.names:
                     numbers = None
                 if numbers:
-                    results.append(play(scenario, Path(folder), numbers))
+                    results.append(play(scenario, ground, numbers))
         finally:
-            end_all()
+            try:
+                ground.clear()
+            finally:
+                end_all()
     return int(not all(results))
 
 

@@ -27,12 +27,9 @@ from tests.faults.world import (
 )
 
 
-@scenario(
-    quick={"seconds": 4, "request_timeout": 2},
-    long={"seconds": 30, "request_timeout": 10},
-)
-def frozen(stage: Stage, seconds: int, request_timeout: int) -> None:
-    with stage.world(SERVER__request_timeout=str(request_timeout)) as world:
+@scenario(quick={"seconds": 4}, long={"seconds": 30})
+def frozen(stage: Stage, seconds: int) -> None:
+    with stage.ground.world() as world:
         record, paths = Record(), ("/post/", "/user/user0/", "/user/timeline")
         write = writing(record)
 
@@ -56,7 +53,7 @@ def frozen(stage: Stage, seconds: int, request_timeout: int) -> None:
             world.database.thaw()
             success = record.first_success(thawed, 15)
             time.sleep(1)
-        bound = request_timeout + 1
+        bound = world.pamps.seconds("request_timeout") + 1
         stage.say(f"{record}, the slowest after {record.slowest:.2f} s")
         stage.expect(record.slowest <= bound, f"an answer took {record.slowest:.2f} s")
         wrong = [answer for answer in record.others if not answer.refused]
@@ -140,14 +137,15 @@ class SlowClients:
 
 
 @scenario(
-    quick={"connections": 500, "receive_timeout": 3, "quiet_seconds": 3},
-    long={"connections": 10_000, "receive_timeout": 10, "quiet_seconds": 10},
+    quick={"connections": 500, "quiet_seconds": 2},
+    long={"connections": 10_000, "quiet_seconds": 10},
 )
-def half_open(stage: Stage, connections: int, receive_timeout: int, quiet_seconds: int) -> None:
-    with stage.world(SERVER__receive_timeout=str(receive_timeout)) as world:
+def half_open(stage: Stage, connections: int, quiet_seconds: int) -> None:
+    with stage.ground.world() as world:
+        receive_timeout = world.pamps.seconds("receive_timeout")
         writer = world.users(1)[0]
         for _ in range(20):
-            assert writer.request("POST", "/post/", {"text": writer.next_text()}).succeeded
+            writer.insist("POST", "/post/", {"text": writer.next_text()})
         port, crawlers = world.pamps.port, SlowClients(world.pamps.port)
         with probing(port, "/post/", 0.01, keep_alive=True) as quiet:
             time.sleep(quiet_seconds)
@@ -226,22 +224,22 @@ def write_until_refused(world: World, users: list[Client], record: Record, secon
 
 @scenario(long={"megabytes": 64})
 def disk_full(stage: Stage, megabytes: int) -> None:
-    with small_disk(stage.folder / "disk", megabytes) as disk:
+    with small_disk(stage.ground.folder / "disk", megabytes) as disk:
         _full_tables(stage, disk)
-    with small_disk(stage.folder / "disk", 2 * megabytes) as disk:
+    with small_disk(stage.ground.folder / "disk", 2 * megabytes) as disk:
         _full_cluster(stage, disk)
 
 
 def _full_tables(stage: Stage, disk: Path) -> None:
     space = disk / "space"
     embedded._make_private(space)
-    with stage.postgresql() as server:
+    with stage.ground.postgresql() as server:
         server.execute(
             f"CREATE TABLESPACE small LOCATION '{space}'",
             "ALTER DATABASE pamps SET TABLESPACE small",
             database="postgres",
         )
-        with stage.serving(server) as world:
+        with stage.ground.serving(server) as world:
             users, record, after = world.users(8), Record(), Record()
             filler = fill(disk, 4 * MEGABYTE)
             stage.expect(write_until_refused(world, users, record, 120), "writes were not refused")
@@ -270,8 +268,8 @@ def _full_tables(stage: Stage, disk: Path) -> None:
 def _full_cluster(stage: Stage, disk: Path) -> None:
     """PostgreSQL cannot go on without room for its log, so this only tells what comes of it."""
     with (
-        stage.postgresql(disk / "data", max_wal_size="32MB", min_wal_size="32MB") as server,
-        stage.serving(server) as world,
+        stage.ground.postgresql(disk / "data", max_wal_size="32MB", min_wal_size="32MB") as server,
+        stage.ground.serving(server) as world,
     ):
         users, record, after = world.users(8), Record(), Record()
         filler = fill(disk, 4 * MEGABYTE)

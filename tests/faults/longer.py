@@ -55,10 +55,10 @@ def _use(client: Client, posts: list[int], users: list[Client]) -> Answer:
 def steady(stage: Stage, minutes: float, connections: int) -> None:
     # With the hashes of production, as they are what takes memory.
     costs = {"SECURITY__ARGON2_MEMORY_COST": "19456", "SECURITY__ARGON2_TIME_COST": "2"}
-    with stage.world(**costs) as world:
+    with stage.ground.new_world(**costs) as world:
         users, record = world.users(8), Record()
         posts = [
-            user.request("POST", "/post/", {"text": user.next_text()}).json()["id"]
+            user.insist("POST", "/post/", {"text": user.next_text()})["id"]
             for user in users
             for _ in range(20)
         ]
@@ -108,9 +108,9 @@ def _all_rows(server: PostgreSQL) -> dict[str, list[tuple]]:
 
 @scenario(long={"users": 500, "posts": 20_000})
 def backup(stage: Stage, users: int, posts: int) -> None:
-    file = stage.folder / "backup"
-    with stage.world() as world:
-        run, (ana,) = world.pamps.run, world.users(1, "ana")
+    file = stage.ground.folder / "backup"
+    with stage.ground.new_world() as world:
+        run, (ana,) = world.pamps.run, world.users(1)
         # Production refuses made-up data, and is what a backup is of.
         run("fake-data", "--users", str(users), "--posts", str(posts), PAMPS_ENV="development")
         ana.request("POST", "/post/", {"text": "ação, 日本語, \\ and \t"}, key="once")

@@ -5,8 +5,8 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 
+from tests.databases import TRUTH
 from tests.faults.world import Answer, Client, Stage, World, scenario
-from tests.test_counters import TRUTH
 
 
 class Runners:
@@ -60,8 +60,8 @@ def _statuses(answers: list[Answer]) -> dict[int, int]:
     long={"rounds": 100, "at_once": 50, "crosswise": 1_000},
 )
 def races(stage: Stage, rounds: int, at_once: int, crosswise: int) -> None:
-    with stage.world() as world:
-        ana, bia = world.users(2)
+    with stage.ground.world() as world:
+        ana, bia = world.newcomers(2)
         runners = Runners(world, at_once)
 
         def count(table: str, where: str) -> int:
@@ -75,13 +75,13 @@ def races(stage: Stage, rounds: int, at_once: int, crosswise: int) -> None:
             stage.expect(right, f"{what}: {rows} rows, {statuses}")
 
         for n in range(rounds):
-            post = ana.request("POST", "/post/", {"text": f"round {n}"}).json()["id"]
+            post = ana.insist("POST", "/post/", {"text": f"round {n}"})["id"]
             answers = runners.run(*[as_user(bia, "POST", f"/post/{post}/like/")] * at_once)
             of_one_row(answers, "likes", count("like", f"post_id = {post}"))
             answers = runners.run(*[as_user(bia, "POST", f"/user/follow/{ana.id}")] * at_once)
             of_one_row(answers, "follows", count("social", f"from_id = {bia.id}"))
             assert bia.request("DELETE", f"/user/follow/{ana.id}").status == 204
-            _refresh_at_once(stage, runners, world.users(1, f"eva{n}_")[0], at_once, count)
+            _refresh_at_once(stage, runners, world.newcomers(1)[0], at_once, count)
         for _ in range(crosswise):
             _crosswise(runners, ana, bia)
         for name, *numbers in world.database.execute(TRUTH):
@@ -123,7 +123,7 @@ def _crosswise(runners: Runners, ana: Client, bia: Client) -> None:
     posts = {}
     for user in (ana, bia):
         if not hasattr(user, "post"):
-            user.post = user.request("POST", "/post/", {"text": "crosswise"}).json()["id"]
+            user.post = user.insist("POST", "/post/", {"text": "crosswise"})["id"]
         posts[user.id] = user.post
     runners.run(
         *(

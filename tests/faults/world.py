@@ -15,6 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import psycopg2
@@ -175,6 +177,10 @@ class Pamps:
         self.log, self.port = log, free_port()
         self.process: subprocess.Popen | None = None
 
+    def seconds(self, name: str) -> int:
+        """One of its timeouts: as set here, else 10, which is the default of each."""
+        return int(self.environment.get(f"PAMPS_SERVER__{name}", 10))
+
     def run(self, *arguments: str, **environment: str) -> None:
         done = subprocess.run(
             [PAMPS, *arguments],
@@ -201,9 +207,13 @@ class Pamps:
 
     def start(self) -> None:
         """Starts it, and waits until each worker serves."""
-        before = self._started()
+        expected = self._started() + WORKERS
         self.launch()
-        if not wait_until(lambda: self._started() - before == WORKERS, START_SECONDS, 0.05):
+
+        def done() -> bool:
+            return self._started() >= expected or self.process.poll() is not None
+
+        if not wait_until(done, START_SECONDS, 0.05) or self.process.poll() is not None:
             raise RuntimeError(f"Pamps does not start: {self.log.read_text()[-1000:]}")
 
     def _started(self) -> int:
@@ -261,11 +271,17 @@ class Pamps:
     def log_of(self, answer: "Answer") -> list[str]:
         """What it logged of a request, or at about that time where there was no answer."""
         number = answer.headers.get("x-request-id")
+        ended = time.time() - time.monotonic() + answer.ended
+        # As they begin each line, and can be compared.
+        first, last = (
+            f'{{"time":"{datetime.fromtimestamp(ended + seconds, UTC).isoformat()}'
+            for seconds in (-1, 0.5)
+        )
         with self.log.open(errors="replace") as lines:
             if number:
                 return [line for line in lines if number in line][:3]
-            told = [line for line in lines if '"message":"request"' not in line]
-            return told[-3:]
+            others = (line for line in lines if '"message":"request"' not in line)
+            return [line for line in others if first < line < last][:5]
 
 
 @dataclass
@@ -308,9 +324,9 @@ class Answer:
 class Client:
     """Somebody who is signed in, or nobody, with one connection that is kept alive."""
 
-    def __init__(self, port: int, username: str = "", timeout: float = HUNG_SECONDS) -> None:
+    def __init__(self, port: int, username: str = "") -> None:
         self.username, self.id, self.token = username, 0, ""
-        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=HUNG_SECONDS)
         self.http.auto_open = False
         self.turn, self.used = 0, 0.0
         self._numbers = itertools.count(1)
@@ -330,6 +346,15 @@ class Client:
             self.http.close()
         answer.ended = self.used = time.monotonic()
         return answer
+
+    def insist(self, method: str, path: str, json_body: object = None, *, form: str = "") -> dict:
+        """For what a scenario needs before it begins: what was before it may still be felt."""
+        deadline = time.monotonic() + HUNG_SECONDS
+        while not (answer := self.request(method, path, json_body, form=form)).succeeded:
+            if not answer.refused or answer.ended > deadline:
+                raise RuntimeError(str(answer))
+            time.sleep(0.05)
+        return answer.json()
 
     def hang_up_on(self, method: str, path: str, json_body: object, *, key: str) -> None:
         """Sends a request and does not wait for the answer."""
@@ -367,9 +392,9 @@ class Client:
 
     def sign_up(self) -> None:
         account = {"username": self.username, "email": f"{self.username}@pamps.com"}
-        answer = self.request("POST", "/user/", account | {"password": self._password})
-        assert answer.status == 201, answer
-        self.id, self.token = answer.json()["id"], self.sign_in()["access_token"]
+        account["password"] = self._password
+        self.id = self.insist("POST", "/user/", account)["id"]
+        self.token = self.sign_in()["access_token"]
 
     @property
     def _password(self) -> str:
@@ -380,9 +405,7 @@ class Client:
         return f"username={self.username}&password={self._password.replace(' ', '+')}"
 
     def sign_in(self) -> dict:
-        answer = self.request("POST", "/token", form=self.credentials)
-        assert answer.status == 200, answer
-        return answer.json()
+        return self.insist("POST", "/token", form=self.credentials)
 
     def next_text(self) -> str:
         """A text for a post that nobody else writes."""
@@ -485,16 +508,25 @@ def percentile(values: list[float], percent: float) -> float:
 class World:
     database: PostgreSQL
     pamps: Pamps
+    signed_up: int = 0
+    known: list[Client] = field(default_factory=list)
 
-    def client(self, username: str = "", timeout: float = HUNG_SECONDS) -> Client:
-        return Client(self.pamps.port, username, timeout)
+    def client(self, username: str = "") -> Client:
+        return Client(self.pamps.port, username)
 
-    def users(self, count: int, name: str = "user", timeout: float = HUNG_SECONDS) -> list[Client]:
-        """So many accounts, each with a client that is signed in."""
-        clients = [self.client(f"{name}{n}", timeout) for n in range(count)]
+    def newcomers(self, count: int) -> list[Client]:
+        """So many new accounts, each with a client that is signed in."""
+        first = self.signed_up
+        self.signed_up += count
+        clients = [self.client(f"user{n}") for n in range(first, self.signed_up)]
         for client in clients:
             client.sign_up()
         return clients
+
+    def users(self, count: int) -> list[Client]:
+        """So many accounts, of a world that is shared perhaps the same ones again."""
+        self.known += self.newcomers(max(0, count - len(self.known)))
+        return self.known[:count]
 
     def lost(self, record: Record) -> list[str]:
         """The texts of posts that were acknowledged and are not there."""
@@ -502,11 +534,84 @@ class World:
         return [text for text, id_ in record.acknowledged.items() if stored.get(text) != id_]
 
 
-class Stage:
-    """Where one scenario is played: it makes the world, and takes down what is to be said of it."""
+class Ground:
+    """Where worlds are made, each from a copy of one cluster."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, share: bool, **settings: str) -> None:
+        self.folder, self.share, self.settings = folder, share, settings
+        self._shared = contextlib.ExitStack()
+        self._world: World | None = None
+
+    @cached_property
+    def template(self) -> Path:
+        """A cluster with a migrated database."""
+        server = PostgreSQL(self.folder / "template")
+        server.make()
+        server.configure(fsync="off")
+        server.start()
+        try:
+            server.execute("CREATE DATABASE pamps", database="postgres")
+            Pamps(server.address, self.folder / "template.log").run("migrate")
+        finally:
+            server.stop()
+        return server.data
+
+    @contextlib.contextmanager
+    def postgresql(self, data: Path | None = None, **settings: str) -> Iterator[PostgreSQL]:
+        server = PostgreSQL(data or self.folder / "data")
+        subprocess.run(["cp", "-a", self.template, server.data], check=True)
+        server.configure(fsync="on", **settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+            subprocess.run(["rm", "-rf", server.data], check=True)
+
+    @contextlib.contextmanager
+    def serving(self, server: PostgreSQL, **settings: str) -> Iterator[World]:
+        pamps = Pamps(server.address, self.folder / "pamps.log", **self.settings | settings)
+        pamps.log.write_bytes(b"")
+        try:
+            pamps.start()
+            yield World(server, pamps)
+        finally:
+            if pamps.process:
+                pamps.stop()
+
+    @contextlib.contextmanager
+    def new_world(
+        self, postgresql: dict[str, str] | None = None, **settings: str
+    ) -> Iterator[World]:
+        """PostgreSQL with these settings, and Pamps with those."""
+        with (
+            self.postgresql(**postgresql or {}) as server,
+            self.serving(server, **settings) as world,
+        ):
+            yield world
+
+    @contextlib.contextmanager
+    def world(self) -> Iterator[World]:
+        """One with the usual settings: a new one, or if it is shared the last one."""
+        if not self.share:
+            with self.new_world() as world:
+                yield world
+            return
+        if self._world is None:
+            self._world = self._shared.enter_context(self.new_world())
+        yield self._world
+
+    def clear(self) -> None:
+        """The next world is a new one."""
+        self._world = None
+        self._shared.close()
+
+
+class Stage:
+    """What is to be said of one scenario."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
         self.figures: list[str] = []
         self.problems: list[str] = []
 
@@ -531,58 +636,8 @@ class Stage:
         lost = world.lost(record)
         self.say(f"acknowledged {len(record.acknowledged)}, lost {len(lost)}")
         self.expect(not lost, f"acknowledged and lost: {len(lost)}, such as {lost[:3]}")
-
-    @property
-    def template(self) -> Path:
-        """A cluster with a migrated database, from which the others are copied."""
-        data = self.folder / "template"
-        if not data.exists():
-            server = PostgreSQL(data)
-            server.make()
-            server.configure(fsync="off")
-            server.start()
-            try:
-                server.execute("CREATE DATABASE pamps", database="postgres")
-                Pamps(server.address, self.folder / "template.log").run("migrate")
-            finally:
-                server.stop()
-            with (data / "postgresql.conf").open("a") as file:
-                file.write("fsync = on\n")
-        return data
-
-    @contextlib.contextmanager
-    def postgresql(self, data: Path | None = None, **settings: str) -> Iterator[PostgreSQL]:
-        server = PostgreSQL(data or self.folder / "data")
-        subprocess.run(["cp", "-a", self.template, server.data], check=True)
-        server.configure(**settings)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-            subprocess.run(["rm", "-rf", server.data], check=True)
-
-    @contextlib.contextmanager
-    def serving(self, server: PostgreSQL, **settings: str) -> Iterator[World]:
-        pamps = Pamps(server.address, self.folder / "pamps.log", **settings)
-        pamps.log.write_bytes(b"")
-        try:
-            pamps.start()
-            yield World(server, pamps)
-        finally:
-            if pamps.process:
-                pamps.stop()
-            with pamps.log.open(errors="replace") as lines:
-                self.expect(not any(map(canary.SECRET.search, lines)), "a secret is in the log")
-
-    @contextlib.contextmanager
-    def world(self, postgresql: dict[str, str] | None = None, **settings: str) -> Iterator[World]:
-        """PostgreSQL with these settings, and Pamps with those."""
-        with (
-            self.postgresql(**postgresql or {}) as server,
-            self.serving(server, **settings) as world,
-        ):
-            yield world
+        with world.pamps.log.open(errors="replace") as log:
+            self.expect(not any(map(canary.SECRET.search, log)), "a secret is in the log")
 
 
 @dataclass
