@@ -15,7 +15,7 @@ from tests.faults.world import SCENARIOS, Ground, Scenario, Stage, adopt, end_al
 assert all((kills, limits, longer, races))  # which have put their scenarios on the list
 
 MANY = 10
-SHORT = {"SERVER__request_timeout": "2", "SERVER__receive_timeout": "3"}
+SHORT = {"SERVER__request_timeout": "2", "SERVER__receive_timeout": "2"}
 
 
 def play(scenario: Scenario, ground: Ground, numbers: dict[str, object]) -> bool:

@@ -28,6 +28,7 @@ from tests import canary
 from tests.databases import PAMPS
 
 WORKERS = 2
+ACCOUNTS = 16
 # Longer than Pamps may take for any answer: what takes this long has hung.
 HUNG_SECONDS = 30
 START_SECONDS = 60
@@ -257,16 +258,20 @@ class Pamps:
 
     def stop(self, seconds: float = HUNG_SECONDS) -> int | None:
         """SIGTERM. Its exit status, or None if it had to be killed."""
-        pids = list(map(int, family(self.process.pid)))
         self.process.terminate()
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
         finally:
+            self.kill()
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            others = list(map(int, family(self.process.pid)))[1:]
             self.process.kill()
             self.process.wait()
-            end(*pids[1:])
+            end(*others)
 
     def log_of(self, answer: "Answer") -> list[str]:
         """What it logged of a request, or at about that time where there was no answer."""
@@ -321,6 +326,9 @@ class Answer:
         return f"{self.request}: {self.status} after {self.seconds:.2f} s, {told}"
 
 
+_serials = itertools.count(1)
+
+
 class Client:
     """Somebody who is signed in, or nobody, with one connection that is kept alive."""
 
@@ -329,7 +337,7 @@ class Client:
         self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=HUNG_SECONDS)
         self.http.auto_open = False
         self.turn, self.used = 0, 0.0
-        self._numbers = itertools.count(1)
+        self._serial, self._numbers = next(_serials), itertools.count(1)
 
     def request(
         self, method: str, path: str, json_body: object = None, *, key: str = "", form: str = ""
@@ -409,7 +417,7 @@ class Client:
 
     def next_text(self) -> str:
         """A text for a post that nobody else writes."""
-        return f"{self.username} {next(self._numbers)}"
+        return f"{self.username} {self._serial} {next(self._numbers)}"
 
 
 class Record:
@@ -517,16 +525,21 @@ class World:
     def newcomers(self, count: int) -> list[Client]:
         """So many new accounts, each with a client that is signed in."""
         first = self.signed_up
-        self.signed_up += count
+        self.signed_up += max(0, count)
         clients = [self.client(f"user{n}") for n in range(first, self.signed_up)]
         for client in clients:
             client.sign_up()
         return clients
 
     def users(self, count: int) -> list[Client]:
-        """So many accounts, of a world that is shared perhaps the same ones again."""
-        self.known += self.newcomers(max(0, count - len(self.known)))
-        return self.known[:count]
+        """So many clients that are signed in, to a few accounts that all scenarios share."""
+        self.known += self.newcomers(min(count, ACCOUNTS) - len(self.known))
+        clients = []
+        for account in itertools.islice(itertools.cycle(self.known), count):
+            client = self.client(account.username)
+            client.id, client.token = account.id, account.token
+            clients.append(client)
+        return clients
 
     def lost(self, record: Record) -> list[str]:
         """The texts of posts that were acknowledged and are not there."""
@@ -576,8 +589,7 @@ class Ground:
             pamps.start()
             yield World(server, pamps)
         finally:
-            if pamps.process:
-                pamps.stop()
+            pamps.kill()
 
     @contextlib.contextmanager
     def new_world(
