@@ -39,8 +39,9 @@ def writing(record: Record) -> Callable[[Client], None]:
 def _kill_database(stage: Stage, rounds: int, *, until_loss: bool, **settings: str) -> int:
     """Plays so many rounds, or until there is a loss, and gives the number of lost posts."""
     with stage.ground.new_world(settings) if settings else stage.ground.world() as world:
-        record, recovered, healed, lost = Record(), [], [], []
-        with crowd(world.users(CLIENTS), writing(record)):
+        users, record, recovered, healed, lost = world.users(CLIENTS), Record(), [], [], []
+        world.database.execute("CHECKPOINT")  # or the users would be lost with their posts
+        with crowd(users, writing(record)):
             for _ in range(rounds):
                 time.sleep(random.uniform(0.5, 1.5))
                 world.database.kill()

@@ -20,7 +20,6 @@ from tests.faults.world import (
     Stage,
     World,
     crowd,
-    percentile,
     probing,
     scenario,
     wait_until,
@@ -63,10 +62,11 @@ def frozen(stage: Stage, seconds: int, live_percent: int) -> None:
         wrong = [answer for answer in record.others if not answer.refused]
         stage.expect_none(wrong, "neither success nor 503 with Retry-After", world)
         stage.expect_kept(world, record)
-        p50, p99 = percentile(live, 50), percentile(live, 99)
-        stage.say(f"live {p50:.1f} ms, p99 {p99:.1f}, at most {max(live):.1f} of {len(live)}")
-        judged = percentile(live, live_percent)
-        stage.expect(judged <= 50, f"/health/live took {judged:.1f} ms")
+        p50, p99, slowest = (live.percentile(percent) for percent in (50, 99, 100))
+        told = f"p99 {p99:.1f}, at most {slowest:.1f} of {len(live.milliseconds)}"
+        stage.say(f"live {p50:.1f} ms, {told}")
+        judged = live.percentile(live_percent)
+        stage.expect(judged <= 50, f"/health/live took {judged:.1f} ms {live.failures[:3]}")
         healed = float("inf") if success is None else success - thawed
         stage.say(f"first success {healed:.2f} s after SIGCONT")
         stage.expect(healed <= 2, f"first success {healed:.2f} s after SIGCONT")
@@ -181,9 +181,11 @@ def half_open(stage: Stage, connections: int, quiet_seconds: int) -> None:
         stage.expect(not left, f"never closed: {dict(left)}")
         late = {kind: round(seconds, 1) for kind, seconds in lasted.items() if seconds > bound}
         stage.expect(not late, f"closed after more than {bound} s: {late}")
-        usual, p99 = percentile(quiet, 99), percentile(crowded, 99)
+        usual, p99 = quiet.percentile(99), crowded.percentile(99)
         stage.say(f"p99 of another client {p99:.1f} ms, {usual:.1f} ms when it is quiet")
         stage.expect(p99 <= 5 * usual, f"p99 {p99:.1f} ms, when it is quiet {usual:.1f}")
+        failed = f"another client failed {len(crowded.failures)} times: {crowded.failures[:3]}"
+        stage.expect(not crowded.failures, failed)
 
 
 MEGABYTE = 2**20

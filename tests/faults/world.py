@@ -487,29 +487,35 @@ def crowd(clients: list[Client], turn: Callable[[Client], None]) -> Iterator[Non
         raise error
 
 
+@dataclass
+class Probe:
+    """What each answer took, in milliseconds, and what was no answer."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def percentile(self, percent: float) -> float:
+        """Of none it is endless."""
+        in_order = sorted(self.milliseconds) or [float("inf")]
+        return in_order[min(len(in_order) - 1, int(len(in_order) * percent / 100))]
+
+
 @contextlib.contextmanager
-def probing(port: int, path: str, pause: float, *, keep_alive: bool) -> Iterator[list[float]]:
-    """Meanwhile a process of its own asks for that path; then the list has what it took, in ms."""
+def probing(port: int, path: str, pause: float, *, keep_alive: bool) -> Iterator[Probe]:
+    """Meanwhile a process of its own asks for that path; after it there is what came of it."""
     command = [sys.executable, "-m", "tests.faults.probe", str(port), path, str(pause)]
     command += ["keep-alive"] if keep_alive else []
-    milliseconds: list[float] = []
+    probe = Probe()
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as probe:
+    ) as process:
         try:
-            probe.stdout.readline()  # when it has begun
-            yield milliseconds
-            output, _ = probe.communicate(timeout=2 * HUNG_SECONDS)
-            milliseconds += json.loads(output)
+            process.stdout.readline()  # when it has begun
+            yield probe
+            output, _ = process.communicate(timeout=2 * HUNG_SECONDS)
+            probe.milliseconds, probe.failures = json.loads(output)
         finally:
-            probe.kill()
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """Of no values it is endless, as of a client that never got an answer."""
-    if not values:
-        return float("inf")
-    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
+            process.kill()
 
 
 @dataclass
