@@ -26,7 +26,7 @@ Short posts, replies, likes, and a timeline of the people you follow.
 **Sign in** with `POST /token` (the *Authorize* button does it) and send the access token as
 `Authorization: Bearer …`. **Lists** are arrays of at most `limit` items; while there are more, the
 `Link` header of the answer has the address of the next page. **`ETag`** of an answer, sent back as
-`If-None-Match`, makes it a 304 if nothing has changed; as `If-Match` of a change, a 412 if something
+`If-None-Match`, makes it a 304 if nothing has changed; as `If-Match` of a change, a 412 if it
 has. **`Idempotency-Key`** of a POST makes sure that it happens once, however often it is sent, and
 **503** asks for that: try again. **Errors** are `{"detail": …}`.
 """
