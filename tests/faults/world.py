@@ -232,10 +232,15 @@ class Pamps:
                     found.append(int(pid))
         return found
 
-    def kill_worker(self) -> set[int]:
-        """Kills one, and gives the ports of the clients whose connections it had."""
-        if not (workers := self.workers()):
-            return set()
+    def kill_worker(self) -> set[int] | None:
+        """Kills one, and gives the ports of the clients whose connections it had.
+
+        It may be one that only starts, but while none serves there is nothing to kill: else two
+        that take longer to start than they live would never serve again.
+        """
+        workers = self.workers()
+        if not any(map(self._ports, workers)):
+            return None
         pid = random.choice(workers)
         os.kill(pid, signal.SIGSTOP)  # so that it takes no more connections than are looked up
         ports = self._ports(pid)
@@ -245,9 +250,10 @@ class Pamps:
     def _ports(self, pid: int) -> set[int]:
         """The clients' ports of the connections that a process has taken."""
         sockets = set()
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                sockets.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+        with contextlib.suppress(OSError):  # it is gone
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):  # that one is
+                    sockets.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
         ports = set()
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
