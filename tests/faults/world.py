@@ -258,7 +258,8 @@ class Pamps:
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             here, there = (int(fields[n].split(":")[1], 16) for n in (1, 2))
-            if here == self.port and fields[9] in sockets:
+            # The one that listens has nobody at its other end.
+            if here == self.port and there and fields[9] in sockets:
                 ports.add(there)
         return ports
 
