@@ -54,3 +54,5 @@ class Deadline:
         finally:
             self.requests -= 1
             timer.cancel()
+            if late:
+                await late
