@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from pamps import embedded, logs, metrics, telemetry
+from pamps.body import WholeBody
 from pamps.config import settings
 from pamps.db import direct, engine
 from pamps.deadline import Deadline
@@ -78,6 +79,7 @@ app.add_middleware(Idempotency)
 app.add_middleware(Retries)
 handle_errors(app)
 app.add_middleware(Deadline)
+app.add_middleware(WholeBody)
 app.add_middleware(RateLimit)
 add_headers(app)
 app.add_middleware(logs.RequestLog)

@@ -28,7 +28,6 @@ from pamps.logs import request_id
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 64 * 1024
 # With a 503: soon, as nobody knows better.
 RETRY_AFTER = {"Retry-After": "1"}
 
@@ -181,7 +180,7 @@ async def _database_error(request: Request, error: Any) -> JSONResponse:
 
 
 class Guard:
-    """What FastAPI has no JSON for, such as a body too large, or an error that nobody expected."""
+    """Answers what no handler does: an error that nobody expected, or one at the end of all."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -190,10 +189,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        app, started = self.app, False
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if length.isdigit() and (len(length) > 9 or int(length) > MAX_BODY_BYTES):
-            app = refusal(Request(scope), 413, "Content Too Large")
+        started = False
 
         async def noting_send(message: Message) -> None:
             nonlocal started
@@ -203,7 +199,7 @@ class Guard:
             await send(message)
 
         try:
-            await app(scope, receive, noting_send)
+            await self.app(scope, receive, noting_send)
         except TooLate:
             detail = "Not done in time, try again"
             await refusal(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)

@@ -14,27 +14,16 @@ from cryptography.fernet import Fernet
 from fastapi import HTTPException, Request
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps import db
 from pamps.auth import caller, signed_in
-from pamps.errors import MAX_BODY_BYTES, refusal
+from pamps.errors import refusal
 from pamps.models.idempotency import Outcome, outcomes, sweep
 from pamps.tokens import Claims
 
 KEY = re.compile("[ -~]{1,255}")
-
-
-async def _body(request: Request) -> bytes:
-    """Raises HTTPException 413."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, "Content Too Large")
-    return body
 
 
 def _claims(request: Request) -> Claims | None:
@@ -118,8 +107,6 @@ class Idempotency:
                 except HTTPException as error:
                     answer = refusal(request, error.status_code, error.detail, error.headers)
                     await answer(scope, receive, send)
-                except ClientDisconnect:
-                    pass  # before all of it was sent; nothing was done
                 return
         await self.app(scope, receive, send)
 
@@ -127,13 +114,12 @@ class Idempotency:
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
             told = "Idempotency-Key should be given once, as 1 to 255 characters of ASCII"
             raise HTTPException(422, told)
-        body = await _body(request)
-        keyed = _Keyed(request, keys[0], body)
+        keyed = _Keyed(request, keys[0], request.state.body)
         async with db.sessions:
             try:
                 answer = await to_thread.run_sync(keyed.begin)
                 if answer is None:
-                    messages = await self._do(keyed, request.scope, body)
+                    messages = await self._do(keyed, request)
             finally:
                 await db.end(keyed.close)
         if answer is not None:
@@ -142,19 +128,16 @@ class Idempotency:
         for message in messages:
             await send(message)
 
-    async def _do(self, keyed: _Keyed, scope: Scope, body: bytes) -> list[Message]:
+    async def _do(self, keyed: _Keyed, request: Request) -> list[Message]:
         """Lets the route do it, in the transaction; gives the answer that may be sent now."""
         messages: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
 
         async def keep(message: Message) -> None:
             messages.append(message)
 
         outer = db.transaction.set(keyed.connection)
         try:
-            await self.app(scope, receive, keep)
+            await self.app(request.scope, request.receive, keep)
         finally:
             db.transaction.reset(outer)
         status, content = messages[0]["status"], b"".join(m.get("body", b"") for m in messages)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
 
 import psycopg2
 from sqlalchemy.exc import DBAPIError
@@ -27,19 +26,14 @@ class Retries:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self.app(scope, receive, send)
             return
-        received: list[Message] = []
+
+        async def receive_body() -> Message:
+            return {"type": "http.request", "body": scope["state"]["body"], "more_body": False}
+
         for pause in (*PAUSES, None):
             scope["state"]["may_try_again"] = pause is not None
-            again = iter(received.copy())
-
-            async def receive_again(again: Iterator[Message] = again) -> Message:
-                if message := next(again, None):
-                    return message
-                received.append(await receive())
-                return received[-1]
-
             try:
-                await self.app(scope, receive_again, send)
+                await self.app(scope, receive_body, send)
                 return
             except (DBAPIError, psycopg2.Error) as error:
                 if pause is None or not is_conflict(error):

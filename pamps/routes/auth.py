@@ -9,7 +9,7 @@ from sqlmodel import Session, col, update
 
 from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed, stored_user
 from pamps.db import ActiveSession
-from pamps.errors import MAX_BODY_BYTES, OAuthError, errors
+from pamps.errors import OAuthError, errors
 from pamps.metrics import count_sign_in
 from pamps.models import User, UserSession
 from pamps.models.auth import SessionResponse, sessions
@@ -69,11 +69,7 @@ UserAgent = Annotated[
 ]
 
 
-@router.post(
-    "/token",
-    responses=errors(401, 403, 413, 429, 503, model=OAuthError),
-    max_body_size=MAX_BODY_BYTES,
-)
+@router.post("/token", responses=errors(401, 403, 413, 429, 503, model=OAuthError))
 def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     session: ActiveSession,
@@ -118,7 +114,7 @@ def login_for_access_token(
     return token
 
 
-@router.post("/refresh_token", responses=errors(401, 413), max_body_size=MAX_BODY_BYTES)
+@router.post("/refresh_token", responses=errors(401, 413))
 def refresh_token(body: RefreshToken, session: ActiveSession) -> Token:
     """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
     return _refresh(session, body.refresh_token)
@@ -139,12 +135,7 @@ def logout(user: AuthenticatedUser, claims: ActiveClaims, session: ActiveSession
     session.commit()
 
 
-@router.put(
-    "/user/me/password/",
-    status_code=204,
-    responses=errors(401, 403, 413),
-    max_body_size=MAX_BODY_BYTES,
-)
+@router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413))
 def change_password(
     change: PasswordChange, caller: AuthenticatedUser, session: ActiveSession, address: Address
 ) -> None:

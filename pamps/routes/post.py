@@ -16,7 +16,7 @@ from pamps.auth import (
     signed_in,
 )
 from pamps.db import ActiveSession, Statement, autocommit, change_counter
-from pamps.errors import MAX_BODY_BYTES, errors
+from pamps.errors import errors
 from pamps.models import Like, Post, User
 from pamps.models.auth import record
 from pamps.models.base import Id
@@ -106,13 +106,7 @@ def list_posts(request: Request, page: ActivePage) -> Any:
     return page.answer(request, HOME, caller(request))
 
 
-@router.post(
-    "/",
-    status_code=201,
-    response_model=PostResponse,
-    responses=errors(401, 404, 413),
-    max_body_size=MAX_BODY_BYTES,
-)
+@router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
 def create_post(post: PostRequest, claims: ActiveClaims) -> Any:
     """Write a post or, with `parent_id`, a reply."""
     with autocommit() as cursor:
@@ -191,12 +185,7 @@ def check_post(request: Request, session: Session, post_id: int, viewer_id: int)
         check_match(request, post, link.get("Link", ""))
 
 
-@router.patch(
-    "/{post_id}/",
-    response_model=PostResponse,
-    responses=errors(401, 403, 404, 412, 413),
-    max_body_size=MAX_BODY_BYTES,
-)
+@router.patch("/{post_id}/", response_model=PostResponse, responses=errors(401, 403, 404, 412, 413))
 def update_post(
     patch: PostPatch,
     post: OwnPost,

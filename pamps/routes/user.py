@@ -9,7 +9,7 @@ from sqlmodel import Session, col, delete, func, select
 from pamps.answers import check_match, read, tag, written
 from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, signed_in, stored_user
 from pamps.db import ActiveSession, Statement, autocommit, change_counter
-from pamps.errors import MAX_BODY_BYTES, errors
+from pamps.errors import errors
 from pamps.models import Post, Social, User
 from pamps.models.auth import of_session
 from pamps.models.base import Id, Text
@@ -72,13 +72,7 @@ def list_users(request: Request, page: ActivePage) -> Any:
     return page.answer(request, USERS)
 
 
-@router.post(
-    "/",
-    status_code=201,
-    response_model=UserResponse,
-    responses=errors(409, 413),
-    max_body_size=MAX_BODY_BYTES,
-)
+@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
 def create_user(user: UserRequest, session: ActiveSession, address: Address) -> User:
     """Create an account."""
     attempt_sign_up(session, address)
@@ -122,12 +116,7 @@ def get_me(claims: ActiveClaims, request: Request) -> Any:
     return read(request, me)
 
 
-@router.patch(
-    "/me/",
-    response_model=UserMe,
-    responses=errors(401, 409, 412, 413),
-    max_body_size=MAX_BODY_BYTES,
-)
+@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 412, 413))
 def update_me(
     patch: UserPatch,
     caller: AuthenticatedUser,

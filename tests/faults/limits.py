@@ -45,17 +45,16 @@ def frozen(stage: Stage, seconds: int, live_percent: int) -> None:
             time.sleep(0.05 if record.successes else 0.2)
 
         users = world.users(64)
-        with (
-            probing(world.pamps.port, "/health/live", 0.1, keep_alive=False) as live,
-            crowd(users, turn),
-        ):
-            time.sleep(0.5)
-            world.database.freeze()
-            time.sleep(seconds)
-            thawed = time.monotonic()
-            world.database.thaw()
-            success = record.first_success(thawed, 15)
-            time.sleep(0.5)
+        with crowd(users, turn):
+            time.sleep(0.5)  # the first requests of 64 at once are a crowd and no frozen database
+            with probing(world.pamps.port, "/health/live", 0.1, keep_alive=False) as live:
+                time.sleep(0.5)
+                world.database.freeze()
+                time.sleep(seconds)
+                thawed = time.monotonic()
+                world.database.thaw()
+                success = record.first_success(thawed, 15)
+                time.sleep(0.5)
         bound = world.pamps.seconds("request_timeout") + 1
         stage.say(f"{record}, the slowest after {record.slowest:.2f} s")
         stage.expect(record.slowest <= bound, f"an answer took {record.slowest:.2f} s")

@@ -1,0 +1,39 @@
+"""The body of a request: all of it, or no request."""
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pamps.errors import refusal
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+class WholeBody:
+    """Lets a request in when its body is there, as `scope["state"]["body"]`, and not too large.
+
+    So a client that is slow to send it takes no place of those that are limited. How long it may
+    take is up to the server.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            length = next(
+                (value for name, value in scope["headers"] if name == b"content-length"), b""
+            )
+            body, too_large = b"", length.isdigit() and int(length[:9]) > MAX_BODY_BYTES
+            more = not too_large
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                body += message.get("body", b"")
+                too_large = len(body) > MAX_BODY_BYTES
+                more = message.get("more_body", False) and not too_large
+            if too_large:
+                await refusal(Request(scope), 413, "Content Too Large")(scope, receive, send)
+                return
+            scope["state"]["body"] = body
+        await self.app(scope, receive, send)
