@@ -1,6 +1,7 @@
 """The API, as an ASGI application: `uvicorn pamps.app:app`."""
 
 import gc
+import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import embedded, logs, metrics, telemetry
+from pamps import embedded, logs, metrics, server, telemetry
 from pamps.body import WholeBody
 from pamps.config import settings
 from pamps.db import direct, engine
@@ -44,6 +45,7 @@ TAGS = [
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     threads = current_default_thread_limiter()
     threads.total_tokens = settings.db.pool_size
+    server.follow_parent()
     if settings.metrics.port:
         metrics.sample(threads)
     # What is there now stays, so the garbage collector need not look through it again and again.
@@ -54,6 +56,8 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     direct.dispose()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
+    if multiprocessing.parent_process():  # else `pamps serve` itself does it, or a test goes on
+        server.leave()
 
 
 logs.configure()

@@ -94,6 +94,7 @@ def restore(file: Path) -> str | None:
         advice = schema.problem_of(driver.cursor())
         if advice == schema.MISSING:
             fail(f"cannot restore {file}: it is no backup of Pamps")
+        schema.set_timeouts(driver.cursor())  # which are the database's, and in no backup
         return advice
 
 

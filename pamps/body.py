@@ -35,5 +35,5 @@ class WholeBody:
             if too_large:
                 await refusal(Request(scope), 413, "Content Too Large")(scope, receive, send)
                 return
-            scope["state"]["body"] = body
+            scope.setdefault("state", {})["body"] = body
         await self.app(scope, receive, send)

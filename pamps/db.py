@@ -58,11 +58,14 @@ engine = _engine(SESSIONS)
 direct = _engine(settings.db.pool_size + 1, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
 
-def _be_alive(connection: Any, *_: Any) -> None:
+def _be_alive(connection: Any, record: Any, _: Any) -> None:
     """Has a connection replaced that the server has closed while nobody used it.
 
-    Else the first request that gets it would be refused. An idle one hears of nothing but its end.
+    Else the first request that gets it would be refused. An idle one hardly hears of anything else.
     """
+    if not record.info.get("used"):
+        record.info["used"] = True
+        return
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     if poll.poll(0):

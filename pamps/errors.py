@@ -193,7 +193,7 @@ class Guard:
 
         async def noting_send(message: Message) -> None:
             nonlocal started
-            if not started and (seconds := scope["state"].get("wait")):
+            if not started and (seconds := scope.get("state", {}).get("wait")):
                 await asyncio.sleep(seconds)
             started = True
             await send(message)

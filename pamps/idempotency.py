@@ -9,11 +9,14 @@ import hashlib
 import re
 from typing import Any
 
+import orjson
 from anyio import to_thread
 from cryptography.fernet import Fernet
 from fastapi import HTTPException, Request
-from sqlalchemy import Connection, func, select
+from psycopg2.extensions import cursor as Cursor
+from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +24,8 @@ from pamps import db
 from pamps.auth import caller, signed_in
 from pamps.errors import refusal
 from pamps.models.idempotency import Outcome, outcomes, sweep
-from pamps.tokens import Claims
+from pamps.models.user import User
+from pamps.tokens import Claims, read_token
 
 KEY = re.compile("[ -~]{1,255}")
 
@@ -36,6 +40,17 @@ def _claims(request: Request) -> Claims | None:
 def _hash(*parts: str | bytes) -> bytes:
     words = [part.encode() if isinstance(part, str) else part for part in parts]
     return hashlib.sha256(b"\0".join(words)).digest()
+
+
+def _are_ended(cursor: Cursor, answer: bytes) -> bool:
+    """Whether it is an answer with tokens of a session that has ended, which are no good."""
+    token = orjson.loads(answer or b"{}").get("refresh_token")
+    try:
+        if token:
+            signed_in(cursor, read_token(token, "refresh_token"))
+    except HTTPException:
+        return True
+    return False
 
 
 class _Keyed:
@@ -63,19 +78,24 @@ class _Keyed:
             return None
         if first.request != self.request:
             raise HTTPException(422, "This Idempotency-Key belongs to another request")
-        if self.claims:
-            driver: Any = connection.connection.driver_connection
-            with driver.cursor() as cursor:
-                signed_in(cursor, self.claims)
         content = self.secret.decrypt(first.answer)
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            if self.claims:
+                signed_in(cursor, self.claims)
+            elif _are_ended(cursor, content):
+                return None
         return Response(content, first.status, None, "application/json" if content else None)
 
     def commit(self, status: int, content: bytes) -> None:
         """Stores what was done, and the answer if that was a success."""
         connection: Any = self.connection
         if status < 300:
+            user = select(User.id).where(col(User.id) == (self.claims and self.claims.user_id))
+            user = user.with_for_update(read=True, key_share=True)
             values = {
-                "user_id": self.claims and self.claims.user_id,
+                # Null where the account is gone, though the token is still good for a sign-up.
+                "user_id": user.scalar_subquery(),
                 "request": self.request,
                 "status": status,
                 "answer": self.secret.encrypt(content),

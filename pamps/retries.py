@@ -16,7 +16,8 @@ PAUSES = 0.02, 0.05, 0.1
 class Retries:
     """Tries a write up to three times again that PostgreSQL has undone for another's sake.
 
-    Never one whose connection was lost: it may have been stored.
+    Never one whose connection was lost: it may have been stored. What a request committed before,
+    as that somebody tried to sign in, is counted once more.
     """
 
     def __init__(self, app: ASGIApp) -> None:

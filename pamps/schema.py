@@ -1,15 +1,24 @@
 """The database's schema: which one this code needs, and how to get there."""
 
+import logging
 from typing import Any
 
 from psycopg2.errors import UndefinedTable
 from psycopg2.extensions import cursor as Cursor
 
-from pamps.config import HERE, ROOT
+from pamps.config import HERE, ROOT, settings
 from pamps.db import autocommit
+
+logger = logging.getLogger(__name__)
 
 # The last of the migrations, which take too long to look through for each question.
 REVISION = "5e0c9a83d1f4"
+# The settings of PostgreSQL that are ours, by the names of ours.
+TIMEOUTS = {
+    "statement_timeout": "statement_timeout",
+    "lock_timeout": "lock_timeout",
+    "idle_in_transaction_timeout": "idle_in_transaction_session_timeout",
+}
 MISSING = "the database has no tables yet: run pamps migrate"
 OLDER = "the database's schema is older than this Pamps: run pamps migrate"
 NEWER = "the database's schema is newer than this Pamps: install the Pamps that made it"
@@ -63,3 +72,15 @@ def migrate() -> None:
     if problem() == NEWER:
         raise SchemaError(NEWER)
     command.upgrade(_config(), "head")
+
+
+def set_timeouts(cursor: Cursor) -> None:
+    """Stores the timeouts in the database: a PgBouncer would lose those of a connection."""
+    query = "SELECT quote_ident(datname), pg_has_role(datdba, 'USAGE') FROM pg_database"
+    cursor.execute(f"{query} WHERE datname = current_database()")
+    ((database, is_owner),) = cursor.fetchall()
+    if not is_owner:
+        logger.warning("the timeouts of %s are left to its owner: see docs/operations.md", database)
+        return
+    for name, parameter in TIMEOUTS.items():
+        cursor.execute(f"ALTER DATABASE {database} SET {parameter} = '{settings.db[name]}s'")

@@ -131,6 +131,7 @@ def test_what_was_there_comes_back(database, tmp_path):
     done = pamps("restore", file, stdin="y\n", **variables)
     assert (done.returncode, done.stdout) == (0, f"Are you sure? [y/N]: restored {file}\n"), done
     assert contents(address) == before
+    assert execute(url, "SHOW statement_timeout") == [("5s",)]  # which is in no backup
     insert = "INSERT INTO post (text, user_id) SELECT 'new', min(id) FROM \"user\" RETURNING id"
     assert execute(url, insert) == [(max(row[0] for row in before["post"]) + 1,)]
 
@@ -164,15 +165,24 @@ def test_a_backup_of_something_else_changes_nothing(here, tmp_path):
     assert contents(here) == before
 
 
+def wait_for_others(address: str, number: int) -> None:
+    """PostgreSQL takes a moment to see that somebody has gone."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    while execute(make_url(address), f"{others} AND pid <> pg_backend_pid()") != [(number,)]:
+        pass
+
+
 def test_not_while_others_are_connected(here, tmp_path):
     file = tmp_path / "pamps.backup"
     with psycopg2.connect(here) as other:
         assert invoke("backup", file).exit_code == 0
         before = contents(here)
+        wait_for_others(here, 1)
         words = "others are connected to the database (1): stop them first"
         assert_refused(invoke("restore", "-f", file), words)
         assert contents(here) == before
     other.close()
+    wait_for_others(here, 0)
     assert invoke("restore", "-f", file).exit_code == 0
 
 

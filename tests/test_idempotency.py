@@ -152,3 +152,44 @@ def test_an_account_takes_its_answers_along(sign_up, key):
     assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
     assert ana.delete("/user/me/").status_code == 204
     assert rows("SELECT * FROM idempotency") == []
+
+
+def test_a_token_whose_account_is_gone(sign_up, key):
+    """It is no reason to refuse what needs no account."""
+    ana = sign_up("ana")
+    assert ana.delete("/user/me/").status_code == 204
+    account = {"email": "eve@pamps.com", "username": "eve", "password": canary.password("eve")}
+    assert ana.post("/user/", json=account, headers=key).status_code == 201
+    assert rows("SELECT user_id FROM idempotency") == [(None,)]
+
+
+def test_tokens_that_are_no_good_are_no_answer(api_client, sign_up, key):
+    """A client whose key is always the same can sign in again after it has signed out."""
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    seen = set()
+    for _ in range(3):
+        tokens = api_client.post("/token", data=form, headers=key).json()
+        assert api_client.post("/token", data=form, headers=key).json() == tokens
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert api_client.post("/logout", headers=headers).status_code == 204
+        seen.add(tokens["access_token"])
+    assert len(seen) == 3
+
+
+def test_a_sign_in_with_a_key_holds_nobody_up(sign_up, api_client):
+    """Not even those who wait for the row of the user that it has locked, with all threads."""
+    ana = sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+
+    def sign_in(n: int) -> int:
+        headers = {"Idempotency-Key": f"sign in {n}"}
+        return api_client.post("/token", data=form, headers=headers).status_code
+
+    def write(n: int) -> int:
+        return ana.post("/post/", json={"text": f"{n}"}).status_code
+
+    with ThreadPoolExecutor(32) as pool:
+        written, signed_in = pool.map(write, range(300)), pool.map(sign_in, range(4))
+        assert set(signed_in) == {200}
+        assert set(written) == {201}

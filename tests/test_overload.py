@@ -146,6 +146,54 @@ def test_slow_clients(other_database):
         assert client.get("/post/").status_code == 200
 
 
+def ended(client: socket.socket) -> bool:
+    """Whether the server ends a connection, after whatever it has answered."""
+    with contextlib.suppress(ConnectionError):
+        while client.recv(65536):
+            pass
+    return True
+
+
+def test_clients_that_do_not_read(other_database):
+    """Neither they nor those who send what nobody waits for keep a place or a connection."""
+    get = b"GET /openapi.json HTTP/1.1\r\nHost: pamps\r\n"
+    settings = {"SERVER__receive_timeout": "1", "SERVER__max_requests": "1"}
+    with signed_in(other_database, **settings) as client, contextlib.ExitStack() as stack:
+        address = client.base_url.host, client.base_url.port
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(address, timeout=15))
+
+        many, late, unread = connect(), connect(), connect()
+        with contextlib.suppress(OSError):  # it may end before all is sent
+            many.sendall((get + b"\r\n") * 1000)
+        assert ended(many)
+        # The body of a request that has its answer already.
+        late.sendall(get.replace(b"/openapi.json", b"/nowhere") + b"Content-Length: 1\r\n\r\n")
+        assert late.recv(4096).startswith(b"HTTP/1.1 404")
+        late.sendall(b"x")
+        assert ended(late)
+        deadline = time.monotonic() + 20
+        while client.get("/post/").status_code == 200:
+            assert time.monotonic() < deadline
+            unread.sendall((get + b"\r\n") * 5)
+        while client.get("/post/").status_code == 503:
+            assert time.monotonic() < deadline
+
+
+def test_a_stop_while_the_database_does_not_answer(other_database):
+    """The process ends, whatever its threads wait for."""
+    settings = {"DB__lock_timeout": "60", "DB__statement_timeout": "60"}
+    settings |= {"SERVER__request_timeout": "1", "SERVER__receive_timeout": "1"}
+    variables = {f"PAMPS_{name}": value for name, value in settings.items()}
+    with served(variables | {"PAMPS_DB__uri": other_database}) as (process, client):
+        assert client.post("/user/", json=USER).status_code == 201
+        with locked(other_database, USERS):
+            refused_for_now(client.post("/token", data=USER))
+            process.terminate()
+            assert process.wait(timeout=20) == 0
+
+
 def test_ready(other_database):
     with signed_in(other_database) as client:
         assert client.get("/health/ready").status_code == 200

@@ -102,3 +102,16 @@ def test_requests_are_in_the_log_while_it_serves(folder):
         while not any(number in line for line in log):
             assert time.monotonic() < deadline
         os.killpg(process.pid, signal.SIGTERM)
+
+
+def test_workers_stop_when_the_parent_is_killed(folder):
+    with served(embedded(folder), "--workers", "2") as (process, client):
+        assert client.get("/post/").status_code == 200
+        process.kill()
+        deadline = time.monotonic() + 15
+        with contextlib.suppress(OSError):
+            while time.monotonic() < deadline:
+                socket.create_connection(("127.0.0.1", client.base_url.port), timeout=1).close()
+    assert time.monotonic() < deadline
+    while is_running(folder):
+        assert time.monotonic() < deadline

@@ -2,11 +2,12 @@ import logging
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Header, HTTPException, Request
+from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field as Limit, ValidationError
 from sqlmodel import Session, col, update
 
+from pamps.answers import written
 from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed, stored_user
 from pamps.db import ActiveSession
 from pamps.errors import OAuthError, errors
@@ -69,13 +70,15 @@ UserAgent = Annotated[
 ]
 
 
-@router.post("/token", responses=errors(401, 403, 413, 429, 503, model=OAuthError))
+@router.post(
+    "/token", response_model=Token, responses=errors(401, 403, 413, 429, 503, model=OAuthError)
+)
 def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     session: ActiveSession,
     address: Address,
     user_agent: UserAgent = "",
-) -> Token:
+) -> Any:
     """Sign in with a name and a password, or with a refresh token stay so."""
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
@@ -111,21 +114,26 @@ def login_for_access_token(
     session.commit()
     logger.info("sign-in", extra=who)
     count_sign_in("succeeded")
-    return token
+    return _sent(token)
 
 
-@router.post("/refresh_token", responses=errors(401, 413))
-def refresh_token(body: RefreshToken, session: ActiveSession) -> Token:
+@router.post("/refresh_token", response_model=Token, responses=errors(401, 413))
+def refresh_token(body: RefreshToken, session: ActiveSession) -> Any:
     """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
     return _refresh(session, body.refresh_token)
 
 
-def _refresh(session: Session, refresh_token: str) -> Token:
+def _refresh(session: Session, refresh_token: str) -> Response:
     token = refresh_session(session, refresh_token)
     session.commit()
     if token is None:
         raise unauthorized()
-    return token
+    return _sent(token)
+
+
+def _sent(token: Token) -> Response:
+    # FastAPI would make it in a thread once more: see docs/decisions/0013-idempotency.md.
+    return written(token.model_dump(), 200)
 
 
 @router.post("/logout", status_code=204, responses=errors(401))

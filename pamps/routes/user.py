@@ -13,7 +13,7 @@ from pamps.errors import errors
 from pamps.models import Post, Social, User
 from pamps.models.auth import of_session
 from pamps.models.base import Id, Text
-from pamps.models.post import Posts, delete_account, timeline
+from pamps.models.post import Posts, delete_account, lock_account, timeline
 from pamps.models.user import (
     SocialResponse,
     UserMe,
@@ -73,14 +73,14 @@ def list_users(request: Request, page: ActivePage) -> Any:
 
 
 @router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
-def create_user(user: UserRequest, session: ActiveSession, address: Address) -> User:
+def create_user(user: UserRequest, session: ActiveSession, address: Address) -> Any:
     """Create an account."""
     attempt_sign_up(session, address)
     session.commit()  # counted whether it succeeds or not
     created = user.user()
     session.add(created)
     session.commit()
-    return created
+    return written(UserResponse.model_validate(created, from_attributes=True).model_dump(), 201)
 
 
 # The paths with a fixed word come before those with a name in its place.
@@ -143,6 +143,7 @@ def delete_me(
     user: FreshUser, claims: ActiveClaims, session: ActiveSession, request: Request
 ) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
+    lock_account(session, user.id)
     check_me(request, session, claims)
     delete_account(session, user.id)
     session.commit()
