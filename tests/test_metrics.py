@@ -37,6 +37,7 @@ def settings(port: int, other_database: str, tmp_path: Path) -> dict[str, str]:
         "PAMPS_METRICS__port": str(port),
         "PAMPS_DB__uri": other_database,
         "PAMPS_DB__lock_timeout": "60",
+        "PAMPS_RATE_LIMIT__requests": "100000/minute",
         "TMPDIR": str(tmp_path),
     }
 
