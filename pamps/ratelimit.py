@@ -11,6 +11,7 @@ from typing import Any
 
 import limits
 from fastapi import HTTPException, Request
+from limits.aio.storage import MemoryStorage
 from limits.errors import StorageError
 from limits.storage import storage_from_string
 from sqlalchemy import ColumnElement, func
@@ -123,16 +124,32 @@ def pardon(session: Session, username: str) -> None:
     session.exec(delete(Attempt).where(col(Attempt.subject) == _of(username)))
 
 
+class _Memory(MemoryStorage):
+    """Counts in this process. Forgets what is over once a minute.
+
+    The library itself would look through all callers with each request.
+    """
+
+    forgets = 0.0
+
+    async def _MemoryStorage__schedule_expiry(self) -> None:
+        if time.monotonic() > self.forgets:
+            self.forgets = time.monotonic() + 60
+            await super()._MemoryStorage__schedule_expiry()  # type: ignore[misc]
+
+
 class RateLimit:
     """Limits the requests of each caller, and says with every answer how many are left."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.limit = limits.parse(settings.rate_limit.requests)
-        uri = settings.rate_limit.storage_uri or "memory://"
+        uri = settings.rate_limit.storage_uri
         options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
         # Asked directly: the strategy of `limits` around it asks for each number twice.
-        self.storage: Any = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
+        self.storage: Any = _Memory()
+        if uri:
+            self.storage = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Who asks whether the service is well asks often.

@@ -1,5 +1,6 @@
 """Limits: failed sign-ins, sign-ups, and requests in all."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -181,3 +182,23 @@ def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
     client = TestClient(RateLimit(Response("here")))
     assert client.get("/").text == "here"
     assert "the rate limit cannot be counted" in caplog.text
+
+
+def test_callers_are_looked_through_once_a_minute():
+    """And not with each request, which would take longer the more of them there are."""
+    from pamps.ratelimit import _Memory
+
+    async def count() -> None:
+        storage = _Memory()
+        await storage.incr("over", 60)
+        looking = storage.timer
+        await storage.incr("on", 60)
+        assert storage.timer is looking
+        await looking
+        storage.expirations["over"] = storage.forgets = 0
+        await storage.incr("on", 60)
+        assert storage.timer is not looking
+        await storage.timer
+        assert dict(storage.storage) == {"on": 2}
+
+    asyncio.run(count())
