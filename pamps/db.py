@@ -37,6 +37,10 @@ KEEPALIVE = {
 }
 
 
+# A connection that was not in use for so long may be closed without anybody having seen it.
+IDLE_SECONDS = 1
+
+
 def _engine(pool_size: int, **options: Any) -> Engine:
     connect_args = {"connect_timeout": settings.db.connect_timeout, "application_name": "pamps"}
     return create_engine(
@@ -63,8 +67,11 @@ def _be_alive(connection: Any, record: Any, _: Any) -> None:
 
     Else the first request that gets it would be refused. An idle one hardly hears of anything else.
     """
-    if not record.info.get("used"):
-        record.info["used"] = True
+    now = time.monotonic()
+    # Not each time: to ask the system lets another thread run, and a request then waits for it.
+    was_idle = now - record.info.get("used", now) > IDLE_SECONDS
+    record.info["used"] = now
+    if not was_idle:
         return
     poll = select.poll()
     poll.register(connection, select.POLLIN)

@@ -91,8 +91,9 @@ def test_writes(sign_up):
         assert len(seen) == 2, path
 
 
-def test_a_lost_connection_is_nobody_s_loss(sign_up):
+def test_a_lost_connection_is_nobody_s_loss(sign_up, monkeypatch):
     """What the server closed while it was idle, as it does when it is started again."""
+    monkeypatch.setattr("pamps.db.IDLE_SECONDS", -1)
     from sqlalchemy import make_url
 
     from pamps.db import database_url
