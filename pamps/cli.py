@@ -19,8 +19,8 @@ from pamps import logs, metrics, schema
 from pamps.config import ENVIRONMENT, settings
 from pamps.db import direct, engine
 from pamps.models import Audit, Like, Post, Social, User
+from pamps.models.account import delete_account
 from pamps.models.auth import record
-from pamps.models.post import delete_account
 from pamps.models.user import NewPassword, UserRequest, folded, user_named
 from pamps.sessions import end_sessions
 from pamps.terminal import Commands, fail

@@ -5,8 +5,8 @@ from pamps.auth import Address, Superuser
 from pamps.db import ActiveSession
 from pamps.errors import errors
 from pamps.models import User
+from pamps.models.account import delete_account
 from pamps.models.auth import record
-from pamps.models.post import delete_account
 from pamps.routes.user import NamedUser, user_not_found
 from pamps.sessions import end_sessions
 

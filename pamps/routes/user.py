@@ -11,9 +11,10 @@ from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, sign
 from pamps.db import ActiveSession, Statement, autocommit, change_counter
 from pamps.errors import errors
 from pamps.models import Post, Social, User
+from pamps.models.account import delete_account, lock_account
 from pamps.models.auth import of_session
 from pamps.models.base import Id, Text
-from pamps.models.post import Posts, delete_account, lock_account, timeline
+from pamps.models.post import Posts, timeline
 from pamps.models.user import (
     SocialResponse,
     UserMe,
