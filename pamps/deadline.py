@@ -42,7 +42,7 @@ class Deadline:
 
         def give_up() -> None:
             nonlocal late
-            if not answered:
+            if not answered and not late:
                 answer = refusal(Request(scope), 503, "Not done in time, try again", RETRY_AFTER)
                 late = asyncio.ensure_future(answer(scope, receive, send))
 
@@ -51,6 +51,8 @@ class Deadline:
         self.requests += 1
         try:
             await self.app(scope, receive, send_in_time)
+        except db.TooLate:
+            give_up()  # a moment before its timer
         finally:
             self.requests -= 1
             timer.cancel()

@@ -71,12 +71,14 @@ def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str,
     return {code: {"model": model, "description": HTTPStatus(code).phrase} for code in codes}
 
 
-def collision(error: Any) -> tuple[int, str] | None:
-    """The status and the words for a constraint that clients can run into.
+def _cause(error: BaseException) -> BaseException:
+    """psycopg2's own error, where SQLAlchemy's is around it."""
+    return getattr(error, "orig", None) or error
 
-    The error is psycopg2's, or SQLAlchemy's with that in it.
-    """
-    diag = getattr(getattr(error, "orig", error), "diag", None)
+
+def collision(error: BaseException) -> tuple[int, str] | None:
+    """The status and the words for a constraint that clients can run into."""
+    diag = getattr(_cause(error), "diag", None)
     return CONSTRAINTS.get(getattr(diag, "constraint_name", ""))
 
 
@@ -140,11 +142,6 @@ async def _account_gone(request: Request, error: Any) -> JSONResponse:
     return _told(request, *CONSTRAINTS["fk_post_user_id"])
 
 
-def _cause(error: BaseException) -> BaseException:
-    """psycopg2's own error, where SQLAlchemy's is around it."""
-    return getattr(error, "orig", None) or error
-
-
 def is_conflict(error: BaseException) -> bool:
     """Whether PostgreSQL undid a transaction for the sake of another's."""
     conflicts = psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure
@@ -201,8 +198,7 @@ class Guard:
         try:
             await self.app(scope, receive, noting_send)
         except TooLate:
-            detail = "Not done in time, try again"
-            await refusal(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)
+            raise  # Deadline answers
         except Exception as error:
             if _is_away(error) and not started:  # at the end of an outer transaction
                 await _database_away(Request(scope), error)(scope, receive, send)
