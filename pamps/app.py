@@ -9,10 +9,10 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import embedded, logs, metrics, server, telemetry
+from pamps import embedded, logs, metrics, server, statements, telemetry
 from pamps.body import WholeBody
 from pamps.config import settings
-from pamps.db import direct, engine
+from pamps.db import SESSIONS, engine
 from pamps.deadline import Deadline
 from pamps.docs import add_docs
 from pamps.errors import handle_errors
@@ -43,17 +43,16 @@ TAGS = [
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
-    threads = current_default_thread_limiter()
-    threads.total_tokens = settings.db.pool_size
+    current_default_thread_limiter().total_tokens = SESSIONS
     server.follow_parent()
     if settings.metrics.port:
-        metrics.sample(threads)
+        metrics.sample()
     # What is there now stays, so the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
     yield
     engine.dispose()
-    direct.dispose()
+    statements.pool.close()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
     if multiprocessing.parent_process():  # else `pamps serve` itself does it, or a test goes on

@@ -4,13 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordBearer
-from psycopg2.extensions import cursor as Cursor
 from sqlmodel import Session
 from starlette.requests import HTTPConnection
 
-from pamps.db import ActiveSession, Statement
 from pamps.models.auth import Caller, callers
 from pamps.models.user import User
+from pamps.statements import Statement
 from pamps.tokens import Claims, read_token, unauthorized
 
 LONGEST_ADDRESS = 64
@@ -71,16 +70,12 @@ may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
 CALLER = Statement(callers())
 
 
-def signed_in(db: Session | Cursor, claims: Claims) -> Caller:
+async def get_current_user(claims: ActiveClaims) -> Caller:
     """Whose session it is. Raises HTTPException 401 if it has ended."""
-    rows = CALLER.run(db, session_id=claims.sid, viewer_id=claims.user_id)
-    if not rows:
+    found = await CALLER.fetch(**claims.session)
+    if not found:
         raise unauthorized()
-    return Caller(*rows[0])
-
-
-def get_current_user(claims: ActiveClaims, session: ActiveSession) -> Caller:
-    return signed_in(session, claims)
+    return Caller(**found[0])
 
 
 AuthenticatedUser = Annotated[Caller, Depends(get_current_user)]

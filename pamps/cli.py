@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 
 from pamps import logs, metrics, schema
 from pamps.config import ENVIRONMENT, settings
-from pamps.db import direct, engine
+from pamps.db import engine
 from pamps.models import Audit, Like, Post, Social, User
 from pamps.models.account import delete_account
 from pamps.models.auth import record
@@ -77,8 +77,7 @@ def serve(
             schema.migrate()
         elif problem := schema.problem():
             fail(problem)
-        for used in (engine, direct):
-            used.dispose()  # where workers serve, this process needs no connection any more
+        engine.dispose()  # where workers serve, this process needs no connection any more
         if not settings.log.json:  # which nothing else may stand between
             docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
             typer.echo(f"Pamps: http://{host}:{port}{docs}")

@@ -12,9 +12,9 @@ from pamps.errors import RETRY_AFTER, refusal
 
 
 class Deadline:
-    """Answers in time, whatever a request waits for: a thread, a connection, the database.
+    """Answers in time, whatever a request waits for: its turn, a connection, the database.
 
-    What a thread has begun goes on, as nothing can stop it; what has not begun never will. So a 503
+    What the database has begun goes on; what has not begun never will. So a 503
     does not tell whether something was stored: see docs/decisions/0013-idempotency.md.
     """
 

@@ -13,7 +13,6 @@ import orjson
 from anyio import to_thread
 from cryptography.fernet import Fernet
 from fastapi import HTTPException, Request
-from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
@@ -21,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps import db
-from pamps.auth import caller, signed_in
+from pamps.auth import caller, get_current_user
 from pamps.errors import refusal
 from pamps.models.idempotency import Outcome, outcomes, sweep
 from pamps.models.user import User
@@ -42,12 +41,12 @@ def _hash(*parts: str | bytes) -> bytes:
     return hashlib.sha256(b"\0".join(words)).digest()
 
 
-def _are_ended(cursor: Cursor, answer: bytes) -> bool:
+async def _are_ended(answer: bytes) -> bool:
     """Whether it is an answer with tokens of a session that has ended, which are no good."""
     token = orjson.loads(answer or b"{}").get("refresh_token")
     try:
         if token:
-            signed_in(cursor, read_token(token, "refresh_token"))
+            await get_current_user(read_token(token, "refresh_token"))
     except HTTPException:
         return True
     return False
@@ -65,8 +64,16 @@ class _Keyed:
         self.secret = Fernet(base64.urlsafe_b64encode(_hash(key, body)))
         self.connection: Connection | None = None
 
-    def begin(self) -> Response | None:
+    async def begin(self) -> Response | None:
         """Gives the answer, if there is one. Raises HTTPException 401, 409, 422."""
+        answer = await to_thread.run_sync(self._begin)
+        if answer and self.claims:
+            await get_current_user(self.claims)
+        elif answer and await _are_ended(bytes(answer.body)):
+            return None
+        return answer
+
+    def _begin(self) -> Response | None:
         db.be_in_time()
         self.connection = connection = db.engine.connect()
         lock = func.pg_try_advisory_xact_lock(int.from_bytes(self.key[:8], signed=True))
@@ -79,12 +86,6 @@ class _Keyed:
         if first.request != self.request:
             raise HTTPException(422, "This Idempotency-Key belongs to another request")
         content = self.secret.decrypt(first.answer)
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor:
-            if self.claims:
-                signed_in(cursor, self.claims)
-            elif _are_ended(cursor, content):
-                return None
         return Response(content, first.status, None, "application/json" if content else None)
 
     def commit(self, status: int, content: bytes) -> None:
@@ -137,7 +138,7 @@ class Idempotency:
         keyed = _Keyed(request, keys[0], request.state.body)
         async with db.sessions:
             try:
-                answer = await to_thread.run_sync(keyed.begin)
+                answer = await keyed.begin()
                 if answer is None:
                     messages = await self._do(keyed, request)
             finally:

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from anyio import CapacityLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
-from pamps.db import direct, engine, sessions
+from pamps.db import engine, sessions
+from pamps.statements import pool
 
 # Others, which a client may make up, count as one.
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -53,7 +53,6 @@ class _Numbers:
             buckets=SECONDS,
         )
         self.in_progress = gauge("pamps_http_requests_in_progress", "Requests not yet answered.")
-        self.threads = gauge("pamps_threads_in_use", "Threads that work on requests.")
         self.waiting = gauge(
             "pamps_requests_waiting", "Requests that wait, by what for.", ("what",)
         )
@@ -75,16 +74,15 @@ def count_sign_in(outcome: Outcome) -> None:
         _numbers().sign_ins.labels(outcome).inc()
 
 
-def sample(threads: CapacityLimiter) -> None:
-    """Takes down each second how many threads and connections are in use."""
-    numbers, now = _numbers(), threads.statistics()
-    numbers.threads.set(now.borrowed_tokens)
-    numbers.waiting.labels("thread").set(now.tasks_waiting)
+def sample() -> None:
+    """Takes down each second how many connections are in use, and what waits for one."""
+    numbers, engine_pool = _numbers(), cast(Any, engine.pool)
+    statements = pool.places.statistics()
+    numbers.waiting.labels("statement").set(statements.tasks_waiting)
     numbers.waiting.labels("session").set(sessions.statistics().tasks_waiting)
-    pools: dict[str, Any] = {"sessions": engine.pool, "statements": direct.pool}
-    for name, pool in pools.items():
-        numbers.connections.labels(name).set(pool.checkedout())
-    asyncio.get_running_loop().call_later(1, sample, threads)
+    numbers.connections.labels("statements").set(statements.borrowed_tokens)
+    numbers.connections.labels("sessions").set(engine_pool.checkedout())
+    asyncio.get_running_loop().call_later(1, sample)
 
 
 class RequestMetrics:

@@ -13,9 +13,9 @@ from sqlalchemy import select, true
 from sqlmodel import col
 
 from pamps.answers import read
-from pamps.auth import signed_in
-from pamps.db import Statement, autocommit
+from pamps.auth import get_current_user
 from pamps.models import base
+from pamps.statements import Statement
 from pamps.tokens import Claims
 
 
@@ -60,18 +60,17 @@ class Page(BaseModel):
         base.PositiveId | None, Limit(description="Where the page begins, as `Link` tells it.")
     ] = None
 
-    def answer(
+    async def answer(
         self, request: Request, list_: List, claims: Claims | None = None, **values: Any
     ) -> Response:
         """That page of a list, as a caller with those claims sees it.
 
         Raises HTTPException 401 for claims of a session that has ended, 404 without an owner.
         """
-        with autocommit() as cursor:
-            values["viewer_id"] = claims and signed_in(cursor, claims).id
-            values["session_id"] = claims and claims.sid
-            values |= {"cursor": self.cursor, "limit": self.limit + 1}
-            items = list_.statement.read(cursor, **values)
+        values["viewer_id"] = claims and (await get_current_user(claims)).id
+        values["session_id"] = claims and claims.sid
+        values |= {"cursor": self.cursor, "limit": self.limit + 1}
+        items = await list_.statement.fetch(**values)
         if list_.owner and not items:
             raise HTTPException(404, list_.owner.missing)
         cursors = [item.pop("cursor") for item in items]

@@ -7,7 +7,7 @@ from psycopg2.errors import UndefinedTable
 from psycopg2.extensions import cursor as Cursor
 
 from pamps.config import HERE, ROOT, settings
-from pamps.db import autocommit
+from pamps.db import engine
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +29,10 @@ class SchemaError(Exception):
 
 
 def problem() -> str | None:
-    """What is wrong with the schema, if it is not the one that is needed. Raises psycopg2.Error."""
-    with autocommit() as cursor:
-        return problem_of(cursor)
+    """What is wrong with the schema, if it is not the one that is needed. Raises DBAPIError."""
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        return problem_of(driver.cursor())
 
 
 def problem_of(cursor: Cursor) -> str | None:

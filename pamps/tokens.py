@@ -36,6 +36,11 @@ class Claims(BaseModel):
     def user_id(self) -> int:
         return int(self.sub)
 
+    @property
+    def session(self) -> dict[str, int]:
+        """What statements about the caller's session ask for."""
+        return {"session_id": self.sid, "viewer_id": self.user_id}
+
 
 def unauthorized(detail: str = "Could not validate credentials") -> HTTPException:
     return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})

@@ -52,6 +52,14 @@ def execute(server: URL, *statements: str) -> list[tuple]:
         return cursor.fetchall() if cursor.description else []
 
 
+def disconnect(database: URL) -> None:
+    """Ends all connections to it, as a server does that is started again."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    execute(database, f"SELECT pg_terminate_backend(pid) {others}")
+    while execute(database, f"SELECT pid {others}"):
+        pass
+
+
 def tables(address: str) -> set[str]:
     """The names of a database's tables."""
     query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import make_url
 
 from tests.conftest import Client
-from tests.databases import execute
+from tests.databases import disconnect, execute
 from tests.test_counters import at_once
 
 PATHS = ["/user/", "/user/ana/", "/user/ana/followers/", "/post/", "/post/user/ana/", "/post/{id}/"]
@@ -81,18 +81,18 @@ def test_a_user_sees_what_they_have_just_done(ana, api_client):
 
 
 def test_times_are_in_utc_whatever_zone_the_database_is_in(ana):
-    from pamps.db import database_url, direct
+    from pamps.db import database_url
 
     address = make_url(database_url())
     before = ana.get("/post/").json()
     execute(address, f"ALTER DATABASE {address.database} SET timezone = 'America/Sao_Paulo'")
     try:
-        direct.dispose()
+        disconnect(address)
         assert ana.get("/post/").json() == before
         assert ana.write()["date"].endswith("Z")
     finally:
         execute(address, f"ALTER DATABASE {address.database} RESET timezone")
-        direct.dispose()
+        disconnect(address)
 
 
 def test_a_change_of_what_was_seen(ana):

@@ -24,13 +24,13 @@ def test_sign_ins(api_client, api_client_user1, caplog):
 
 
 def test_an_unexpected_error(careless, api_client_user1, monkeypatch, caplog):
-    from pamps.db import Statement
+    from pamps.statements import Statement
 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("only the log knows")
 
     token = api_client_user1.headers["Authorization"]
-    monkeypatch.setattr(Statement, "run", fail)
+    monkeypatch.setattr(Statement, "fetch", fail)
     for path in ("/post/", "/user/nobody/"):
         response = careless.get(path, headers={"Authorization": token})
         assert response.status_code == 500

@@ -173,18 +173,17 @@ def test_what_is_counted(settings, port, tmp_path):
         for outcome, number in outcomes.items():
             assert numbers[f'pamps_sign_ins_total{{outcome="{outcome}"}}'] == number
 
-        # While somebody holds a lock, so many have a thread with a connection, and the others wait.
+        # While somebody holds a lock, so many have a connection, and the others wait.
         with contextlib.ExitStack() as stack:
             holder = stack.enter_context(contextlib.closing(psycopg2.connect(dsn)))
             holder.cursor().execute("LOCK TABLE post")
             for _ in range(11):
                 stack.enter_context(send(client, WHOLE))
-            numbers = soon(port, 'pamps_requests_waiting{what="thread"}', 3)
-            assert numbers["pamps_threads_in_use"] == 8
+            numbers = soon(port, 'pamps_requests_waiting{what="statement"}', 3)
             assert numbers['pamps_database_connections_in_use{pool="statements"}'] == 8
             assert numbers['pamps_database_connections_in_use{pool="sessions"}'] == 0
             assert numbers[IN_PROGRESS] == 11
-        soon(port, "pamps_threads_in_use", 0)
+        soon(port, 'pamps_database_connections_in_use{pool="statements"}', 0)
         process.terminate()
     assert process.returncode == 0
     assert not folder.exists()

@@ -2,18 +2,20 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from tests import canary
+from tests import canary, databases
 from tests.databases import execute
 from tests.test_serve import served
 
@@ -193,6 +195,25 @@ def test_a_stop_while_the_database_does_not_answer(other_database):
             refused_for_now(client.post("/token", data=USER))
             process.terminate()
             assert process.wait(timeout=20) == 0
+
+
+def test_a_database_that_takes_no_connections():
+    """A new one is waited for, but not for ever, with a session or without."""
+    with databases.embedded_server() as server:
+        ((folder,),) = execute(make_url(server), "SHOW data_directory")
+        postmaster = int((Path(folder) / "postmaster.pid").read_text().split()[0])
+        settings = {"PAMPS_DB__uri": server, "PAMPS_DB__connect_timeout": "1"}
+        with served(settings) as (process, client), locked(server, "SELECT") as other:
+            assert client.get("/post/").status_code == 200
+            os.kill(postmaster, signal.SIGSTOP)
+            pamps = "FROM pg_stat_activity WHERE application_name = 'pamps'"
+            other.execute(f"SELECT pg_terminate_backend(pid) {pamps}")
+            for answer in (client.get("/post/"), client.post("/user/", json=USER)):
+                assert "database cannot serve" in refused_for_now(answer)
+            os.kill(postmaster, signal.SIGCONT)
+            assert client.get("/post/").status_code == 200
+            assert client.post("/user/", json=USER).status_code == 201
+            process.terminate()
 
 
 def test_ready(other_database):

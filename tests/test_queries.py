@@ -1,10 +1,13 @@
 """How many statements a request costs: as few for many rows as for none."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg2.extensions
 import pytest
+
+from tests.databases import disconnect
 
 LISTS = [
     "/user/",
@@ -26,10 +29,11 @@ NEED_SIGN_IN = ("/user/timeline", "/user/me/", "/user/me/sessions/")
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Notes what goes to PostgreSQL, by SQLAlchemy or past it."""
+    """Notes what goes to PostgreSQL, by sessions or without."""
     from sqlalchemy import event
 
-    from pamps.db import direct, engine
+    from pamps.db import engine
+    from pamps.statements import pool
 
     seen: list[str] = []
 
@@ -41,12 +45,17 @@ def statements() -> Iterator[list[str]]:
     def note(connection, *_: object) -> None:
         connection.cursor_factory = Noting
 
-    pools = [engine.pool, direct.pool]
-    for pool in pools:
-        event.listen(pool, "checkout", note)
+    fetch = pool.fetch
+
+    def noting_fetch(query: str, values: dict[str, object]) -> Awaitable[list[object]]:
+        seen.append(query)
+        return fetch(query, values)
+
+    event.listen(engine, "checkout", note)
+    pool.fetch = noting_fetch
     yield seen
-    for pool in pools:
-        event.remove(pool, "checkout", note)
+    del pool.fetch
+    event.remove(engine, "checkout", note)
 
 
 @pytest.mark.parametrize("signed_in", [False, True])
@@ -91,20 +100,24 @@ def test_writes(sign_up):
         assert len(seen) == 2, path
 
 
-def test_a_lost_connection_is_nobody_s_loss(sign_up, monkeypatch):
+def test_a_lost_connection_is_nobody_s_loss(sign_up):
     """What the server closed while it was idle, as it does when it is started again."""
-    monkeypatch.setattr("pamps.db.IDLE_SECONDS", -1)
-    from sqlalchemy import make_url
-
     from pamps.db import database_url
-    from tests.databases import execute
 
     ana = sign_up("ana")
-    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     for _ in range(3):
-        execute(make_url(database_url()), f"SELECT pg_terminate_backend(pid) {others}")
-        while execute(make_url(database_url()), f"SELECT pid {others}"):
-            pass
+        disconnect(database_url())
         assert ana.post("/post/", json={"text": "hello"}).status_code == 201
         assert ana.patch("/user/me/", json={"bio": "here"}).status_code == 200
         assert ana.get("/post/").status_code == 200
+
+
+def test_a_statement_that_no_buffer_holds(server):
+    """It goes to PostgreSQL in pieces, and so it comes back."""
+    from sqlalchemy import Text, bindparam, select
+
+    from pamps.statements import Statement
+
+    echo = Statement(select(bindparam("text", type_=Text).label("text")))
+    text = "é" * 2**23
+    assert server.portal.call(partial(echo.fetch, text=text)) == [{"text": text}]

@@ -171,9 +171,9 @@ def change_password(
 
 
 @router.get("/user/me/sessions/", response_model=list[SessionResponse], responses=errors(401))
-def list_sessions(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
+async def list_sessions(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
     """List where you are signed in, the latest sign-in first."""
-    return page.answer(request, SESSIONS, claims)
+    return await page.answer(request, SESSIONS, claims)
 
 
 @router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))

@@ -1,7 +1,6 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from psycopg2.extensions import cursor as Cursor
 from pydantic import Field as Limit
 from sqlmodel import Session, col, delete, func, select, update
 
@@ -11,11 +10,11 @@ from pamps.auth import (
     Address,
     AuthenticatedUser,
     caller,
+    get_current_user,
     get_fresh_user,
     may_sign_in,
-    signed_in,
 )
-from pamps.db import ActiveSession, Statement, autocommit, change_counter
+from pamps.db import ActiveSession, change_counter
 from pamps.errors import errors
 from pamps.models import Like, Post, User
 from pamps.models.auth import record
@@ -38,6 +37,7 @@ from pamps.models.post import (
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, List, Owner, Page, next_page
 from pamps.routes.user import Name, named
+from pamps.statements import Statement
 from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
@@ -69,7 +69,7 @@ def not_found() -> HTTPException:
     return HTTPException(404, POST_NOT_FOUND)
 
 
-def find_post(post_id: Id, session: ActiveSession) -> Post:
+async def find_post(post_id: Id, session: ActiveSession) -> Post:
     post = session.get(Post, post_id)
     if post is None:
         raise not_found()
@@ -101,17 +101,15 @@ PostToDelete = Annotated[Post, Depends(find_post_to_delete)]
 
 
 @router.get("/", response_model=Posts, responses=errors(401), **may_sign_in)
-def list_posts(request: Request, page: ActivePage) -> Any:
+async def list_posts(request: Request, page: ActivePage) -> Any:
     """List the posts of everybody, without replies, the newest first."""
-    return page.answer(request, HOME, caller(request))
+    return await page.answer(request, HOME, caller(request))
 
 
 @router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
-def create_post(post: PostRequest, claims: ActiveClaims) -> Any:
+async def create_post(post: PostRequest, user: AuthenticatedUser) -> Any:
     """Write a post or, with `parent_id`, a reply."""
-    with autocommit() as cursor:
-        user = signed_in(cursor, claims)
-        created = CREATE.read(cursor, viewer_id=user.id, **post.model_dump())
+    created = await CREATE.fetch(viewer_id=user.id, **post.model_dump())
     if not created:
         raise unauthorized() if post.parent_id is None else not_found()
     return written(created[0], 201)
@@ -128,60 +126,67 @@ class UserPostsPage(Page):
 
 
 @router.get("/user/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
-def get_posts_by_username(
+async def get_posts_by_username(
     username: Name, request: Request, page: Annotated[UserPostsPage, Query()]
 ) -> Any:
     """List a user's posts, the oldest first."""
     list_ = USER_POSTS[page.include_replies, page.order == "newest"]
-    return page.answer(request, list_, caller(request), username=username)
+    return await page.answer(request, list_, caller(request), username=username)
 
 
 @router.get("/likes/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
-def list_liked_posts(username: Name, request: Request, page: ActivePage) -> Any:
+async def list_liked_posts(username: Name, request: Request, page: ActivePage) -> Any:
     """List the posts that a user likes, the latest like first."""
-    return page.answer(request, LIKED_POSTS, caller(request), username=username)
+    return await page.answer(request, LIKED_POSTS, caller(request), username=username)
 
 
-def shown(
-    db: Session | Cursor, request: Request, post_id: int, viewer_id: int | None
-) -> tuple[dict[str, Any], dict[str, str]]:
+Shown = tuple[dict[str, Any], dict[str, str]]
+REPLIES_SHOWN = Page().limit
+
+
+def shown(found: list[dict[str, Any]], request: Request, post_id: int) -> Shown:
     """A post with the first page of its replies, and the header that leads to the others.
 
-    Raises HTTPException 404.
+    They are made of what THREAD found. Raises HTTPException 404.
     """
-    limit = Page().limit
-    found = THREAD.read(db, viewer_id=viewer_id, post_id=post_id, limit=limit + 1)
     if not found or found[0]["id"] != post_id:
         raise not_found()
     post, *answers = found
-    post["replies"] = answers[:limit]
-    more, url = len(answers) > limit, str(request.url).partition("?")[0] + "replies/"
-    return post, next_page(url, answers[limit - 1]["id"]) if more else {}
+    post["replies"] = answers[:REPLIES_SHOWN]
+    more, url = len(answers) > REPLIES_SHOWN, str(request.url).partition("?")[0] + "replies/"
+    return post, next_page(url, answers[REPLIES_SHOWN - 1]["id"]) if more else {}
 
 
 @router.get(
     "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
 )
-def get_post_by_post_id(post_id: Id, request: Request) -> Any:
+async def get_post_by_post_id(post_id: Id, request: Request) -> Any:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     claims = caller(request)
-    with autocommit() as cursor:
-        viewer_id = signed_in(cursor, claims).id if claims else None
-        post, link = shown(cursor, request, post_id, viewer_id)
+    viewer_id = claims and (await get_current_user(claims)).id
+    found = await THREAD.fetch(viewer_id=viewer_id, post_id=post_id, limit=REPLIES_SHOWN + 1)
+    post, link = shown(found, request, post_id)
     return read(request, post, **link)
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
-def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
+async def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
     """List the replies to a post, the oldest first."""
-    return page.answer(request, REPLIES, caller(request), post_id=post_id)
+    return await page.answer(request, REPLIES, caller(request), post_id=post_id)
+
+
+def shown_in(session: Session, request: Request, post_id: int, viewer_id: int) -> Shown:
+    """The same, as the session's transaction sees it."""
+    limit = REPLIES_SHOWN + 1
+    found = THREAD.read(session, viewer_id=viewer_id, post_id=post_id, limit=limit)
+    return shown(found, request, post_id)
 
 
 def check_post(request: Request, session: Session, post_id: int, viewer_id: int) -> None:
     """Raises HTTPException 412 if the caller has not seen the post as it is; locks it if so."""
     if "If-Match" in request.headers:
         session.get(Post, post_id, with_for_update={"key_share": True})
-        post, link = shown(session, request, post_id, viewer_id)
+        post, link = shown_in(session, request, post_id, viewer_id)
         check_match(request, post, link.get("Link", ""))
 
 
@@ -197,7 +202,7 @@ def update_post(
     check_post(request, session, post.id, user.id)
     change = update(Post).where(col(Post.id) == post.id)
     session.exec(change.values(text=patch.text, edited_at=func.now()))
-    changed, link = shown(session, request, post.id, user.id)
+    changed, link = shown_in(session, request, post.id, user.id)
     session.commit()
     etag = tag(changed, link.get("Link", ""))
     del changed["replies"]
@@ -236,11 +241,9 @@ LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You 
     response_model=LikeResponse,
     responses=LIKED | errors(401, 404),
 )
-def like_post(post_id: Id, claims: ActiveClaims) -> Any:
+async def like_post(post_id: Id, user: AuthenticatedUser) -> Any:
     """Like a post."""
-    with autocommit() as cursor:
-        user = signed_in(cursor, claims)
-        liked = LIKE.read(cursor, viewer_id=user.id, post_id=post_id)[0]
+    (liked,) = await LIKE.fetch(viewer_id=user.id, post_id=post_id)
     is_new = liked.pop("created")
     return written(liked, 201 if is_new else 200)
 
@@ -258,6 +261,6 @@ def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) ->
 
 
 @router.get("/{post_id}/likes/", response_model=Users, responses=errors(404))
-def list_likers(post_id: Id, request: Request, page: ActivePage) -> Any:
+async def list_likers(post_id: Id, request: Request, page: ActivePage) -> Any:
     """List who likes a post, the latest like first."""
-    return page.answer(request, LIKERS, post_id=post_id)
+    return await page.answer(request, LIKERS, post_id=post_id)

@@ -1,14 +1,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
-from psycopg2.extensions import cursor as Cursor
 from pydantic import AfterValidator
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, delete, func, select
 
 from pamps.answers import check_match, read, tag, written
-from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, signed_in, stored_user
-from pamps.db import ActiveSession, Statement, autocommit, change_counter
+from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, stored_user
+from pamps.db import ActiveSession, change_counter
 from pamps.errors import errors
 from pamps.models import Post, Social, User
 from pamps.models.account import delete_account, lock_account
@@ -33,6 +32,7 @@ from pamps.models.user import (
 )
 from pamps.pagination import ActivePage, List, Owner
 from pamps.ratelimit import attempt_sign_up
+from pamps.statements import Statement
 from pamps.tokens import Claims, unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
@@ -68,9 +68,9 @@ NamedUser = Annotated[User, Depends(find_user)]
 
 
 @router.get("/", response_model=Users)
-def list_users(request: Request, page: ActivePage) -> Any:
+async def list_users(request: Request, page: ActivePage) -> Any:
     """List all users, the oldest account first."""
-    return page.answer(request, USERS)
+    return await page.answer(request, USERS)
 
 
 @router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
@@ -89,14 +89,13 @@ def create_user(user: UserRequest, session: ActiveSession, address: Address) -> 
 
 @router.get("/timeline/", include_in_schema=False)
 @router.get("/timeline", response_model=Posts, responses=errors(401))
-def get_timeline(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
+async def get_timeline(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
     """List the posts of everyone that you follow, replies included, the newest first."""
-    return page.answer(request, TIMELINE, claims)
+    return await page.answer(request, TIMELINE, claims)
 
 
-def shown(db: Session | Cursor, claims: Claims) -> dict[str, Any]:
-    """The caller's own profile. Raises HTTPException 401."""
-    found = ME.read(db, session_id=claims.sid, viewer_id=claims.user_id)
+def own(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The caller's own profile, of what ME found. Raises HTTPException 401."""
     if not found:
         raise unauthorized()
     return found[0]
@@ -106,15 +105,13 @@ def check_me(request: Request, session: Session, claims: Claims) -> None:
     """Raises HTTPException 412 if the caller has not seen the profile as it is; locks it if so."""
     if "If-Match" in request.headers:
         session.get(User, claims.user_id, with_for_update={"key_share": True})
-        check_match(request, shown(session, claims))
+        check_match(request, own(ME.read(session, **claims.session)))
 
 
 @router.get("/me/", response_model=UserMe, responses=errors(401))
-def get_me(claims: ActiveClaims, request: Request) -> Any:
+async def get_me(claims: ActiveClaims, request: Request) -> Any:
     """Show your own profile."""
-    with autocommit() as cursor:
-        me = shown(cursor, claims)
-    return read(request, me)
+    return read(request, own(await ME.fetch(**claims.session)))
 
 
 @router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 412, 413))
@@ -134,7 +131,7 @@ def update_me(
     check_me(request, session, claims)
     user.sqlmodel_update(patch.model_dump(exclude_unset=True))
     session.flush()
-    changed = shown(session, claims)
+    changed = own(ME.read(session, **claims.session))
     session.commit()
     return written(changed, 200, tag(changed))
 
@@ -161,13 +158,11 @@ FOLLOWED: dict[int | str, Any] = {
     response_model=SocialResponse,
     responses=FOLLOWED | errors(400, 401, 404),
 )
-def follow_user(user_id: Id, claims: ActiveClaims) -> Any:
+async def follow_user(user_id: Id, user: AuthenticatedUser) -> Any:
     """Follow a user."""
-    with autocommit() as cursor:
-        user = signed_in(cursor, claims)
-        if user_id == user.id:
-            raise HTTPException(400, "You cannot follow yourself")
-        social = FOLLOW.read(cursor, viewer_id=user.id, user_id=user_id)[0]
+    if user_id == user.id:
+        raise HTTPException(400, "You cannot follow yourself")
+    (social,) = await FOLLOW.fetch(viewer_id=user.id, user_id=user_id)
     is_new = social.pop("created")
     return written(social, 201 if is_new else 200)
 
@@ -187,22 +182,21 @@ def unfollow_user(user_id: Id, user: AuthenticatedUser, session: ActiveSession) 
 
 
 @router.get("/{username}/", response_model=UserProfile, responses=errors(404))
-def get_user_by_username(username: Name, request: Request) -> Any:
+async def get_user_by_username(username: Name, request: Request) -> Any:
     """Show a user's profile."""
-    with autocommit() as cursor:
-        found = PROFILE.read(cursor, username=username)
+    found = await PROFILE.fetch(username=username)
     if not found:
         raise user_not_found()
     return read(request, found[0])
 
 
 @router.get("/{username}/followers/", response_model=Users, responses=errors(404))
-def list_followers(username: Name, request: Request, page: ActivePage) -> Any:
+async def list_followers(username: Name, request: Request, page: ActivePage) -> Any:
     """List who follows a user, the latest follower first."""
-    return page.answer(request, FOLLOWERS, username=username)
+    return await page.answer(request, FOLLOWERS, username=username)
 
 
 @router.get("/{username}/following/", response_model=Users, responses=errors(404))
-def list_following(username: Name, request: Request, page: ActivePage) -> Any:
+async def list_following(username: Name, request: Request, page: ActivePage) -> Any:
     """List whom a user follows, the latest first."""
-    return page.answer(request, FOLLOWING, username=username)
+    return await page.answer(request, FOLLOWING, username=username)

@@ -1,0 +1,195 @@
+"""Single statements without a session, for which the event loop itself waits.
+
+Threads that wait for them cost as much as all the rest: see docs/decisions/0001-handlers.md.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+from anyio import CapacityLimiter, to_thread
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
+from sqlalchemy import Connection, Select, func, text
+from sqlmodel import Session, UTCDateTime
+
+from pamps import db, embedded
+from pamps.config import settings
+
+
+def _begin_connecting() -> Any:
+    if not settings.db.uri:
+        embedded.start()
+    dsn, arguments = db.engine.dialect.create_connect_args(db.engine.url)
+    return psycopg2.connect(*dsn, **{**arguments, **db.CONNECT_ARGS}, async_=True)
+
+
+async def _connect() -> Any:
+    """A connection in psycopg2's asynchronous mode. Raises psycopg2.Error."""
+    # In a thread, as libpq looks for the server's name before there is anything to wait for.
+    driver = await to_thread.run_sync(_begin_connecting, limiter=CapacityLimiter(1))
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(settings.db.connect_timeout):
+            while (state := driver.poll()) != POLL_OK:
+                is_read = state == POLL_READ
+                listen, leave = loop.add_reader, loop.remove_reader
+                if not is_read:
+                    listen, leave = loop.add_writer, loop.remove_writer
+                # Each time anew: where an address does not answer, libpq goes on to the next.
+                file, ready = driver.fileno(), asyncio.Event()
+                listen(file, ready.set)
+                try:
+                    await ready.wait()
+                finally:
+                    leave(file)
+    except BaseException as error:
+        driver.close()
+        if isinstance(error, TimeoutError):
+            raise psycopg2.OperationalError("timeout expired") from None
+        raise
+    return driver
+
+
+class _Connection:
+    """A connection that does one statement at a time, each a transaction of its own."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver, self._file = driver, driver.fileno()
+        self._cursor = driver.cursor()
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] | None = None
+        self._loop.add_reader(self._file, self._go_on)
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._driver.closed)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._file)
+        self._loop.remove_writer(self._file)
+        self._driver.close()
+
+    async def fetch(self, sql: str, values: dict[str, Any]) -> list[Any]:
+        self._done = self._loop.create_future()
+        try:
+            self._cursor.execute(sql, values)
+            self._go_on()
+            await self._done
+            rows: list[Any] = self._cursor.fetchall()
+            return rows
+        except psycopg2.Error as error:
+            db.hide_detail(error)
+            raise
+        finally:
+            self._done = None
+            if self._driver.closed or self._driver.isexecuting():
+                self.close()
+
+    def _go_on(self) -> None:
+        """Takes what has come from the server."""
+        if self._done is None:
+            self.close()  # When nobody asked, it has hardly anything to say but goodbye.
+        elif not self._done.done():
+            try:
+                state = self._driver.poll()
+            except psycopg2.Error as error:
+                self._done.set_exception(error)
+                return
+            if state == POLL_OK:
+                self._done.set_result(None)
+            elif state == POLL_WRITE:  # a statement so long that it goes in pieces
+                self._loop.add_writer(self._file, self._send_on)
+
+    def _send_on(self) -> None:
+        self._loop.remove_writer(self._file)
+        self._go_on()
+
+
+class _Pool:
+    """As many connections as statements may run at a time, each made when it is first needed."""
+
+    def __init__(self, size: int) -> None:
+        self.places = CapacityLimiter(size)
+        self._idle: list[_Connection] = []
+
+    async def fetch(self, sql: str, values: dict[str, Any]) -> list[Any]:
+        async with self.places:
+            db.be_in_time()
+            connection = await self._take()
+            try:
+                return await connection.fetch(sql, values)
+            finally:
+                if not connection.closed:
+                    self._idle.append(connection)
+
+    async def _take(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+        return _Connection(await _connect())
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+pool = _Pool(settings.db.pool_size)
+
+
+def _in_utc(column: Any) -> Any:
+    """A time as PostgreSQL has it, whatever zone the server thinks it is in."""
+    is_time = isinstance(column.type, UTCDateTime)
+    return func.timezone(text("'UTC'"), column).label(column.key) if is_time else column
+
+
+def _as_objects(names: list[str]) -> Callable[[list[Any]], list[dict[str, Any]]]:
+    """Makes rows with those columns objects; "user.id", "user.name" … are together a "user".
+
+    By code that is made for the columns, as `namedtuple` does: a quarter of what `zip` takes.
+    """
+    fields: dict[str, str] = {}
+    for index, name in enumerate(names):
+        field, _, inner = name.partition(".")
+        value = f"row[{index}]"
+        fields[field] = fields.get(field, "") + f"{inner!r}: {value}, " if inner else value
+    values = (f"{{{value}}}" if ":" in value else value for value in fields.values())
+    items = ", ".join(f"{field!r}: {value}" for field, value in zip(fields, values, strict=True))
+    objects: Callable[[list[Any]], list[dict[str, Any]]]
+    objects = eval(f"lambda rows: [{{{items}}} for row in rows]")  # nosec B307
+    return objects
+
+
+class Statement:
+    """A statement that is built and compiled once, as that costs more than to run it.
+
+    Each `bindparam` in it is an argument. It gives its rows as JSON has them; their times are in
+    UTC, and do not say so.
+    """
+
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        columns = map(_in_utc, statement.selected_columns)
+        statement = statement.with_only_columns(*columns, maintain_column_froms=True)
+        compiled = statement.compile(db.engine)
+        self._sql = str(compiled)
+        # What is no argument. An argument that is left out is an error, and not null.
+        self._values = {name: value for name, value in compiled.params.items() if value is not None}
+        self._as_objects = _as_objects(statement.selected_columns.keys())
+
+    async def fetch(self, **values: Any) -> list[dict[str, Any]]:
+        """Runs it, as part of the request's `transaction` if there is one.
+
+        Raises psycopg2.Error, DBAPIError and TooLate.
+        """
+        if outer := db.transaction.get():
+            return await to_thread.run_sync(self._run, outer, values)
+        return self._as_objects(await pool.fetch(self._sql, values | self._values))
+
+    def read(self, session: Session, **values: Any) -> list[dict[str, Any]]:
+        """Runs it as part of what a session does."""
+        return self._run(session.connection(), values)
+
+    def _run(self, connection: Connection, values: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = connection.exec_driver_sql(self._sql, values | self._values)
+        return self._as_objects(list(rows))
