@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pamps.db import Statement
 from pamps.routes import auth, post, user
+from pamps.statements import Statement
 
 PAGE = {"cursor": None, "limit": 21, "viewer_id": None, "session_id": None}
 HEAD = """# How PostgreSQL runs the lists

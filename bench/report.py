@@ -10,7 +10,8 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "pamps", "font.size": 9})
 HEAD = """# Results
 
-Written by `./bench.sh`. The machine: {machine}. One worker, {threads} threads, wrk beside it.
+Written by `./bench.sh`. The machine: {machine}. Pamps: one worker with {places}
+connections for statements. The floor: {places} threads. wrk beside them.
 """
 
 
@@ -93,9 +94,9 @@ def crowds(found: list[dict[str, Any]], posts: int) -> str:
     return table(head, lines)
 
 
-def write(folder: Path, found: list[dict[str, Any]], machine: str, threads: int) -> None:
+def write(folder: Path, found: list[dict[str, Any]], machine: str, places: int) -> None:
     sizes = sorted({row["posts"] for row in found})
-    parts = [HEAD.format(machine=machine, threads=threads)]
+    parts = [HEAD.format(machine=machine, places=places)]
     for posts in sizes:
         parts.append(f"## Against the floor, {posts:,} posts, 16 clients\n")
         parts.append(against_floor(found, posts))

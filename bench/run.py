@@ -27,7 +27,7 @@ from tests.databases import execute
 
 FOLDER = ROOT / ".bench"
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
-THREADS = settings.db.pool_size
+PLACES = settings.db.pool_size
 SAMPLE = 20
 MIXED = 200_000
 
@@ -107,7 +107,7 @@ def rows(
     logs.mkdir(exist_ok=True)
     with (
         servers.pamps(address, logs / "pamps.log") as (url, pid),
-        servers.floor(address, logs / "floor.log", THREADS) as (floor_url, floor_pid),
+        servers.floor(address, logs / "floor.log", PLACES) as (floor_url, floor_pid),
     ):
         both = {"pamps": (url, pid), "floor": (floor_url, floor_pid)}
         both |= {name: (peer, os.getpid()) for name, peer in peers.items()}
@@ -170,7 +170,7 @@ def main() -> None:
             plans = explain(db, posts)
         (results / "results.json").write_text(json.dumps(found, indent=1) + "\n")
         (results / "plans.md").write_text(plans)
-        report.write(results, found, machine(server), THREADS)
+        report.write(results, found, machine(server), PLACES)
     print(f"written to {results.relative_to(ROOT)}")
 
 

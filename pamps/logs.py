@@ -1,11 +1,9 @@
 """What Pamps logs, and the id that a request has in the log and in its answer."""
 
-import asyncio
 import logging
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from logging.handlers import MemoryHandler
 from random import getrandbits
 from typing import Any
 
@@ -44,30 +42,19 @@ class _Formatter(OrjsonFormatter):
         return " ".join(start + more) + (f"\n{trace}" if trace else "")
 
 
-class _Buffer(MemoryHandler):
-    """Writes the lines of requests many at a time, as one by one each costs three times as much.
-
-    They wait for a tenth of a second, or until something else is logged.
-    """
-
+class _Handler(logging.StreamHandler[Any]):
     def __init__(self) -> None:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_Formatter())
-        super().__init__(capacity=1000, target=handler)
-
-    def shouldFlush(self, record: logging.LogRecord) -> bool:
-        return record.name != logger.name or len(self.buffer) >= self.capacity
+        super().__init__()
+        self.setFormatter(_Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         record.request_id = request_id.get()
         super().emit(record)
-        if len(self.buffer) == 1:
-            asyncio.get_running_loop().call_later(0.1, self.flush)
 
 
 def configure() -> None:
     """Logs to stderr; does nothing where somebody else has set up the root logger already."""
-    logging.basicConfig(handlers=[_Buffer()], level=logging.WARNING)
+    logging.basicConfig(handlers=[_Handler()], level=logging.WARNING)
     for name in ("pamps", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
 

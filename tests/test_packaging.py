@@ -1,5 +1,6 @@
 """What a wheel takes along, and the scripts that no other test runs."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -63,3 +64,9 @@ def test_create_databases():
     finally:
         for name in names:
             execute(server, f"DROP DATABASE {name}", f"DROP ROLE {name}")
+
+
+def test_bench():
+    """What measures Pamps finds in it what it measures."""
+    for name in ("patterns", "run", "sign_in"):
+        importlib.import_module(f"bench.{name}")

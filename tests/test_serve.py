@@ -94,7 +94,6 @@ def test_a_killed_database_comes_back_and_so_does_the_data(folder):
 
 
 def test_requests_are_in_the_log_while_it_serves(folder):
-    """They are written many at a time, but not much later."""
     log: list[str] = []
     with served(embedded(folder), log=log) as (process, client):
         number = client.get("/post/").headers["x-request-id"]
