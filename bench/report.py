@@ -105,9 +105,12 @@ def write(folder: Path, found: list[dict[str, Any]], machine: str, places: int) 
         parts += ["## Growth, 16 clients\n", growth(found, sizes, 16)]
         for posts in sizes:
             parts += [f"## Crowds, {posts:,} posts\n", crowds(found, posts)]
-    memory = [row for row in found if "served" in row]
+    memory = [row for row in found if "megabytes" in row]
     if memory:
-        cells = [[f"{row['served']:,}", f"{row['megabytes']:.1f}"] for row in memory]
+        cells = [
+            [f"{row['served']:,}" if "served" in row else "and a crowd", f"{row['megabytes']:.1f}"]
+            for row in memory
+        ]
         parts += ["## Memory of the worker\n", table(["mixed requests served", "MB"], cells)]
     (folder / "results.md").write_text("\n".join(parts))
     plot_cpu(folder / "cpu.svg", found, sizes[-1])

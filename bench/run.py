@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -64,6 +65,13 @@ def compare(route: Route, *urls: str) -> None:
 
 def statements(route: Route, url: str, server: Any, database: str) -> float:
     """How many a request costs, BEGIN and COMMIT included, from pg_stat_statements."""
+    of_database = f"dbid = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+    counted = f"SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE {of_database}"
+
+    def calls() -> int:
+        ((calls,),) = execute(server, counted)
+        return int(calls)
+
     with httpx.Client(base_url=url) as client:
 
         def send(requests: list[Request]) -> None:
@@ -72,12 +80,12 @@ def statements(route: Route, url: str, server: Any, database: str) -> float:
 
         requests = itertools.cycle(route.requests)
         send([next(requests)])  # or the first would count what a new connection asks
+        before = None
+        while before != (before := calls()):
+            time.sleep(0.2)  # The last clients of another route are gone, but served all the same.
         execute(server, "SELECT pg_stat_statements_reset()")
         send(list(itertools.islice(requests, SAMPLE)))
-    of_database = f"dbid = (SELECT oid FROM pg_database WHERE datname = '{database}')"
-    counted = f"SELECT sum(calls) FROM pg_stat_statements WHERE {of_database}"
-    ((calls,),) = execute(server, counted)
-    return float(calls) / SAMPLE
+    return calls() / SAMPLE
 
 
 def together(parts: list[Figures]) -> dict[str, Any]:
@@ -131,9 +139,6 @@ def rows(
                     figures = measure(url, route.requests, clients, seconds, pid, database_pid)
                     yield row | {"who": "pamps", "clients": clients} | asdict(figures)
         if posts == SIZES[0] and not quick:
-            home = all_routes[0].requests
-            crowd = measure(url, home, 1000, 10, pid, database_pid)
-            yield {"posts": posts, "route": "home", "who": "pamps", "clients": 1000} | asdict(crowd)
             requests = mixed(all_routes)
             served = 0
             while served < MIXED:
@@ -141,6 +146,11 @@ def rows(
                 served += part.requests
                 memory = {"served": served, "megabytes": resident_megabytes(pid)}
                 yield {"posts": posts, "route": "mixed", "who": "pamps", "clients": 16} | memory
+            # After that: the memory that a crowd takes is never all given back.
+            crowd = measure(url, all_routes[0].requests, 1000, 10, pid, database_pid)
+            memory = {"megabytes": resident_megabytes(pid)}
+            row = {"posts": posts, "route": "home", "who": "pamps", "clients": 1000}
+            yield row | asdict(crowd) | memory
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import math
 import select
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Annotated, Any
@@ -94,15 +94,9 @@ if not settings.db.uri:
         embedded.start()
 
 
-# No more sessions at a time than there are connections: else requests that hold one could wait for
-# a thread while those that hold the threads wait for a connection.
+# No more at a time than there are threads and connections: else requests that have one could wait
+# for a thread, while those that have the threads wait for a connection, or for a row of theirs.
 sessions = CapacityLimiter(SESSIONS)
-
-
-async def end(finish: Callable[..., Any]) -> None:
-    """Ends a transaction, in a thread that nobody else waits for: it lets go of locks that all
-    others may want."""
-    await to_thread.run_sync(finish, limiter=CapacityLimiter(1))
 
 
 async def get_session() -> AsyncIterator[Session]:
@@ -117,7 +111,7 @@ async def get_session() -> AsyncIterator[Session]:
             yield session
         finally:
             if session.in_transaction():
-                await end(session.close)
+                await to_thread.run_sync(session.close)
 
 
 # Closed before the answer leaves.

@@ -142,7 +142,7 @@ class Idempotency:
                 if answer is None:
                     messages = await self._do(keyed, request)
             finally:
-                await db.end(keyed.close)
+                await to_thread.run_sync(keyed.close)
         if answer is not None:
             await answer(request.scope, request.receive, send)
             return
@@ -164,5 +164,5 @@ class Idempotency:
         status, content = messages[0]["status"], b"".join(m.get("body", b"") for m in messages)
         if status < 500:
             # A refusal too may have stored something, such as that it was tried.
-            await db.end(lambda: keyed.commit(status, content))
+            await to_thread.run_sync(keyed.commit, status, content)
         return messages

@@ -29,7 +29,10 @@ class SchemaError(Exception):
 
 
 def problem() -> str | None:
-    """What is wrong with the schema, if it is not the one that is needed. Raises DBAPIError."""
+    """What is wrong with the schema, if it is not the one that is needed.
+
+    Raises DBAPIError and psycopg2.Error.
+    """
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         return problem_of(driver.cursor())

@@ -24,18 +24,19 @@ def _begin_connecting() -> Any:
 
 
 async def _connect() -> Any:
-    """A connection in psycopg2's asynchronous mode. Raises psycopg2.Error."""
+    """A connection in psycopg2's asynchronous mode. Raises psycopg2.Error, EmbeddedError."""
     # In a thread, as libpq looks for the server's name before there is anything to wait for.
     driver = await to_thread.run_sync(_begin_connecting, limiter=CapacityLimiter(1))
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(settings.db.connect_timeout):
+        # libpq itself leaves the time to whoever waits; 0 is no limit to it.
+        async with asyncio.timeout(float(db.CONNECT_ARGS["connect_timeout"]) or None):
             while (state := driver.poll()) != POLL_OK:
-                is_read = state == POLL_READ
-                listen, leave = loop.add_reader, loop.remove_reader
-                if not is_read:
+                if state == POLL_READ:
+                    listen, leave = loop.add_reader, loop.remove_reader
+                else:
                     listen, leave = loop.add_writer, loop.remove_writer
-                # Each time anew: where an address does not answer, libpq goes on to the next.
+                # Each time anew: where an address refuses, libpq goes on to the next.
                 file, ready = driver.fileno(), asyncio.Event()
                 listen(file, ready.set)
                 try:
@@ -54,26 +55,26 @@ class _Connection:
     """A connection that does one statement at a time, each a transaction of its own."""
 
     def __init__(self, driver: Any) -> None:
+        self.closed = False
         self._driver, self._file = driver, driver.fileno()
         self._cursor = driver.cursor()
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] | None = None
-        self._loop.add_reader(self._file, self._go_on)
-
-    @property
-    def closed(self) -> bool:
-        return bool(self._driver.closed)
+        self._loop.add_reader(self._file, self._hear)
 
     def close(self) -> None:
-        self._loop.remove_reader(self._file)
-        self._loop.remove_writer(self._file)
-        self._driver.close()
+        """Once only: the number of its file is then another's."""
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._file)
+            self._loop.remove_writer(self._file)
+            self._driver.close()
 
     async def fetch(self, sql: str, values: dict[str, Any]) -> list[Any]:
         self._done = self._loop.create_future()
         try:
             self._cursor.execute(sql, values)
-            self._go_on()
+            self._go_on(self._done)  # in case that not all of it was sent at once
             await self._done
             rows: list[Any] = self._cursor.fetchall()
             return rows
@@ -85,24 +86,39 @@ class _Connection:
             if self._driver.closed or self._driver.isexecuting():
                 self.close()
 
-    def _go_on(self) -> None:
-        """Takes what has come from the server."""
-        if self._done is None:
+    def _hear(self) -> None:
+        """The server has sent something, or is gone."""
+        done = self._done
+        if done is None:
             self.close()  # When nobody asked, it has hardly anything to say but goodbye.
-        elif not self._done.done():
-            try:
-                state = self._driver.poll()
-            except psycopg2.Error as error:
-                self._done.set_exception(error)
-                return
-            if state == POLL_OK:
-                self._done.set_result(None)
-            elif state == POLL_WRITE:  # a statement so long that it goes in pieces
-                self._loop.add_writer(self._file, self._send_on)
+            return
+        # Twice: TLS may have taken in more than libpq takes from it, and says so no more.
+        for _ in range(2):
+            self._go_on(done)
+        if not done.done():
+            # Anew: uvloop forgets a file with an error, and there was something to read before it.
+            self._loop.remove_reader(self._file)
+            self._loop.add_reader(self._file, self._hear)
 
-    def _send_on(self) -> None:
+    def _go_on(self, done: asyncio.Future[None]) -> None:
+        """Sends and takes what it can without waiting."""
+        if done.done():
+            return
+        try:
+            state = self._driver.poll()
+        except Exception as error:
+            if self._driver.closed:
+                self.close()  # now, as libpq has closed its file
+            done.set_exception(error)
+            return
+        if state == POLL_OK:
+            done.set_result(None)
+        elif state == POLL_WRITE:
+            self._loop.add_writer(self._file, self._send_on, done)
+
+    def _send_on(self, done: asyncio.Future[None]) -> None:
         self._loop.remove_writer(self._file)
-        self._go_on()
+        self._go_on(done)
 
 
 class _Pool:
@@ -117,6 +133,7 @@ class _Pool:
             db.be_in_time()
             connection = await self._take()
             try:
+                db.be_in_time()  # A new connection may have taken too long.
                 return await connection.fetch(sql, values)
             finally:
                 if not connection.closed:
@@ -180,7 +197,7 @@ class Statement:
     async def fetch(self, **values: Any) -> list[dict[str, Any]]:
         """Runs it, as part of the request's `transaction` if there is one.
 
-        Raises psycopg2.Error, DBAPIError and TooLate.
+        Raises psycopg2.Error, DBAPIError, EmbeddedError and TooLate.
         """
         if outer := db.transaction.get():
             db.be_in_time()

@@ -104,7 +104,7 @@ def test_more_clients_than_connections(sign_up):
     from pamps.config import settings
 
     ana = sign_up("ana")
-    # A thread of its own for each statement, and sessions that keep a connection between threads.
+    # Statements that the event loop waits for, and sessions that keep a connection between threads.
     read, write = (
         lambda: ana.get("/user/timeline"),
         lambda: ana.patch("/user/me/", json={"bio": "x"}),

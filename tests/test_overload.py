@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +92,7 @@ def test_a_request_that_takes_too_long(other_database):
         deadline = time.monotonic() + 10
         while client.get("/post/").status_code == 503:
             assert time.monotonic() < deadline
-        # That of the one thread there is, which had begun.
+        # That of the one connection there is, which had begun.
         assert len(client.get("/post/").json()) == 1
 
 
@@ -214,6 +216,57 @@ def test_a_database_that_takes_no_connections():
             assert client.get("/post/").status_code == 200
             assert client.post("/user/", json=USER).status_code == 201
             process.terminate()
+
+
+class Relay:
+    """The way to a database, which may end as a server does that is stopped just then."""
+
+    FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+    FAREWELL = b"E" + (len(FATAL) + 4).to_bytes(4, "big") + FATAL
+
+    def __init__(self, database: str) -> None:
+        self.ends = False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        url = make_url(database)
+        port = self.listener.getsockname()[1]
+        self.address = url.set(host="127.0.0.1", port=port, query={})
+        host, port = url.query.get("host") or url.host, url.port or 5432
+        self.server = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self.listener.accept()
+            family = socket.AF_UNIX if isinstance(self.server, str) else socket.AF_INET
+            server = socket.socket(family)
+            server.connect(self.server)
+            threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        with client, server:
+            while True:
+                for ready in select.select([client, server], [], [])[0]:
+                    if self.ends and ready is client:
+                        client.sendall(self.FAREWELL)
+                        return  # and what the client has sent is not read
+                    if not (data := ready.recv(65536)):
+                        return
+                    (server if ready is client else client).sendall(data)
+
+
+def test_a_database_that_ends_while_it_is_asked(other_database):
+    """Its farewell, and that it did not read the question, come at once; nobody waits for more."""
+    relay = Relay(other_database)
+    settings = {"PAMPS_DB__pool_size": "1", "PAMPS_SERVER__request_timeout": "3"}
+    settings["PAMPS_DB__uri"] = relay.address.render_as_string(hide_password=False)
+    with served(settings) as (process, client):
+        for _ in range(30):
+            relay.ends = False
+            assert client.get("/post/").status_code == 200
+            relay.ends = True
+            answer = client.get("/post/")
+            assert "database cannot serve" in refused_for_now(answer)
+        process.terminate()
 
 
 def test_ready(other_database):

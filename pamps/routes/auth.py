@@ -132,7 +132,6 @@ def _refresh(session: Session, refresh_token: str) -> Response:
 
 
 def _sent(token: Token) -> Response:
-    # FastAPI would make it in a thread once more: see docs/decisions/0013-idempotency.md.
     return written(token.model_dump(), 200)
 
 

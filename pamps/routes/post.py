@@ -69,7 +69,7 @@ def not_found() -> HTTPException:
     return HTTPException(404, POST_NOT_FOUND)
 
 
-async def find_post(post_id: Id, session: ActiveSession) -> Post:
+def find_post(post_id: Id, session: ActiveSession) -> Post:
     post = session.get(Post, post_id)
     if post is None:
         raise not_found()

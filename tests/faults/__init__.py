@@ -8,8 +8,9 @@ workers as in production, and clients that know what they were promised. The qui
 
 | name | what is done | what must hold |
 |---|---|---|
-| database-killed | kill -9 of all of PostgreSQL under 16 writers | no acknowledged post is lost; 2xx or 503 with Retry-After; a success 1 s after it accepts |
+| database-killed | kill -9 of all of PostgreSQL under 16 writers | no acknowledged post is lost; 2xx or 503 with Retry-After, before request_timeout; a success 1 s after it accepts |
 | database-killed-control | the same, with synchronous_commit off (long) | posts are lost, or the scenario above could not fail |
+| database-restarted | the same with a tidy stop, which says goodbye to each connection | the same, and no answer takes request_timeout |
 | worker-killed | kill -9 of a worker each second | nothing lost, only 2xx; no answer only on connections of the killed worker |
 | stop-under-load | SIGTERM under 16 keep-alive clients, and a new start | every request that was sent is answered with 2xx; exit status 0 |
 | retries | kill -9 of workers and database, and clients that hang up and send again | with Idempotency-Key each post is there once |

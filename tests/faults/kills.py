@@ -36,7 +36,9 @@ def writing(record: Record) -> Callable[[Client], None]:
     return turn
 
 
-def _kill_database(stage: Stage, rounds: int, *, until_loss: bool, **settings: str) -> int:
+def _kill_database(
+    stage: Stage, rounds: int, *, until_loss: bool = False, tidily: bool = False, **settings: str
+) -> int:
     """Plays so many rounds, or until there is a loss, and gives the number of lost posts."""
     with stage.ground.new_world(settings) if settings else stage.ground.world() as world:
         users, record, recovered, healed, lost = world.users(CLIENTS), Record(), [], [], []
@@ -44,7 +46,10 @@ def _kill_database(stage: Stage, rounds: int, *, until_loss: bool, **settings: s
         with crowd(users, writing(record)):
             for _ in range(rounds):
                 time.sleep(random.uniform(0.5, 1.5))
-                world.database.kill()
+                if tidily:
+                    world.database.stop()
+                else:
+                    world.database.kill()
                 killed = time.monotonic()
                 time.sleep(random.uniform(0, 0.5))
                 accepted = world.database.start()
@@ -53,8 +58,9 @@ def _kill_database(stage: Stage, rounds: int, *, until_loss: bool, **settings: s
                 healed.append(float("inf") if success is None else max(0, success - accepted))
                 if until_loss and (lost := world.lost(record)):
                     break
-        stage.say(f"{len(recovered)} kills, away for {statistics.median(recovered):.2f} s each")
-        stage.say(str(record))
+        how = "stops" if tidily else "kills"
+        stage.say(f"{len(recovered)} {how}, away for {statistics.median(recovered):.2f} s each")
+        stage.say(f"{record}, the slowest after {record.slowest:.2f} s")
         if until_loss:
             stage.say(f"acknowledged {len(record.acknowledged)}")
             return len(lost)
@@ -66,12 +72,20 @@ def _kill_database(stage: Stage, rounds: int, *, until_loss: bool, **settings: s
             f"{statistics.median(healed):.2f} s in the median"
         )
         stage.expect(max(healed) <= 1, f"first success after {max(healed):.2f} s")
+        # Else something has waited for a connection that was no more.
+        bound = world.pamps.seconds("request_timeout")
+        stage.expect(record.slowest < bound, f"an answer took {record.slowest:.2f} s")
     return 0
 
 
 @scenario(quick={"rounds": 2}, long={"rounds": 20})
 def database_killed(stage: Stage, rounds: int) -> None:
-    _kill_database(stage, rounds, until_loss=False)
+    _kill_database(stage, rounds)
+
+
+@scenario(quick={"rounds": 2}, long={"rounds": 20})
+def database_restarted(stage: Stage, rounds: int) -> None:
+    _kill_database(stage, rounds, tidily=True)
 
 
 @scenario(long={"rounds": 20})

@@ -39,12 +39,16 @@ def frozen(stage: Stage, seconds: int, live_percent: int) -> None:
         def turn(client: Client) -> None:
             if random.random() < 0.5:
                 write(client)
+            elif random.random() < 0.2:
+                patch = {"text": "edited"}
+                record.add(client.request("PATCH", f"/post/{own[client]}/", patch))
             else:
                 answer = client.request("GET", random.choice(paths))
                 record.add(answer)
             time.sleep(0.05 if record.successes else 0.2)
 
         users = world.users(64)
+        own = {user: user.insist("POST", "/post/", {"text": "mine"})["id"] for user in users}
         with crowd(users, turn):
             time.sleep(0.5)  # the first requests of 64 at once are a crowd and no frozen database
             with probing(world.pamps.port, "/health/live", 0.1, keep_alive=False) as live:
