@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import URL
 
@@ -25,7 +25,7 @@ class Route:
     requests: list[Request]
     # Answers are compared with those of the floor, unless each is another one.
     is_read: bool = True
-    clients: tuple[int, ...] = field(default=(1, 16, 256))
+    is_crowded: bool = True
 
 
 def routes(address: URL, url: str, posts: int) -> list[Route]:
@@ -86,6 +86,6 @@ def routes(address: URL, url: str, posts: int) -> list[Route]:
             "sign-in",
             [Request("POST", "/token", "", FORM, form) for form in forms],
             is_read=False,
-            clients=(1, 16),
+            is_crowded=False,
         ),
     ]

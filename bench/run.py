@@ -9,6 +9,7 @@ import platform
 import random
 import shutil
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ FOLDER = ROOT / ".bench"
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 PLACES = settings.db.pool_size
 SAMPLE = 20
+# How often each of those that are compared is measured.
+TURNS = 3
 MIXED = 200_000
 
 
@@ -89,14 +92,43 @@ def statements(route: Route, url: str, server: Any, database: str) -> float:
 
 
 def together(parts: list[Figures]) -> dict[str, Any]:
-    """Several short measurements as one."""
-    requests = sum(part.requests for part in parts)
-    mean = {
-        name: sum(getattr(part, name) * part.requests for part in parts) / requests
+    """Several short measurements as one, which those that were disturbed do not change."""
+    figures = {
+        name: statistics.median(getattr(part, name) for part in parts)
         for name in ("median", "p99", "per_second", "cpu", "database_cpu")
     }
-    counts = {name: sum(getattr(part, name) for part in parts) for name in ("refused", "failed")}
-    return mean | counts | {"requests": requests}
+    counts = ("requests", "refused", "failed")
+    return figures | {name: sum(getattr(part, name) for part in parts) for name in counts}
+
+
+def by_turns(
+    measured: dict[Any, tuple[str, int, Route]], clients: int, turns: int, database_pid: int
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The figures of several that are compared, a second each in turn, and one before to warm up.
+
+    So what else the machine has to do meanwhile slows all of them.
+    """
+    parts: dict[Any, list[Figures]] = {name: [] for name in measured}
+    for _ in range(turns + 1):
+        for name, (url, pid, route) in measured.items():
+            parts[name].append(measure(url, route.requests, clients, 1, pid, database_pid))
+    for name, (_, *figures) in parts.items():
+        yield name, together(figures)
+
+
+def growth(server: Any, database_pid: int) -> Iterator[dict[str, Any]]:
+    """What one client waits for, with few posts and with many."""
+    with contextlib.ExitStack() as stack:
+        sizes: dict[int, list[tuple[str, int, Route]]] = {}
+        for posts in SIZES:
+            address, log = servers.data_set(server, posts), FOLDER / "logs" / f"{posts}.log"
+            url, pid = stack.enter_context(servers.pamps(address, log))
+            sizes[posts] = [(url, pid, route) for route in routes(address, url, posts)]
+        for of_all_sizes in zip(*sizes.values(), strict=True):
+            measured = dict(zip(SIZES, of_all_sizes, strict=True))
+            row = {"route": of_all_sizes[0][2].name, "who": "pamps", "clients": 1}
+            for posts, figures in by_turns(measured, 1, TURNS, database_pid):
+                yield row | {"posts": posts} | figures
 
 
 def mixed(all_routes: list[Route]) -> list[Request]:
@@ -109,7 +141,6 @@ def rows(
     server: Any, database_pid: int, posts: int, quick: bool, peers: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     """What was measured, one at a time, for one data set."""
-    seconds = 2
     address = servers.data_set(server, posts)
     logs = FOLDER / "logs"
     logs.mkdir(exist_ok=True)
@@ -125,19 +156,12 @@ def rows(
             if route.is_read:
                 compare(route, *(url for url, _ in both.values()))
             counted = statements(route, url, server, address.database)
-            parts: dict[str, list[Figures]] = {name: [] for name in both}
-            for turn in range(1 if quick else 2):
-                for name, (where, process) in both.items():
-                    if turn == 0:
-                        measure(where, route.requests, 16, 1, process, database_pid)
-                    figures = measure(where, route.requests, 16, seconds, process, database_pid)
-                    parts[name].append(figures)
-            for name, figures in parts.items():
-                yield row | {"who": name, "clients": 16, "statements": counted} | together(figures)
-            for clients in () if quick else (1, 256):
-                if clients in route.clients:
-                    figures = measure(url, route.requests, clients, seconds, pid, database_pid)
-                    yield row | {"who": "pamps", "clients": clients} | asdict(figures)
+            measured = {name: (where, process, route) for name, (where, process) in both.items()}
+            for name, figures in by_turns(measured, 16, 2 if quick else TURNS, database_pid):
+                yield row | {"who": name, "clients": 16, "statements": counted} | figures
+            if route.is_crowded and not quick:
+                figures = measure(url, route.requests, 256, 2, pid, database_pid)
+                yield row | {"who": "pamps", "clients": 256} | asdict(figures)
         if posts == SIZES[0] and not quick:
             requests = mixed(all_routes)
             served = 0
@@ -170,10 +194,13 @@ def main() -> None:
         server, database_pid = stack.enter_context(servers.postgresql(FOLDER))
         found: list[dict[str, Any]] = []
         sizes = SIZES[:1] if arguments.quick else SIZES
-        for posts in sizes:
-            for row in rows(server, database_pid, posts, arguments.quick, peers):
-                found.append(row)
-                print(report.line(row), flush=True)
+        measured = [rows(server, database_pid, n, arguments.quick, peers) for n in sizes]
+        if not arguments.quick:
+            measured.append(growth(server, database_pid))
+        for row in itertools.chain(*measured):
+            found.append(row)
+            print(report.line(row), flush=True)
+        posts = sizes[-1]
         with contextlib.closing(
             psycopg2.connect(servers.text(servers.data_set(server, posts)))
         ) as db:
