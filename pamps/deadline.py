@@ -14,8 +14,8 @@ from pamps.errors import RETRY_AFTER, refusal
 class Deadline:
     """Answers in time, whatever a request waits for: its turn, a connection, the database.
 
-    What the database has begun goes on; what has not begun never will. So a 503
-    does not tell whether something was stored: see docs/decisions/0013-idempotency.md.
+    What the database has begun goes on; what has not begun never will. So a 503 does not tell
+    whether something was stored: see docs/decisions/0013-idempotency.md.
     """
 
     def __init__(self, app: ASGIApp) -> None:
