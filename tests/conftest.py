@@ -13,7 +13,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests import canary, databases
+from tests.proxies import missing
 
+# Tests behind real proxies, which most machines of developers do not have.
+collect_ignore = ["proxies"] if missing() else []
 stack = contextlib.ExitStack()
 
 
@@ -37,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     stack.close()
+
+
+def pytest_report_header() -> str | None:
+    programs = missing()
+    return f"tests/proxies is left out: no {', '.join(programs)} here" if programs else None
 
 
 @pytest.fixture(autouse=True)
