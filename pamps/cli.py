@@ -27,6 +27,12 @@ from pamps.terminal import Commands, fail
 
 main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 
+# Arguments, under the names that a command's help gives them.
+Email = Annotated[str, typer.Argument(metavar="EMAIL")]
+Username = Annotated[str, typer.Argument(metavar="USERNAME")]
+Password = Annotated[str, typer.Argument(metavar="PASSWORD")]
+File = Annotated[Path, typer.Argument(metavar="FILE")]
+
 
 @main.callback()
 def pamps(context: typer.Context) -> None:
@@ -95,7 +101,7 @@ def migrate() -> None:
 
 @main.command()
 def shell() -> None:
-    """Open an interactive shell."""
+    """Opens interactive shell"""
     with Session(engine) as session, tempfile.TemporaryDirectory() as folder:
         _vars = {"settings": settings, "engine": engine, "select": select, "session": session}
         _vars |= {table.__name__: table for table in (User, Post, Social, Like)}
@@ -112,7 +118,7 @@ def shell() -> None:
 
 @main.command()
 def user_list() -> None:
-    """List all users."""
+    """Lists all users"""
     table = Table(title="Pamps users")
     for field in ("username", "email"):
         table.add_column(field, style="magenta")
@@ -124,12 +130,12 @@ def user_list() -> None:
 
 @main.command()
 def create_user(
-    email: str,
-    username: str,
-    password: str,
+    email: Email,
+    username: Username,
+    password: Password,
     superuser: Annotated[bool, typer.Option("--superuser", help="One who administers.")] = False,
 ) -> User:
-    """Create a user."""
+    """Create user"""
     with Session(engine, expire_on_commit=False) as session:
         user = UserRequest(email=email, username=username, password=password).user()
         user.superuser = superuser
@@ -147,7 +153,7 @@ def find_user(session: Session, username: str) -> User:
 
 
 @main.command()
-def delete_user(username: str) -> None:
+def delete_user(username: Username) -> None:
     """Delete a user and all that is theirs, for good."""
     with Session(engine) as session:
         user = find_user(session, username)
@@ -158,14 +164,14 @@ def delete_user(username: str) -> None:
 
 
 @main.command()
-def promote(username: str) -> None:
+def promote(username: Username) -> None:
     """Make a user a superuser, who may delete posts, and disable and delete accounts."""
     _set_superuser(username, True)
     typer.echo(f"{username} is a superuser")
 
 
 @main.command()
-def demote(username: str) -> None:
+def demote(username: Username) -> None:
     """Make a superuser a user like any other."""
     _set_superuser(username, False)
     typer.echo(f"{username} is no superuser")
@@ -193,7 +199,7 @@ def audit() -> None:
 
 
 @main.command()
-def set_password(username: str) -> None:
+def set_password(username: Username) -> None:
     """Give a user a new password, which is asked for, and end all their sessions."""
     from pamps.ratelimit import pardon
 
@@ -226,7 +232,7 @@ def _be_sure(force: bool) -> None:
 
 @main.command()
 def reset_db(force: Force = False) -> None:
-    """Drop every table with all that is in it."""
+    """Resets the database tables"""
     _be_sure(force)
     everything = MetaData()
     everything.reflect(engine)
@@ -234,7 +240,7 @@ def reset_db(force: Force = False) -> None:
 
 
 @main.command()
-def backup(file: Path) -> None:
+def backup(file: File) -> None:
     """Write all that is in the database to a file."""
     from pamps import backup
 
@@ -243,7 +249,7 @@ def backup(file: Path) -> None:
 
 
 @main.command()
-def restore(file: Path, force: Force = False) -> None:
+def restore(file: File, force: Force = False) -> None:
     """Replace all that is in the database by a backup."""
     from pamps import backup
 

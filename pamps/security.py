@@ -31,18 +31,22 @@ def get_password_hash(password: str) -> str:
     return _thread.submit(_context().hash, password).result()
 
 
-def verify_password(plain_password: str, hashed_password: str | None) -> tuple[bool, str | None]:
-    """Whether the password is right and, where its hash is outdated, the one to store instead.
+def verify_password(plain_password: str, hashed_password: str | None) -> bool:
+    """Say whether a password is that of a hash.
 
     Without a hash that passlib can read, or for a password longer than any that it hashes (4,096
     characters), the answer is no, after as much work as a wrong password costs.
     """
     if hashed_password is not None:
         with suppress(ValueError):
-            verify = _context().verify_and_update
-            return _thread.submit(verify, plain_password, hashed_password).result()
+            return _thread.submit(_context().verify, plain_password, hashed_password).result()
     _thread.submit(_context().dummy_verify).result()
-    return False, None
+    return False
+
+
+def needs_rehash(hashed_password: str) -> bool:
+    """Say whether a hash was made by another algorithm, or at another cost, than new ones are."""
+    return _context().needs_update(hashed_password)
 
 
 @cache

@@ -73,6 +73,29 @@ def test_help():
         assert word in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "description", "arguments"),
+    [
+        ("shell", "Opens interactive shell", ""),
+        ("user-list", "Lists all users", ""),
+        ("create-user", "Create user", "EMAIL USERNAME PASSWORD"),
+        ("reset-db", "Resets the database tables", ""),
+        ("delete-user", "Delete a user", "USERNAME"),
+        ("set-password", "Give a user a new password", "USERNAME"),
+        ("promote", "Make a user a superuser", "USERNAME"),
+        ("demote", "Make a superuser a user", "USERNAME"),
+        ("backup", "Write all", "FILE"),
+        ("restore", "Replace all", "FILE"),
+    ],
+)
+def test_help_of_a_command(name, description, arguments):
+    """The workshop's commands have its descriptions."""
+    told = [line.strip(" │") for line in command(name, "--help").splitlines()]
+    usage = next(line for line in told if line.startswith("Usage:"))
+    assert re.findall("[A-Z]+", usage.partition("[OPTIONS]")[2]) == arguments.split()
+    assert any(line.startswith(description) for line in told)
+
+
 def test_create_user_and_user_list(api_client):
     done = pamps("create-user", "admin@admin.com", "admin", "1234")
     assert (done.returncode, done.stdout) == (0, "created admin user\n")

@@ -125,6 +125,20 @@ def test_a_hash_that_nobody_can_read(api_client, api_client_user1, stored):
     assert api_client.post("/token", data=form).status_code == 401
 
 
+def test_verify_password_is_true_or_false():
+    """And nothing else, as what is not empty is true."""
+    from passlib.hash import bcrypt
+
+    from pamps.security import get_password_hash, needs_rehash, verify_password
+
+    new, old = get_password_hash("right"), bcrypt.using(rounds=4).hash("right")
+    for stored, outdated in ((new, False), (old, True)):
+        assert verify_password("right", stored) is True
+        assert verify_password("wrong", stored) is False
+        assert needs_rehash(stored) is outdated
+    assert verify_password("right", None) is False
+
+
 def test_of_many_changes_at_once_one_succeeds(sign_up):
     for n in range(5):
         ana = sign_up(f"ana{n}")

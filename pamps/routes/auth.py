@@ -18,7 +18,7 @@ from pamps.models.base import Id, Text
 from pamps.models.user import NewPassword, PasswordChange, folded, user_named
 from pamps.pagination import ActivePage, List
 from pamps.ratelimit import attempt_sign_in, forgive
-from pamps.security import verify_password
+from pamps.security import get_password_hash, needs_rehash, verify_password
 from pamps.sessions import Token, end_sessions, open_session, refresh_session
 from pamps.tokens import unauthorized
 
@@ -90,7 +90,9 @@ def login_for_access_token(
     # Counted before the password is looked at, and no connection is held meanwhile.
     session.commit()
     stored = user.password if user else None
-    valid, new_hash = verify_password(form.password, stored)
+    valid, new_hash = verify_password(form.password, stored), None
+    if stored and valid and needs_rehash(stored):
+        new_hash = get_password_hash(form.password)
     who = {"user_id": user and user.id, "address": address}
     if user is not None and valid:
         # Until the session is there nobody changes the password, or disables the account.
@@ -98,7 +100,7 @@ def login_for_access_token(
             User, user.id, with_for_update={"key_share": True}, populate_existing=True
         )
         if user is not None and user.password != stored:
-            valid, new_hash = verify_password(form.password, user.password)
+            valid, new_hash = verify_password(form.password, user.password), None
     if user is None or not valid:
         logger.warning("sign-in failed", extra=who)
         count_sign_in("failed")
@@ -155,8 +157,7 @@ def change_password(
         raise RequestValidationError(told) from None
     attempt = attempt_sign_in(session, user.username, address)
     session.commit()  # as in a sign-in: counted first, and no connection is held meanwhile
-    valid, _ = verify_password(change.current_password, user.password)
-    if not valid:
+    if not verify_password(change.current_password, user.password):
         logger.warning("password change failed", extra={"user_id": user.id, "address": address})
         raise HTTPException(403, "The current password is incorrect")
     # Only that password is changed which was verified.
