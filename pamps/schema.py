@@ -1,6 +1,7 @@
 """The database's schema: which one this code needs, and how to get there."""
 
 import logging
+from functools import cache
 from typing import Any
 
 from psycopg2.errors import UndefinedTable
@@ -11,8 +12,6 @@ from pamps.db import engine
 
 logger = logging.getLogger(__name__)
 
-# The last of the migrations, which take too long to look through for each question.
-REVISION = "5e0c9a83d1f4"
 # The settings of PostgreSQL that are ours, by the names of ours.
 TIMEOUTS = {
     "statement_timeout": "statement_timeout",
@@ -44,24 +43,37 @@ def problem_of(cursor: Cursor) -> str | None:
         cursor.execute("SELECT version_num FROM alembic_version")
     except UndefinedTable:
         return MISSING
-    found = {revision for (revision,) in cursor.fetchall()}
-    if found == {REVISION}:
-        return None
+    return _problem_with({revision for (revision,) in cursor.fetchall()})
+
+
+def _problem_with(found: set[str]) -> str | None:
+    """What is wrong with a database whose last migrations are these."""
     if not found:
         return MISSING
+    if not found <= _known():
+        _scripts.cache_clear()  # a migration may have been added since this process started
+    if len(heads := _scripts().get_heads()) > 1:
+        return f"there are several last migrations, {', '.join(heads)}: run alembic merge heads"
+    if found == set(heads):
+        return None
     return OLDER if found <= _known() else NEWER
 
 
 def _known() -> set[str]:
-    from alembic.script import ScriptDirectory
+    return {script.revision for script in _scripts().walk_revisions()}
 
-    script = ScriptDirectory.from_config(_config())
-    return {revision.revision for revision in script.walk_revisions()}
+
+@cache
+def _scripts() -> Any:
+    """The migrations, read once: to look through their folder takes long."""
+    from alembic.script import ScriptDirectory  # here, as it takes long to import
+
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Any:
     """Alembic's, for the migrations of the checkout or the wheel."""
-    from alembic.config import Config  # here, as it takes long to import and is seldom needed
+    from alembic.config import Config
 
     folder = next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
     config = Config()
@@ -70,11 +82,11 @@ def _config() -> Any:
 
 
 def migrate() -> None:
-    """Brings the schema up to date. Raises SchemaError where it is newer than this code."""
+    """Brings the schema up to date. Raises SchemaError if migrations cannot do that."""
     from alembic import command
 
-    if problem() == NEWER:
-        raise SchemaError(NEWER)
+    if (found := problem()) not in (None, MISSING, OLDER):
+        raise SchemaError(found)
     command.upgrade(_config(), "head")
 
 
