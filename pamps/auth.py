@@ -89,10 +89,15 @@ def stored_user(session: Session, caller: Caller) -> User:
     return user
 
 
-async def get_fresh_user(user: AuthenticatedUser, claims: ActiveClaims) -> Caller:
-    """The caller, who must have shown a password and not just a refresh token."""
+def require_fresh(claims: Claims) -> None:
+    """Raise HTTPException 401 unless the token comes from a sign-in with a password."""
     if not claims.fresh:
         raise unauthorized("A fresh sign-in is required")
+
+
+async def get_fresh_user(user: AuthenticatedUser, claims: ActiveClaims) -> Caller:
+    """Return the caller, whose token must come from a sign-in and not from a refresh."""
+    require_fresh(claims)
     return user
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from tests.conftest import Client, sign_in
+from tests.test_cli import command
+
 PUBLIC = {"id", "username", "avatar", "bio"}
 COUNTS = {"post_count", "follower_count", "following_count"}
 ROCHACBRUNO = {
@@ -49,7 +52,7 @@ def test_words_of_paths_are_no_names(api_client):
         if word and not word.startswith("{")
     }
     assert {"me", "timeline", "follow", "likes", "user"} <= words
-    for word in words | {"search", "docs", "redoc", "Me", "TIMELINE"}:
+    for word in words | {"search", "docs", "redoc", "Me", "TIMELINE", "notifications"}:
         response = api_client.post("/user/", json=ROCHACBRUNO | {"username": word})
         assert response.status_code == 422, word
         assert response.json()["detail"][0]["loc"] == ["body", "username"]
@@ -100,8 +103,25 @@ def test_a_name_that_only_looks_like_one(api_client, sign_up):
 
 def test_me(api_client_user1):
     me = api_client_user1.get("/user/me/").json()
-    assert set(me) == PUBLIC | COUNTS | {"email"}
-    assert me["email"] == "user1@pamps.com"
+    assert set(me) == PUBLIC | COUNTS | {"email", "superuser"}
+    assert (me["email"], me["superuser"]) == ("user1@pamps.com", False)
+    command("promote", "user1")
+    assert api_client_user1.get("/user/me/").json()["superuser"] is True
+
+
+def test_a_new_email_takes_a_fresh_sign_in(api_client, api_client_user1):
+    tokens = sign_in(api_client, "user1")
+    body = {"refresh_token": tokens["refresh_token"]}
+    refreshed = Client(
+        api_client, api_client.post("/refresh_token", json=body).json()["access_token"]
+    )
+    refused = refreshed.patch("/user/me/", json={"email": "new@pamps.com"})
+    assert refused.status_code == 401
+    assert refused.json() == {"detail": "A fresh sign-in is required"}
+    same = {"email": "user1@pamps.com", "bio": "Oi"}
+    assert refreshed.patch("/user/me/", json=same).status_code == 200
+    fresh = Client(api_client, tokens["access_token"])
+    assert fresh.patch("/user/me/", json={"email": "new@pamps.com"}).status_code == 200
 
 
 def test_update_me(api_client, api_client_user1, api_client_user2):

@@ -44,11 +44,12 @@ from pamps.models.base import (
 )
 from pamps.security import get_password_hash, is_common_password
 
-# Words of paths, which a name would hide or be taken for.
+# Words of the API's paths, those of planned routes included: a name must not be taken for one.
 RESERVED_NAMES = """
-    api auth disable docs feed follow follower followers following health home like likes login
-    logout me metrics openapi password post posts redoc refresh_token replies reply search session
-    sessions settings timeline token user users
+    api auth block blocks bookmark bookmarks disable docs email export feed follow follower
+    followers following forgot health home like likes live login logout me metrics mute mutes
+    notifications openapi password post posts read redoc refresh_token replies reply repost
+    reposts reset search session sessions settings tag ticket timeline token user users verify
 """.split()  # noqa: SIM905
 
 
@@ -250,9 +251,10 @@ class UserProfile(UserResponse):
 
 
 class UserMe(UserProfile):
-    """The caller's own profile."""
+    """The caller's own profile, with what nobody else sees."""
 
     email: str
+    superuser: bool
 
 
 class SocialResponse(BaseModel):

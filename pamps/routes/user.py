@@ -6,7 +6,14 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, delete, func, select
 
 from pamps.answers import check_match, read, tag, written
-from pamps.auth import ActiveClaims, Address, AuthenticatedUser, FreshUser, stored_user
+from pamps.auth import (
+    ActiveClaims,
+    Address,
+    AuthenticatedUser,
+    FreshUser,
+    require_fresh,
+    stored_user,
+)
 from pamps.db import ActiveSession, change_counter
 from pamps.errors import errors
 from pamps.models import Post, Social, User
@@ -49,7 +56,7 @@ FOLLOWERS = List(followers(named.id), Social.id, owner=named)
 FOLLOWING = List(following(named.id), Social.id, owner=named)
 TIMELINE = List(timeline(), Post.id)
 PROFILE = Statement(profiles().where(func.lower(User.username) == bindparam("username")))
-ME = Statement(of_session(profiles().add_columns(col(User.email))))
+ME = Statement(of_session(profiles().add_columns(col(User.email), col(User.superuser))))
 FOLLOW = Statement(follow())
 
 
@@ -123,9 +130,10 @@ def update_me(
     address: Address,
     request: Request,
 ) -> Any:
-    """Change your profile; what you leave out stays as it is."""
+    """Change your profile; what you leave out stays. A new e-mail takes a fresh sign-in."""
     user = stored_user(session, caller)
     if patch.email and patch.email != user.email:
+        require_fresh(claims)
         attempt_sign_up(session, address)  # which tells as much of who has an account
         session.commit()
     check_me(request, session, claims)
