@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection, MetaData, event
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, select, update
 
 from pamps import logs, metrics, schema
 from pamps.config import ENVIRONMENT, settings
@@ -180,7 +180,8 @@ def demote(username: Username) -> None:
 def _set_superuser(username: str, superuser: bool) -> None:
     with Session(engine) as session:
         user = find_user(session, username)
-        user.superuser = superuser
+        # Also where nothing seems to change: another command may have changed it since.
+        session.exec(update(User).where(col(User.id) == user.id).values(superuser=superuser))
         session.add(record("promote" if superuser else "demote", user))
         session.commit()
 

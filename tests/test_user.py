@@ -1,9 +1,12 @@
 """Accounts, profiles, follows and the timeline."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.conftest import Client, sign_in
 from tests.test_cli import command
+from tests.test_counters import at_once
 
 PUBLIC = {"id", "username", "avatar", "bio"}
 COUNTS = {"post_count", "follower_count", "following_count"}
@@ -236,3 +239,33 @@ def test_every_path_answers_with_and_without_its_slash(api_client, api_client_us
         assert without.json() == slashed.json()
     for path in ("/token/", "/refresh_token/", "/user/follow/1/"):
         assert api_client.post(path).status_code in (401, 422), path
+
+
+def test_a_change_of_the_profile_answers_with_what_it_wrote(sign_up):
+    """Also when another change was stored after this one had read the profile."""
+    from sqlalchemy import text
+
+    from pamps.db import engine
+
+    ana = sign_up("ana", bio="first")
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    waiting += " AND datname = current_database()"
+    with engine.connect() as other, engine.connect() as watcher, ThreadPoolExecutor() as pool:
+        other.execute(text("UPDATE \"user\" SET bio = 'second'"))
+        change = {"json": {"bio": "first"}, "headers": {"If-Match": "*"}}
+        changing = pool.submit(ana.patch, "/user/me/", **change)
+        while not changing.done() and not watcher.scalar(text(waiting)):
+            watcher.rollback()
+        other.commit()
+        answer = changing.result()
+    assert (answer.status_code, answer.json()["bio"]) == (200, "first")
+    assert ana.get("/user/me/").json() == answer.json()
+
+
+def test_many_changes_of_the_profile_at_once(sign_up):
+    ana = sign_up("ana")
+    bios = [f"{n % 2}" for n in range(30)]
+    answers = at_once(*[lambda bio=bio: ana.patch("/user/me/", json={"bio": bio}) for bio in bios])
+    assert [(answer.status_code, answer.json()["bio"]) for answer in answers] == [
+        (200, bio) for bio in bios
+    ]

@@ -3,7 +3,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from pydantic import AfterValidator
 from sqlalchemy import bindparam
-from sqlmodel import Session, col, delete, func, select
+from sqlmodel import Session, col, delete, func, select, update
 
 from pamps.answers import check_match, read, tag, written
 from pamps.auth import (
@@ -137,8 +137,10 @@ def update_me(
         attempt_sign_up(session, address)  # which tells as much of who has an account
         session.commit()
     check_me(request, session, claims)
-    user.sqlmodel_update(patch.model_dump(exclude_unset=True))
-    session.flush()
+    # Not by the row read above: what is equal to that would not be written, though another request
+    # may have changed it since.
+    if values := patch.model_dump(exclude_unset=True):
+        session.exec(update(User).where(col(User.id) == caller.id).values(**values))
     changed = own(ME.read(session, **claims.session))
     session.commit()
     return written(changed, 200, tag(changed))
