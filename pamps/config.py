@@ -51,6 +51,9 @@ LARGEST = {
 FITTED = ("server.workers", "db.pool_size")
 # What may be 0: those, and what it turns off.
 MAY_BE_0 = (*FITTED, "metrics.port")
+# How browsers write an origin (RFC 6454, section 6.2), but for the port that its scheme implies.
+ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # How the `limits` package writes one limit.
 LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
@@ -97,6 +100,16 @@ def _is_address(uri: str, *schemes: str) -> bool:
         return urlsplit(uri).scheme in schemes and urlsplit(uri).port != 0
     except ValueError:
         return False
+
+
+def _is_origin(origin: str) -> bool:
+    """Whether a browser could send that as `Origin`."""
+    try:
+        parts = urlsplit(origin)
+        port = parts.port  # which checks it
+    except ValueError:
+        return False
+    return bool(re.fullmatch(ORIGIN, origin)) and port != DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def _check_limits(rate_limit: dict[str, Any]) -> None:
@@ -179,6 +192,10 @@ def _load() -> Any:
     for proxy in values["server"]["trusted_proxies"]:
         if not _is_network(proxy):
             _stop("server.trusted_proxies", "must be addresses or networks like 10.0.0.0/8")
+    for origin in values["cors"]["allow_origins"]:
+        if origin != "*" and not _is_origin(origin):
+            rules = "lower case, no slash at the end, no default port"
+            _stop("cors.allow_origins", f"must be * or like https://example.com: {rules}")
     if ENVIRONMENT == "production":
         _check_production(values)
     _fit(loaded)

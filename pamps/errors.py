@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError as PoolTimeout
-from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -137,11 +136,6 @@ async def _integrity_error(request: Request, error: Any) -> JSONResponse:
     return _told(request, *told)
 
 
-async def _account_gone(request: Request, error: Any) -> JSONResponse:
-    """A row to be changed was deleted meanwhile, and the only ones changed so are the caller's."""
-    return _told(request, *CONSTRAINTS["fk_post_user_id"])
-
-
 def is_conflict(error: BaseException) -> bool:
     """Whether PostgreSQL undid a transaction for the sake of another's."""
     conflicts = psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure
@@ -217,7 +211,6 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(SignInFailed, _sign_in_failed)
     for broken in (IntegrityError, psycopg2.IntegrityError):
         app.add_exception_handler(broken, _integrity_error)
-    app.add_exception_handler(StaleDataError, _account_gone)
     drivers = psycopg2.DatabaseError, psycopg2.InterfaceError
     for error in (DBAPIError, PoolTimeout, *drivers, EmbeddedError):
         app.add_exception_handler(error, _database_error)

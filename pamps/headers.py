@@ -8,9 +8,8 @@ from pamps.config import settings
 
 JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 HEADERS = (b"x-content-type-options", b"nosniff"), (b"content-security-policy", JSON_POLICY)
-# What pages of other origins may send, and what they may read beside the answer itself.
-ALLOWED = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"]
-EXPOSED = ["ETag", "Link", "Retry-After", "X-Request-ID", "WWW-Authenticate"]
+# Headers that pages of other origins may read.
+EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Request-ID", "WWW-Authenticate"]
 EXPOSED += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 
 
@@ -40,8 +39,8 @@ def add_headers(app: FastAPI) -> None:
             CORSMiddleware,
             allow_origins=settings.cors.allow_origins,
             allow_credentials=settings.cors.allow_credentials,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=ALLOWED,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
             expose_headers=EXPOSED,
         )
     app.add_middleware(SecurityHeaders)

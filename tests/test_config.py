@@ -41,6 +41,31 @@ WRONG = [
     ("PAMPS_SERVER__trusted_proxies", '["10.0.0.1", "*"]', "server.trusted_proxies: must be addr"),
     ("PAMPS_SERVER__trusted_proxies", "10.0.0.1", "server.trusted_proxies: must be a list of"),
     ("PAMPS_CORS__allow_origins", "[1, 2]", "cors.allow_origins: must be a list of texts"),
+    *(
+        ("PAMPS_CORS__allow_origins", f'["https://a.b", "{origin}"]', "cors.allow_origins: must be")
+        for origin in (
+            "",
+            "null",
+            "a.b",
+            "https://",
+            "https://a.b/",
+            "https://a.b/path",
+            "https://a.b?x",
+            "https://a.b c",
+            " https://a.b",
+            "https://a.b\\n",
+            "https://A.b",
+            "https://é.b",
+            "https://*.b",
+            "https://u:p@a.b",
+            "https://a.b:",
+            "https://a.b:443",
+            "http://a.b:80",
+            "http://a.b:080",
+            "http://a.b:70000",
+            "https://a.b,https://c.d",
+        )
+    ),
     ("PAMPS_RATE_LIMIT__enabled", "perhaps", "rate_limit.enabled: must be true or false"),
     ("PAMPS_RATE_LIMIT__requests", "plenty", "rate_limit.requests: must be like 300/5 minutes"),
     ("PAMPS_RATE_LIMIT__requests", "0/minute", "rate_limit.requests: must be like 300/5 minutes"),
@@ -131,6 +156,14 @@ def test_production_with_a_secret(monkeypatch):
     assert loaded.rate_limit.enabled
     assert loaded.log.json
     assert loaded.cors.allow_origins == []
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "https://a.b", "http://localhost:3000", "http://[::1]:3000", "capacitor://localhost"],
+)
+def test_origins_of_pages(monkeypatch, origin):
+    assert load(monkeypatch, {"PAMPS_CORS__allow_origins": f'["{origin}"]'}).cors.allow_origins
 
 
 def test_every_setting_is_explained():

@@ -70,9 +70,15 @@ def test_production(other_database, redis_uri):
         answer = client.get("/post/", headers=origin)
         assert answer.headers["access-control-allow-origin"] == origin["Origin"]
         assert "RateLimit-Reset" in answer.headers["access-control-expose-headers"]
-        asked = {"Access-Control-Request-Method": "DELETE", **origin}
-        answer = client.options("/user/me/", headers=asked)
-        assert (answer.status_code, answer.headers["x-content-type-options"]) == (200, "nosniff")
+        for method in ("DELETE", "HEAD"):
+            asked = {"Access-Control-Request-Method": method, **origin}
+            asked["Access-Control-Request-Headers"] = "Authorization, X-Request-Of-Mine"
+            answer = client.options("/user/me/", headers=asked)
+            assert (answer.status_code, answer.headers["x-content-type-options"]) == (
+                200,
+                "nosniff",
+            )
+            assert "X-Request-Of-Mine" in answer.headers["access-control-allow-headers"]
         answer = client.get("/post/", headers={"Origin": "https://elsewhere.example"})
         assert "access-control-allow-origin" not in answer.headers
         process.terminate()
