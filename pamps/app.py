@@ -52,7 +52,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     yield
     engine.dispose()
-    statements.pool.close()
+    statements.pools.end()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
     if multiprocessing.parent_process():  # else `pamps serve` itself does it, or a test goes on

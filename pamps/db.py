@@ -16,6 +16,7 @@ from sqlmodel import Session, create_engine
 
 from pamps import embedded
 from pamps.config import settings
+from pamps.loops import PerLoop
 
 
 def database_url() -> URL:
@@ -96,13 +97,13 @@ if not settings.db.uri:
 
 # No more at a time than there are threads and connections: else requests that have one could wait
 # for a thread, while those that have the threads wait for a connection, or for a row of theirs.
-sessions = CapacityLimiter(SESSIONS)
+sessions = PerLoop(lambda: CapacityLimiter(SESSIONS))
 
 
 async def get_session() -> AsyncIterator[Session]:
     """A session for one request. What is not committed by its end is undone. Raises TooLate."""
     outer = transaction.get()
-    async with nullcontext() if outer else sessions:
+    async with nullcontext() if outer else sessions.get():
         be_in_time()
         session = Session(
             outer or engine, expire_on_commit=False, join_transaction_mode="create_savepoint"

@@ -136,7 +136,7 @@ class Idempotency:
             told = "Idempotency-Key should be given once, as 1 to 255 characters of ASCII"
             raise HTTPException(422, told)
         keyed = _Keyed(request, keys[0], request.state.body)
-        async with db.sessions:
+        async with db.sessions.get():
             try:
                 answer = await keyed.begin()
                 if answer is None:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
 from pamps.db import engine, sessions
-from pamps.statements import pool
+from pamps.statements import pools
 
 # Others, which a client may make up, count as one.
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -77,9 +77,9 @@ def count_sign_in(outcome: Outcome) -> None:
 def sample() -> None:
     """Takes down each second how many connections are in use, and what waits for one."""
     numbers, engine_pool = _numbers(), cast(Any, engine.pool)
-    statements = pool.places.statistics()
+    statements = pools.get().places.statistics()
     numbers.waiting.labels("statement").set(statements.tasks_waiting)
-    numbers.waiting.labels("session").set(sessions.statistics().tasks_waiting)
+    numbers.waiting.labels("session").set(sessions.get().statistics().tasks_waiting)
     numbers.connections.labels("statements").set(statements.borrowed_tokens)
     numbers.connections.labels("sessions").set(engine_pool.checkedout())
     asyncio.get_running_loop().call_later(1, sample)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps.auth import caller, client_address
 from pamps.config import settings
 from pamps.errors import refusal
+from pamps.loops import PerLoop
 from pamps.metrics import count_sign_in
 from pamps.models.auth import Attempt
 
@@ -146,10 +147,15 @@ class RateLimit:
         self.limit = limits.parse(settings.rate_limit.requests)
         uri = settings.rate_limit.storage_uri
         options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
+        memory = _Memory()
+
+        def storage() -> Any:
+            if not uri:
+                return memory
+            return storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
+
         # Asked directly: the strategy of `limits` around it asks for each number twice.
-        self.storage: Any = _Memory()
-        if uri:
-            self.storage = storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
+        self.storages = PerLoop(storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Who asks whether the service is well asks often.
@@ -163,10 +169,11 @@ class RateLimit:
         except HTTPException:
             claims = None  # A bad token is refused further in, and counts for the address.
         key = f"user {claims.sub}" if claims else network(client_address(request))
+        storage = self.storages.get()
         window = self.limit.key_for(key)
         try:
-            count = await self.storage.incr(window, self.limit.get_expiry())
-            end = await self.storage.get_expiry(window)
+            count = await storage.incr(window, self.limit.get_expiry())
+            end = await storage.get_expiry(window)
         except StorageError as error:
             # Better no limit than no service.
             logger.error("the rate limit cannot be counted: %r", error.storage_error)

@@ -14,6 +14,7 @@ from sqlmodel import Session, UTCDateTime
 
 from pamps import db, embedded
 from pamps.config import settings
+from pamps.loops import PerLoop
 
 
 def _begin_connecting() -> Any:
@@ -151,7 +152,7 @@ class _Pool:
             self._idle.pop().close()
 
 
-pool = _Pool(settings.db.pool_size)
+pools = PerLoop(lambda: _Pool(settings.db.pool_size), _Pool.close)
 
 
 def _in_utc(column: Any) -> Any:
@@ -202,7 +203,7 @@ class Statement:
         if outer := db.transaction.get():
             db.be_in_time()
             return await to_thread.run_sync(self._run, outer, values)
-        rows = await pool.fetch(self.sql, values | self.values)
+        rows = await pools.get().fetch(self.sql, values | self.values)
         return [_as_object(row, self._fields) for row in rows]
 
     def read(self, session: Session, **values: Any) -> list[dict[str, Any]]:

@@ -7,10 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
+import redis
+from fakeredis import TcpFakeServer
 from fastapi.testclient import TestClient
+from limits.aio.storage.redis.bridge import RedisBridge
 
 from tests import canary, databases
 from tests.proxies import missing
@@ -91,6 +95,22 @@ def folder() -> Iterator[Path]:
     pid_file = parent / "pamps" / "data" / "postmaster.pid"
     assert not pid_file.exists(), "the server was left running"
     shutil.rmtree(parent)
+
+
+@pytest.fixture
+def redis_uri() -> Iterator[str]:
+    """As much of a Redis as counting takes."""
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    uri = f"redis://127.0.0.1:{server.server_address[1]}"
+    with redis.Redis.from_url(uri) as client:
+        # Asked for a script that it does not know, this one hangs up instead of saying so.
+        client.script_load(RedisBridge.SCRIPT_INCR_EXPIRE)
+    yield uri
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 class Client(TestClient):

@@ -2,13 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from threading import Thread
-
-import pytest
-import redis
-from fakeredis import TcpFakeServer
-from limits.aio.storage.redis.bridge import RedisBridge
 
 from tests import canary
 from tests.test_cli import PRODUCTION
@@ -21,22 +14,6 @@ SETTINGS = PRODUCTION | {
     "PAMPS_CORS__allow_origins": '["https://pamps.example"]',
     "PAMPS_CORS__allow_credentials": "true",
 }
-
-
-@pytest.fixture
-def redis_uri() -> Iterator[str]:
-    """As much of a Redis as counting takes."""
-    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    uri = f"redis://127.0.0.1:{server.server_address[1]}"
-    with redis.Redis.from_url(uri) as client:
-        # Asked for a script that it does not know, this one hangs up instead of saying so.
-        client.script_load(RedisBridge.SCRIPT_INCR_EXPIRE)
-    yield uri
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}

@@ -33,7 +33,7 @@ def statements() -> Iterator[list[str]]:
     from sqlalchemy import event
 
     from pamps.db import engine
-    from pamps.statements import pool
+    from pamps.statements import _Pool
 
     seen: list[str] = []
 
@@ -45,16 +45,16 @@ def statements() -> Iterator[list[str]]:
     def note(connection, *_: object) -> None:
         connection.cursor_factory = Noting
 
-    fetch = pool.fetch
+    fetch = _Pool.fetch
 
-    def noting_fetch(query: str, values: dict[str, object]) -> Awaitable[list[object]]:
+    def noting_fetch(pool: _Pool, query: str, values: dict[str, object]) -> Awaitable[list[object]]:
         seen.append(query)
-        return fetch(query, values)
+        return fetch(pool, query, values)
 
     event.listen(engine, "checkout", note)
-    pool.fetch = noting_fetch
+    _Pool.fetch = noting_fetch
     yield seen
-    del pool.fetch
+    _Pool.fetch = fetch
     event.remove(engine, "checkout", note)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException
 
 from pamps import schema
 from pamps.errors import RETRY_AFTER
+from pamps.loops import PerLoop
 from pamps.server import Protocol
 
 logger = logging.getLogger(__name__)
@@ -15,23 +16,27 @@ router = APIRouter(prefix="/health", include_in_schema=False)
 
 BUDGET_SECONDS = 1
 
-_question: asyncio.Task[str | None] | None = None
+
+def _ask() -> asyncio.Task[str | None]:
+    # In a thread of its own, and with a connection that no request needs.
+    return asyncio.ensure_future(to_thread.run_sync(schema.problem, limiter=CapacityLimiter(1)))
+
+
+questions = PerLoop(_ask)
 
 
 async def _problem() -> str | None:
     """What is wrong with the database, asked once for all who ask meanwhile."""
-    global _question
-    if _question is None or _question.done():
-        # In a thread of its own, and with a connection that no request needs.
-        asked = to_thread.run_sync(schema.problem, limiter=CapacityLimiter(1))
-        _question = asyncio.ensure_future(asked)
-    answered, _ = await asyncio.wait([_question], timeout=BUDGET_SECONDS)
+    if questions.get().done():
+        questions.end()
+    question = questions.get()
+    answered, _ = await asyncio.wait([question], timeout=BUDGET_SECONDS)
     if not answered:
         return f"the database does not answer within {BUDGET_SECONDS} s"
-    if error := _question.exception():
+    if error := question.exception():
         logger.error("the database does not answer: %s", error)
         return "the database does not answer"
-    return _question.result()
+    return question.result()
 
 
 @router.get("/live")
