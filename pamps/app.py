@@ -18,6 +18,7 @@ from pamps.docs import add_docs
 from pamps.errors import handle_errors
 from pamps.headers import add_headers
 from pamps.idempotency import Idempotency
+from pamps.paths import BASE, Head, PlainPaths, match_without_slash
 from pamps.ratelimit import RateLimit
 from pamps.retries import Retries
 from pamps.routes import routes
@@ -27,10 +28,11 @@ Short posts, replies, likes, and a timeline of the people you follow.
 
 **Sign in** with `POST /token` (the *Authorize* button does it) and send the access token as
 `Authorization: Bearer …`. **Lists** are arrays of at most `limit` items; while there are more, the
-`Link` header of the answer has the address of the next page. **`ETag`** of an answer, sent back as
-`If-None-Match`, makes it a 304 if nothing has changed; as `If-Match` of a change, a 412 if it
-has. **`Idempotency-Key`** of a POST makes sure that it happens once, however often it is sent, and
-**503** asks for that: try again. **Errors** are `{"detail": …}`.
+`Link` header of the answer refers to the next page, relative to the address of this one.
+**`ETag`** of an answer, sent back as `If-None-Match`, makes it a 304 if nothing has changed; as
+`If-Match` of a change, a 412 if what it would overwrite has. **`Idempotency-Key`** of a POST makes
+sure that it happens once, however often it is sent, and **503** asks for that: try again.
+**Errors** are `{"detail": …}`.
 """
 
 TAGS = [
@@ -70,11 +72,14 @@ app = FastAPI(
     openapi_url="/openapi.json" if settings.server.docs else None,
     docs_url=None,
     redoc_url=None,
+    servers=[{"url": BASE}] if BASE else None,
     telemetry=telemetry.config(),
 )
 app.router.routes.extend(routes)
 if settings.server.docs:
     add_docs(app)
+app.router.redirect_slashes = False
+match_without_slash(app.routes)
 
 # Each wraps the ones before it: who is calling comes first, then what is counted, the id, and then
 # what may be refused.
@@ -85,6 +90,8 @@ app.add_middleware(Deadline)
 app.add_middleware(WholeBody)
 app.add_middleware(RateLimit)
 add_headers(app)
+app.add_middleware(Head)
+app.add_middleware(PlainPaths)
 app.add_middleware(logs.RequestLog)
 if settings.metrics.port:
     app.add_middleware(metrics.RequestMetrics)

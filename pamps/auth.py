@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from pamps.models.auth import Caller, callers
 from pamps.models.user import User
+from pamps.paths import BASE
 from pamps.statements import Statement
 from pamps.tokens import Claims, read_token, unauthorized
 
@@ -64,7 +65,9 @@ class BearerToken(OAuth2PasswordBearer):
         return claims
 
 
-ActiveClaims = Annotated[Claims, Depends(BearerToken(tokenUrl="token", refreshUrl="token"))]
+# Clients resolve it against the server of the documentation, whose path has no slash at its end.
+TOKEN_URL = f"{BASE}/token" if BASE else "token"
+ActiveClaims = Annotated[Claims, Depends(BearerToken(tokenUrl=TOKEN_URL, refreshUrl=TOKEN_URL))]
 # Some routes show more to a caller who has signed in, but do not ask for it.
 may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
 CALLER = Statement(callers())

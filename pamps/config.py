@@ -54,6 +54,9 @@ MAY_BE_0 = (*FITTED, "metrics.port")
 # How browsers write an origin (RFC 6454, section 6.2), but for the port that its scheme implies.
 ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# A path that needs no escapes and has no slash at its end, and an address with one.
+PATH = "(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
+URL = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?{PATH}"
 # How the `limits` package writes one limit.
 LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
@@ -122,6 +125,16 @@ def _check_limits(rate_limit: dict[str, Any]) -> None:
         _stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
 
 
+def _check_base(server: dict[str, Any]) -> None:
+    if not re.fullmatch(PATH, server["root_path"]):
+        _stop("server.root_path", "must be empty or like /api, without a slash at the end")
+    public_url = server["public_url"]
+    is_address = _is_address(public_url, "http", "https") and re.fullmatch(URL, public_url)
+    if public_url and not is_address:
+        rules = "without a slash at the end, a query or a user"
+        _stop("server.public_url", f"must be empty or like https://example.com/api, {rules}")
+
+
 def _check_telemetry(endpoint: str) -> None:
     if endpoint and not find_spec("opentelemetry.exporter"):
         _stop("telemetry.endpoint", "needs its packages: pip install 'pamps[telemetry]'")
@@ -188,6 +201,7 @@ def _load() -> Any:
     if not secret:
         _stop("security.SECRET_KEY", "is missing")
     _check_limits(values["rate_limit"])
+    _check_base(values["server"])
     _check_telemetry(values["telemetry"]["endpoint"])
     for proxy in values["server"]["trusted_proxies"]:
         if not _is_network(proxy):

@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 
@@ -14,15 +14,14 @@ FOLDER = Path(str(files("fastapi_swagger.resources")))
 FILES = SCRIPT, STYLE, ICON = "swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"
 
 
-def add_docs(app: FastAPI) -> None:
-    """Adds /docs, and at /swagger the files that it loads."""
+def _page(root: str) -> HTMLResponse:
+    """The page; `root` is a relative reference to where the API is, right behind any proxy."""
     page = bytes(
         get_swagger_ui_html(
-            # Relative, so that the page works under the path of a proxy too.
-            openapi_url="openapi.json",
-            swagger_js_url=f"swagger/{SCRIPT}",
-            swagger_css_url=f"swagger/{STYLE}",
-            swagger_favicon_url=f"swagger/{ICON}",
+            openapi_url=f"{root}openapi.json",
+            swagger_js_url=f"{root}swagger/{SCRIPT}",
+            swagger_css_url=f"{root}swagger/{STYLE}",
+            swagger_favicon_url=f"{root}swagger/{ICON}",
             title="Pamps",
         ).body
     )
@@ -34,11 +33,16 @@ def add_docs(app: FastAPI) -> None:
         f"style-src 'self' 'unsafe-inline'; script-src 'self' 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    response = HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+
+def add_docs(app: FastAPI) -> None:
+    """Adds /docs, and at /swagger the files that it loads."""
+    page, page_with_slash = _page(""), _page("../")
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return response
+    async def docs(request: Request) -> HTMLResponse:
+        return page_with_slash if request.scope["raw_path"].endswith(b"/") else page
 
     @app.get("/swagger/{name}", include_in_schema=False)
     async def swagger_file(name: str) -> FileResponse:

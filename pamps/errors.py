@@ -113,6 +113,8 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
         routes = iter_route_contexts(request.app.routes)
         here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
         methods = {method for route in here for method in route.methods or ()}
+        if "GET" in methods:
+            methods.add("HEAD")
         headers = {"Allow": ", ".join(sorted(methods))}
     return refusal(request, error.status_code, error.detail, headers)
 

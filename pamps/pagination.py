@@ -5,7 +5,6 @@ meanwhile, nobody is shown twice or left out, and page 1,000 costs what page 1 d
 """
 
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode
 
 from fastapi import HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field as Limit
@@ -15,6 +14,7 @@ from sqlmodel import col
 from pamps.answers import read
 from pamps.auth import get_current_user
 from pamps.models import base
+from pamps.paths import reference
 from pamps.statements import Statement
 from pamps.tokens import Claims
 
@@ -77,15 +77,16 @@ class Page(BaseModel):
         if cursors == [None]:
             items = []
         more = len(items) > self.limit
-        link = next_page(str(request.url), cursors[self.limit - 1]) if more else {}
+        link = {}
+        if more:
+            query = dict(request.query_params) | {"cursor": cursors[self.limit - 1]}
+            link = next_page(reference(request, **query))
         return read(request, items[: self.limit], **link)
 
 
-def next_page(url: str, cursor: int) -> dict[str, str]:
-    """The header that leads to what is behind `cursor`."""
-    path, _, query = url.partition("?")
-    query = urlencode(dict(parse_qsl(query)) | {"cursor": cursor})
-    return {"Link": f'<{path}?{query}>; rel="next"'}
+def next_page(address: str) -> dict[str, str]:
+    """The header that leads to the next page."""
+    return {"Link": f'<{address}>; rel="next"'}
 
 
 ActivePage = Annotated[Page, Query()]

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -156,7 +157,8 @@ class Client(TestClient):
             response = self.get(path)
             assert response.status_code == 200, response.text
             yield response.json()
-            path = response.links.get("next", {}).get("url", "")
+            link = response.links.get("next", {}).get("url", "")
+            path = link and urljoin(path, link)
 
 
 @pytest.fixture(scope="session")

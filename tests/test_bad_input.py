@@ -301,5 +301,5 @@ def test_what_is_not_there(api_client):
     response = api_client.put("/post/")
     assert response.status_code == 405
     assert response.json() == {"detail": "Method Not Allowed"}
-    assert response.headers["allow"] == "GET, POST"
-    assert api_client.post("/user/me/").headers["allow"] == "DELETE, GET, PATCH"
+    assert response.headers["allow"] == "GET, HEAD, POST"
+    assert api_client.post("/user/me/").headers["allow"] == "DELETE, GET, HEAD, PATCH"

@@ -66,6 +66,26 @@ WRONG = [
             "https://a.b,https://c.d",
         )
     ),
+    *(
+        ("PAMPS_SERVER__root_path", path, "server.root_path: must be empty or like /api")
+        for path in ("api", "/", "/api/", "//a.b", "/a b", "/../a", "/a?b", "/é")
+    ),
+    *(
+        ("PAMPS_SERVER__public_url", url, "server.public_url: must be empty or like https://")
+        for url in (
+            "a.b",
+            "//a.b",
+            "ftp://a.b",
+            "https://:80",
+            "https://a.b/",
+            "https://a.b/c/",
+            "https://u:p@a.b",
+            "https://a.b?c",
+            "https://a.b#c",
+            "https://a.b:70000",
+            "https://a.b c",
+        )
+    ),
     ("PAMPS_RATE_LIMIT__enabled", "perhaps", "rate_limit.enabled: must be true or false"),
     ("PAMPS_RATE_LIMIT__requests", "plenty", "rate_limit.requests: must be like 300/5 minutes"),
     ("PAMPS_RATE_LIMIT__requests", "0/minute", "rate_limit.requests: must be like 300/5 minutes"),

@@ -138,7 +138,7 @@ def test_what_is_counted(settings, port, tmp_path):
         statuses = [client.post("/token", data=wrong).status_code for _ in range(6)]
         assert statuses == [401] * 5 + [429]
         assert client.get("/user/me/", headers={"Authorization": "Bearer x"}).status_code == 401
-        assert client.get("/user/ana").status_code == 307
+        assert client.get("/user/ana").status_code == client.head("/user/ana/").status_code == 200
         assert client.get("/user/bia/").status_code == 404
         assert client.get("/nowhere/").status_code == 404
         assert client.delete("/user/").status_code == 405
@@ -160,7 +160,8 @@ def test_what_is_counted(settings, port, tmp_path):
             requests("POST", "/token", 429): 1,
             requests("POST", "/token", 403): 1,
             requests("GET", "/user/me/", 401): 1,
-            requests("GET", "none", 307): 1,
+            requests("GET", "/user/{username}/", 200): 1,
+            requests("HEAD", "/user/{username}/", 200): 1,
             requests("GET", "/user/{username}/", 404): 1,
             requests("GET", "none", 404): 1,
             requests("DELETE", "/user/", 405): 1,

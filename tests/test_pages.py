@@ -66,9 +66,9 @@ def test_link_header(api_client, api_client_user1):
     posts = [api_client_user1.write()["id"] for _ in range(4)]
     response = api_client.get("/post/?limit=3")
     link = response.headers["link"]
-    assert link.startswith("<http://testserver/post/?limit=3&")
+    assert link.startswith("<?limit=3&")
     assert link.endswith('>; rel="next"')
-    last = api_client.get(response.links["next"]["url"])
+    last = api_client.get("/post/" + response.links["next"]["url"])
     assert [post["id"] for post in last.json()] == posts[:1]
     assert "link" not in last.headers
 

@@ -69,7 +69,7 @@ def test_post_with_replies(api_client, api_client_user1):
     assert set(response.json()) == FIELDS | {"replies"}
     assert [reply["id"] for reply in response.json()["replies"]] == replies[:20]
     assert response.json()["reply_count"] == 22
-    others = api_client.get(response.links["next"]["url"])
+    others = api_client.get(f"/post/{post['id']}/" + response.links["next"]["url"])
     assert [reply["id"] for reply in others.json()] == replies[20:]
     assert "next" not in others.links
     assert api_client.ids(f"/post/{post['id']}/replies/", limit=100) == replies

@@ -228,19 +228,6 @@ def test_timeline(sign_up):
     assert davi.ids("/user/timeline") == []
 
 
-def test_every_path_answers_with_and_without_its_slash(api_client, api_client_user1):
-    post = api_client_user1.write()
-    paths = ["/user", "/user/me", "/user/timeline", "/user/user1", "/user/user1/followers"]
-    paths += ["/user/user1/following", "/post", f"/post/{post['id']}", "/post/user/user1"]
-    paths += ["/post/likes/user1", f"/post/{post['id']}/likes", f"/post/{post['id']}/replies"]
-    for path in paths:
-        without, slashed = api_client_user1.get(path), api_client_user1.get(f"{path}/")
-        assert without.status_code == slashed.status_code == 200, path
-        assert without.json() == slashed.json()
-    for path in ("/token/", "/refresh_token/", "/user/follow/1/"):
-        assert api_client.post(path).status_code in (401, 422), path
-
-
 def test_a_change_of_the_profile_answers_with_what_it_wrote(sign_up):
     """Also when another change was stored after this one had read the profile."""
     from sqlalchemy import text

@@ -36,6 +36,7 @@ from pamps.models.post import (
 )
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, List, Owner, Page, next_page
+from pamps.paths import reference
 from pamps.routes.user import Name, named
 from pamps.statements import Statement
 from pamps.tokens import unauthorized
@@ -153,8 +154,10 @@ def shown(found: list[dict[str, Any]], request: Request, post_id: int) -> Shown:
         raise not_found()
     post, *answers = found
     post["replies"] = answers[:REPLIES_SHOWN]
-    more, url = len(answers) > REPLIES_SHOWN, str(request.url).partition("?")[0] + "replies/"
-    return post, next_page(url, answers[REPLIES_SHOWN - 1]["id"]) if more else {}
+    if len(answers) <= REPLIES_SHOWN:
+        return post, {}
+    cursor = answers[REPLIES_SHOWN - 1]["id"]
+    return post, next_page(reference(request, "replies/", cursor=cursor))
 
 
 @router.get(

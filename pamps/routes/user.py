@@ -94,7 +94,6 @@ def create_user(user: UserRequest, session: ActiveSession, address: Address) -> 
 # The paths with a fixed word come before those with a name in its place.
 
 
-@router.get("/timeline/", include_in_schema=False)
 @router.get("/timeline", response_model=Posts, responses=errors(401))
 async def get_timeline(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
     """List the posts of everyone that you follow, replies included, the newest first."""

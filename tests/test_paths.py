@@ -1,0 +1,131 @@
+"""Paths: with and without a slash at the end, HEAD wherever GET is, and references to others."""
+
+import re
+from urllib.parse import urljoin
+
+import pytest
+from httpx import Response
+
+from tests.conftest import Client
+
+# What the documentation does not have.
+OTHERS = {
+    "/docs": {"get"},
+    "/openapi.json": {"get"},
+    "/swagger/swagger-ui.css": {"get"},
+    "/health/live": {"get"},
+    "/health/ready": {"get"},
+}
+METHODS = {"get", "head", "post", "put", "patch", "delete"}
+# What differs between two answers that are the same.
+OWN_HEADERS = {"x-request-id", "date"}
+
+
+@pytest.fixture
+def paths(api_client: Client, sign_up) -> dict[str, set[str]]:
+    """Every path, about things that exist, with its methods."""
+    ana = sign_up("ana")
+    ids = {"user_id": ana.id, "post_id": ana.write()["id"], "username": "ana"}
+    ids["session_id"] = ana.ids("/user/me/sessions/")[0]
+    documented = api_client.get("/openapi.json").json()["paths"]
+    return OTHERS | {path.format(**ids): set(methods) for path, methods in documented.items()}
+
+
+def ask(client: Client, method: str, path: str) -> Response:
+    return client.request(method, path, follow_redirects=False)
+
+
+def seen(response: Response) -> tuple[int, dict[str, str], bytes]:
+    headers = {name: v for name, v in response.headers.items() if name not in OWN_HEADERS}
+    return response.status_code, headers, response.content
+
+
+def test_a_slash_at_the_end_makes_no_difference(api_client, paths):
+    """Nothing is a redirect: it would lose a body, and behind a proxy the way back."""
+    assert len(paths) > 20
+    for path, there in paths.items():
+        bare = path.rstrip("/")
+        for method in METHODS:
+            answers = [ask(api_client, method, form) for form in (bare, f"{bare}/")]
+            if bare != "/docs":  # whose references are relative, and so differ
+                assert seen(answers[0]) == seen(answers[1]), (method, path)
+            status = answers[0].status_code
+            assert status == answers[1].status_code, (method, path)
+            if (method, bare) == ("delete", "/user/timeline"):
+                continue  # which is a superuser's for whatever stands there
+            assert (status == 405) == (
+                method not in there | ({"head"} if "get" in there else set())
+            ), path
+            assert status not in (307, 404), (method, path)
+        assert ask(api_client, "get", f"{bare}//").status_code == 404, path
+
+
+def test_head_is_get_without_the_body(api_client, paths, sign_up):
+    bob = sign_up("bob")
+    for client in (api_client, bob):
+        for path, there in paths.items():
+            if "get" in there:
+                status, headers, body = seen(client.get(path))
+                assert seen(client.head(path)) == (status, headers, b""), path
+                assert headers["content-length"] == str(len(body))
+            else:
+                assert client.head(path).status_code == 405, path
+    tag = api_client.get("/post/").headers["etag"]
+    known = api_client.head("/post/", headers={"If-None-Match": tag})
+    assert (known.status_code, known.content) == (304, b"")
+
+
+def test_allow_names_what_there_is(api_client, paths):
+    for path, there in paths.items():
+        allowed = {method.upper() for method in there} | ({"HEAD"} if "get" in there else set())
+        if path == "/user/timeline":
+            allowed.add("DELETE")  # which is a superuser's for whatever stands there
+        refused = api_client.request("TRACE", path)
+        assert refused.status_code == 405
+        assert refused.headers["allow"] == ", ".join(sorted(allowed)), path
+
+
+def test_the_documentation_has_each_path_once(api_client):
+    document = api_client.get("/openapi.json").json()
+    paths = [path.rstrip("/") for path in document["paths"]]
+    assert len(paths) == len(set(paths))
+    assert not [methods for methods in document["paths"].values() if "head" in methods]
+    assert "servers" not in document
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_docs_load_what_they_need(api_client, slash):
+    page = ask(api_client, "get", f"/docs{slash}").text
+    references = re.findall('(?:src|href)="([^"]+)"', page) + re.findall("url: '([^']+)'", page)
+    assert len(references) == 4
+    for address in references:
+        assert ask(api_client, "get", urljoin(f"/docs{slash}", address)).status_code == 200
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_links_are_relative(sign_up, slash):
+    """Resolved as RFC 3986 says, from where the client asked, in whatever form."""
+    ana = sign_up("ana")
+    post = ana.write()
+    replies = [ana.write(str(n), post["id"])["id"] for n in range(45)]
+    address, found = f"/post/{post['id']}{slash}", []
+    for _ in range(3):
+        answer = ask(ana, "get", address)
+        items = answer.json()
+        if isinstance(items, dict):
+            items = items["replies"]
+        found += [item["id"] for item in items]
+        link = answer.headers.get("link", "")
+        assert not re.search("//|^</|testserver", link)
+        address = urljoin(address, answer.links["next"]["url"]) if link else address
+    assert found == replies
+    assert not link
+
+
+def test_a_link_keeps_what_was_asked(sign_up):
+    ana = sign_up("ana")
+    for _ in range(3):
+        ana.write()
+    answer = ana.get("/post/user/ana?order=newest&limit=1&x=a%26b%20c", headers={"Host": "evil"})
+    assert answer.headers["link"].startswith("<?order=newest&limit=1&x=a%26b+c&cursor=")
+    assert "evil" not in str(answer.headers)
