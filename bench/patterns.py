@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pamps.models.base import Id, Text
 from pamps.models.post import PostText
-from pamps.models.user import Avatar, Bio, Email, Password, Username
+from pamps.models.types import PictureUrl
+from pamps.models.user import Bio, Email, Password, Username
 from pamps.tokens import Claims, read_token
 
 SIZE = 64 * 1024
@@ -24,7 +25,7 @@ KINDS = {
     "username": Username,
     "e-mail": Email,
     "password": Password,
-    "avatar": Avatar,
+    "avatar": PictureUrl,
     "bio": Bio,
     "subject": Claims.model_fields["sub"].rebuild_annotation(),
 }

@@ -38,6 +38,7 @@ from pamps.models.base import (
     storable,
     text_column,
 )
+from pamps.models.types import VISIBLE_PATTERN, visible
 from pamps.models.user import Social, User, users
 
 
@@ -172,7 +173,16 @@ def like() -> Query:
     return query.add_cte(counted.cte("counted"))
 
 
-PostText = Annotated[str, Limit(min_length=1, max_length=settings.post.max_length), storable]
+PostText = Annotated[
+    str,
+    Limit(
+        min_length=1,
+        max_length=settings.post.max_length,
+        json_schema_extra={"pattern": VISIBLE_PATTERN},
+    ),
+    visible,
+    storable,
+]
 
 
 class PostPatch(BaseModel):

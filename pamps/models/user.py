@@ -42,6 +42,7 @@ from pamps.models.base import (
     storable,
     text_column,
 )
+from pamps.models.types import VISIBLE_PATTERN, PictureUrl, visible
 from pamps.security import get_password_hash, is_common_password
 
 # Words of the API's paths, those of planned routes included: a name must not be taken for one.
@@ -174,8 +175,12 @@ Username = Annotated[
 Password = Annotated[
     str, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable
 ]
-Avatar = Annotated[str, Limit(max_length=255, examples=["https://example.com/ana.png"]), storable]
-Bio = Annotated[str, Limit(max_length=1000), storable]
+Bio = Annotated[
+    str,
+    Limit(max_length=1000, json_schema_extra={"pattern": f"^$|{VISIBLE_PATTERN}"}),
+    visible,
+    storable,
+]
 
 
 class NewPassword(BaseModel):
@@ -207,7 +212,7 @@ class UserRequest(NewPassword):
 
     email: Email
     username: Username
-    avatar: Avatar | None = None
+    avatar: PictureUrl | None = None
     bio: Bio | None = None
 
     def user(self) -> User:
@@ -225,7 +230,7 @@ class PasswordChange(BaseModel):
 class UserPatch(BaseModel):
     """Changes of the caller's own profile; what is left out stays as it is."""
 
-    avatar: Avatar | None = None
+    avatar: PictureUrl | None = None
     bio: Bio | None = None
     email: Email = Limit(default_factory=str)  # may be left out, but is never null
 
