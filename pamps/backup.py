@@ -46,7 +46,9 @@ def write(file: Path) -> int:
     if file.exists() and not file.is_file():
         fail(f"cannot write {file}: it is no file")
     with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT FROM alembic_version")  # that there is one
+        driver: Any = connection.connection.driver_connection
+        if (problem := schema.problem_of(driver.cursor())) == schema.MISSING:
+            raise schema.SchemaError(problem)
         ours = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
         pg_dump = _program("pg_dump", connection)
     address, password = _address()

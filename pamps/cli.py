@@ -6,24 +6,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Connection, MetaData, event
-from sqlmodel import Session, col, select, update
 
-from pamps import logs, metrics, schema
 from pamps.config import ENVIRONMENT, settings
-from pamps.db import engine
-from pamps.models import Audit, Like, Post, Social, User
-from pamps.models.account import delete_account
-from pamps.models.auth import record
-from pamps.models.user import NewPassword, UserRequest, folded, user_named
-from pamps.sessions import end_sessions
 from pamps.terminal import Commands, fail
+
+# All else is imported where a command needs it, so that none waits for what it does not use.
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlmodel import Session
+
+    from pamps.models import User
 
 main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 
@@ -39,11 +37,15 @@ def pamps(context: typer.Context) -> None:
     """Serve and administer Pamps, the microblog."""
     if context.invoked_subcommand == "serve":
         return
+    from sqlalchemy import event
+
+    from pamps.db import engine
+
     event.listen(engine, "begin", _without_timeouts)
     context.call_on_close(lambda: event.remove(engine, "begin", _without_timeouts))
 
 
-def _without_timeouts(connection: Connection) -> None:
+def _without_timeouts(connection: "Connection") -> None:
     """An administrator waits as long as it takes, and looks at what a shell shows."""
     for timeout in ("statement_timeout", "idle_in_transaction_session_timeout"):
         connection.exec_driver_sql(f"SET LOCAL {timeout} = 0")
@@ -70,7 +72,8 @@ def serve(
     ] = settings.server.workers,
 ) -> None:
     """Serve the API."""
-    from pamps import server  # here, as what only one command needs should not slow all
+    from pamps import logs, metrics, schema, server
+    from pamps.db import engine
 
     with ExitStack() as stack:
         if settings.metrics.port:
@@ -95,6 +98,8 @@ def serve(
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
+    from pamps import schema
+
     schema.migrate()
     typer.echo("The database is up to date.")
 
@@ -102,6 +107,11 @@ def migrate() -> None:
 @main.command()
 def shell() -> None:
     """Opens interactive shell"""
+    from sqlmodel import Session, select
+
+    from pamps.db import engine
+    from pamps.models import Like, Post, Social, User
+
     with Session(engine) as session, tempfile.TemporaryDirectory() as folder:
         _vars = {"settings": settings, "engine": engine, "select": select, "session": session}
         _vars |= {table.__name__: table for table in (User, Post, Social, Like)}
@@ -119,6 +129,11 @@ def shell() -> None:
 @main.command()
 def user_list() -> None:
     """Lists all users"""
+    from sqlmodel import Session, col, select
+
+    from pamps.db import engine
+    from pamps.models import User
+
     table = Table(title="Pamps users")
     for field in ("username", "email"):
         table.add_column(field, style="magenta")
@@ -134,8 +149,14 @@ def create_user(
     username: Username,
     password: Password,
     superuser: Annotated[bool, typer.Option("--superuser", help="One who administers.")] = False,
-) -> User:
+) -> Any:
     """Create user"""
+    from sqlmodel import Session
+
+    from pamps.db import engine
+    from pamps.models.auth import record
+    from pamps.models.user import UserRequest
+
     with Session(engine, expire_on_commit=False) as session:
         user = UserRequest(email=email, username=username, password=password).user()
         user.superuser = superuser
@@ -148,15 +169,23 @@ def create_user(
     return user
 
 
-def find_user(session: Session, username: str) -> User:
+def _find_user(session: "Session", username: str) -> "User":
+    from pamps.models.user import folded, user_named
+
     return session.exec(user_named(folded(username))).first() or fail(f"User not found: {username}")
 
 
 @main.command()
 def delete_user(username: Username) -> None:
     """Delete a user and all that is theirs, for good."""
+    from sqlmodel import Session
+
+    from pamps.db import engine
+    from pamps.models.account import delete_account
+    from pamps.models.auth import record
+
     with Session(engine) as session:
-        user = find_user(session, username)
+        user = _find_user(session, username)
         delete_account(session, user.id)
         session.add(record("delete account", user))
         session.commit()
@@ -178,8 +207,14 @@ def demote(username: Username) -> None:
 
 
 def _set_superuser(username: str, superuser: bool) -> None:
+    from sqlmodel import Session, col, update
+
+    from pamps.db import engine
+    from pamps.models import User
+    from pamps.models.auth import record
+
     with Session(engine) as session:
-        user = find_user(session, username)
+        user = _find_user(session, username)
         # Also where nothing seems to change: another command may have changed it since.
         session.exec(update(User).where(col(User.id) == user.id).values(superuser=superuser))
         session.add(record("promote" if superuser else "demote", user))
@@ -189,6 +224,11 @@ def _set_superuser(username: str, superuser: bool) -> None:
 @main.command()
 def audit() -> None:
     """List what administrators did, the latest last."""
+    from sqlmodel import Session, col, select
+
+    from pamps.db import engine
+    from pamps.models import Audit
+
     table = Table(title="Pamps audit")
     for field in ("date", "actor", "action", "target", "address"):
         table.add_column(field, style="magenta", overflow="fold")
@@ -202,13 +242,19 @@ def audit() -> None:
 @main.command()
 def set_password(username: Username) -> None:
     """Give a user a new password, which is asked for, and end all their sessions."""
+    from sqlmodel import Session
+
+    from pamps.db import engine
+    from pamps.models.auth import record
+    from pamps.models.user import NewPassword
     from pamps.ratelimit import pardon
+    from pamps.sessions import end_sessions
 
     with Session(engine) as session:
-        find_user(session, username)
+        _find_user(session, username)
         session.rollback()  # nothing is held while somebody types
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        user = find_user(session, username)
+        user = _find_user(session, username)
         new = NewPassword(email=user.email, username=user.username, password=password)
         user.password = new.hash()
         session.flush()
@@ -234,6 +280,10 @@ def _be_sure(force: bool) -> None:
 @main.command()
 def reset_db(force: Force = False) -> None:
     """Resets the database tables"""
+    from sqlalchemy import MetaData
+
+    from pamps.db import engine
+
     _be_sure(force)
     everything = MetaData()
     everything.reflect(engine)
@@ -268,7 +318,10 @@ def fake_data(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
 ) -> None:
     """Fill the database with made-up users, posts, replies, likes and follows."""
+    from sqlmodel import Session
+
     from pamps import fake
+    from pamps.db import engine
 
     if ENVIRONMENT == "production":
         fail("made-up users share a known password: not in production")

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import psycopg2
 from dynaconf import Dynaconf
 from psycopg2.extensions import make_dsn
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+
+from pamps import address
 
 HERE = Path(__file__).parent
 # The checkout; a Pamps that was installed as a wheel belongs to the folder that it is run from.
@@ -21,7 +21,6 @@ ROOT: Path = HERE.parent if (HERE.parent / "alembic.ini").is_file() else Path.cw
 
 ENVIRONMENTS = ("development", "testing", "production")
 ENVIRONMENT = os.environ.get("PAMPS_ENV", ENVIRONMENTS[0])
-DRIVERS = ("postgresql", "postgres", "postgresql+psycopg2")
 # What everybody can read: the key in .secrets.toml, and the one of the workshop.
 PUBLIC_SECRETS = ("development-only", "troque_por_favor")
 TYPES = {
@@ -81,13 +80,6 @@ def _check(name: str, value: Any, default: Any) -> None:
         smallest, largest = 0 if name in MAY_BE_0 else 1, LARGEST.get(name, LARGEST[""])
         if not smallest <= value <= largest:
             _stop(name, f"must be from {smallest} to {largest}")
-
-
-def _is_database_url(uri: str) -> bool:
-    try:
-        return make_url(uri).drivername in DRIVERS
-    except (ArgumentError, ValueError):
-        return False
 
 
 def _is_network(address: str) -> bool:
@@ -188,8 +180,11 @@ def _load() -> Any:
     _check("", tables, defaults)
     uri, security = values["db"]["uri"], values["security"]
     secret = security["SECRET_KEY"]
-    if uri and not _is_database_url(uri):
-        _stop("db.uri", "must be empty or like postgresql://user:password@host:5432/name")
+    try:
+        if uri:
+            address.parse(uri)
+    except ValueError as error:
+        _stop("db.uri", str(error))
     try:
         make_dsn("", **values["db"]["connect_args"])
     except psycopg2.ProgrammingError as error:

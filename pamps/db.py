@@ -1,28 +1,35 @@
 """The database: its address, the engine, sessions."""
 
 import math
+import re
 import select
 import time
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Depends
-from sqlalchemy import URL, Connection, Engine, event, make_url, update
+from sqlalchemy import URL, Connection, Engine, event, update
 from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session, create_engine
 
-from pamps import embedded
+from pamps import address, embedded
 from pamps.config import settings
 from pamps.loops import PerLoop
 
 
 def database_url() -> URL:
     """Where the database is. Every spelling of PostgreSQL's address means psycopg2."""
-    url = make_url(settings.db.uri) if settings.db.uri else embedded.ADDRESS
-    return url.set(drivername="postgresql+psycopg2")
+    driver = "postgresql+psycopg2"
+    if not settings.db.uri:
+        return embedded.ADDRESS.set(drivername=driver)
+    parts = address.parse(settings.db.uri)
+    user, password = parts.pop("user", None), parts.pop("password", None)
+    url = URL.create(driver, user, password, database=parts.pop("dbname", None))
+    if re.fullmatch("[^/,][^,]*", parts.get("host", "")) and parts.get("port", "1"):
+        url = url.set(host=parts.pop("host"), port=int(parts.pop("port", 0)) or None)
+    return url.set(query=parts)
 
 
 # Each session takes a thread whenever it is used; single statements take none.
@@ -115,8 +122,18 @@ async def get_session() -> AsyncIterator[Session]:
                 await to_thread.run_sync(session.close)
 
 
-# Closed before the answer leaves.
-ActiveSession = Annotated[Session, Depends(get_session, scope="function")]
+if TYPE_CHECKING:
+    ActiveSession = Annotated[Session, "a dependency"]
+
+
+def __getattr__(name: str) -> Any:
+    """Make `ActiveSession` when it is first imported: the command line has no need for FastAPI."""
+    if name != "ActiveSession":
+        raise AttributeError(name)
+    from fastapi import Depends
+
+    # Closed before the answer leaves.
+    return globals().setdefault(name, Annotated[Session, Depends(get_session, scope="function")])
 
 
 def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> None:

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 import psycopg2
-import psycopg2.errors
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.auth import SignInFailed
 from pamps.config import settings
+from pamps.database_errors import collision, is_away, is_conflict
 from pamps.db import TooLate
 from pamps.embedded import EmbeddedError
 from pamps.logs import request_id
@@ -29,18 +29,6 @@ logger = logging.getLogger(__name__)
 
 # With a 503: soon, as nobody knows better.
 RETRY_AFTER = {"Retry-After": "1"}
-
-# The database decides what collides and what is gone. This is what its constraints tell a client.
-CONSTRAINTS = {
-    "uq_user_email": (409, "Email already taken"),
-    "uq_user_username": (409, "Username already taken"),
-    "fk_like_post_id": (404, "Post not found"),
-    "fk_social_to_id": (404, "User not found"),
-    # The caller's account was deleted while the request was on its way.
-    "fk_post_user_id": (401, "Could not validate credentials"),
-    "fk_like_user_id": (401, "Could not validate credentials"),
-    "fk_social_from_id": (401, "Could not validate credentials"),
-}
 
 # RFC 6749, section 5.2, and for what is no fault of the client 4.1.2.1.
 OAUTH_ERRORS = {
@@ -68,17 +56,6 @@ class OAuthError(Error):
 def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its documentation."""
     return {code: {"model": model, "description": HTTPStatus(code).phrase} for code in codes}
-
-
-def _cause(error: BaseException) -> BaseException:
-    """psycopg2's own error, where SQLAlchemy's is around it."""
-    return getattr(error, "orig", None) or error
-
-
-def collision(error: BaseException) -> tuple[int, str] | None:
-    """The status and the words for a constraint that clients can run into."""
-    diag = getattr(_cause(error), "diag", None)
-    return CONSTRAINTS.get(getattr(diag, "constraint_name", ""))
 
 
 def refusal(
@@ -138,26 +115,6 @@ async def _integrity_error(request: Request, error: Any) -> JSONResponse:
     return _told(request, *told)
 
 
-def is_conflict(error: BaseException) -> bool:
-    """Whether PostgreSQL undid a transaction for the sake of another's."""
-    conflicts = psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure
-    return isinstance(_cause(error), conflicts)
-
-
-def _is_away(error: BaseException) -> bool:
-    """Whether the database cannot serve now what it could at another time.
-
-    That it is read-only, as a standby is, counts; and that libpq got half an answer, for which
-    psycopg2 has no class of its own.
-    """
-    cause = _cause(error)
-    away = psycopg2.OperationalError, psycopg2.InterfaceError, PoolTimeout, EmbeddedError
-    return (
-        isinstance(cause, (*away, psycopg2.errors.ReadOnlySqlTransaction))
-        or type(cause) is psycopg2.DatabaseError
-    )
-
-
 def _database_away(request: Request, error: BaseException) -> JSONResponse:
     logger.error("the database cannot serve a request: %s", error)
     detail = "The database cannot serve this now, try again"
@@ -165,7 +122,7 @@ def _database_away(request: Request, error: BaseException) -> JSONResponse:
 
 
 async def _database_error(request: Request, error: Any) -> JSONResponse:
-    if not _is_away(error) or (
+    if not is_away(error) or (
         is_conflict(error) and getattr(request.state, "may_try_again", False)
     ):
         raise error
@@ -196,7 +153,7 @@ class Guard:
         except TooLate:
             raise  # Deadline answers
         except Exception as error:
-            if _is_away(error) and not started:  # at the end of an outer transaction
+            if is_away(error) and not started:  # at the end of an outer transaction
                 await _database_away(Request(scope), error)(scope, receive, send)
                 return
             logger.exception("request failed")

@@ -7,7 +7,7 @@ import psycopg2
 from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps.errors import is_conflict
+from pamps.database_errors import is_conflict
 
 # Before each further try, at most so many seconds; by chance, as the other one tries again too.
 PAUSES = 0.02, 0.05, 0.1

@@ -1,24 +1,17 @@
-"""How a command says that it cannot: in one red line, with exit status 1."""
+"""What commands share: how they print, and how they say that they cannot do what is asked."""
 
 from typing import Any, NoReturn
 
-import psycopg2
 import typer
-from psycopg2.errors import UndefinedTable
-from pydantic import ValidationError
 from rich.console import Console
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from pamps.embedded import EmbeddedError
-from pamps.errors import collision
-from pamps.schema import MISSING, SchemaError
-
-stderr = Console(stderr=True, style="red", highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, style="red", highlight=False, soft_wrap=True, emoji=False)
 
 
 def fail(reason: str) -> NoReturn:
-    """One red line, and exit status 1."""
+    """Prints the reason as one red line, and ends the command with exit status 1."""
     stderr.print(" ".join(reason.split()), markup=False)
     raise typer.Exit(1)
 
@@ -29,17 +22,11 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except IntegrityError as error:
-            if told := collision(error):
-                fail(told[1])
+        except (typer.Exit, typer.Abort, TyperException):
             raise
-        except ValidationError as error:
-            fail("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
-        except ProgrammingError as error:
-            if not isinstance(error.orig, UndefinedTable):
-                raise
-            fail(MISSING)
-        except (OperationalError, psycopg2.OperationalError) as error:
-            fail(f"the database does not answer: {getattr(error, 'orig', error)}")
-        except (EmbeddedError, SchemaError) as error:
-            fail(str(error))
+        except Exception as error:
+            from pamps.database_errors import explanation  # here, as it takes long to import
+
+            if told := explanation(error):
+                fail(told)
+            raise

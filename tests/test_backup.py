@@ -213,6 +213,7 @@ def test_a_backup_of_another_version(here, tmp_path, version, words):
     execute(make_url(here), f"UPDATE alembic_version SET version_num = '{version}'")
     file = tmp_path / "pamps.backup"
     assert invoke("backup", file).exit_code == 0
+    wait_for_others(here, 0)  # pg_dump
     assert invoke("restore", "-f", file).stdout == f"restored {file}\n{words}\n"
 
 

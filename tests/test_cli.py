@@ -96,6 +96,33 @@ def test_help_of_a_command(name, description, arguments):
     assert any(line.startswith(description) for line in told)
 
 
+IMPORTED = """
+import sys
+from pamps.cli import main
+try:
+    main()
+finally:
+    names = "fastapi", "starlette", "uvicorn", "jose", "alembic", "sqlmodel"
+    print("imported:", *[name for name in names if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], []),
+        (["user-list"], ["sqlmodel"]),
+        (["create-user", "ana@pamps.com", "ana", "1"], ["sqlmodel"]),
+        (["audit"], ["sqlmodel"]),
+    ],
+)
+def test_a_command_imports_what_it_needs(arguments, expected):
+    """What is large and slow to import is left to the commands that use it."""
+    done = run([sys.executable, "-c", IMPORTED, *arguments])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["imported:", *expected]
+
+
 def test_create_user_and_user_list(api_client):
     done = pamps("create-user", "admin@admin.com", "admin", "1234")
     assert (done.returncode, done.stdout) == (0, "created admin user\n")
