@@ -7,6 +7,7 @@ import pytest
 from httpx import Response
 
 from tests.conftest import Client
+from tests.test_overload import signed_in
 
 # What the documentation does not have.
 OTHERS = {
@@ -129,3 +130,17 @@ def test_a_link_keeps_what_was_asked(sign_up):
     answer = ana.get("/post/user/ana?order=newest&limit=1&x=a%26b%20c", headers={"Host": "evil"})
     assert answer.headers["link"].startswith("<?order=newest&limit=1&x=a%26b+c&cursor=")
     assert "evil" not in str(answer.headers)
+
+
+def test_links_to_a_public_address(other_database):
+    """They are absolute, for clients that resolve none."""
+    public = "https://pamps.example/api"
+    with signed_in(other_database, SERVER__public_url=public) as client:
+        posts = [client.post("/post/", json={"text": f"{n}"}).json()["id"] for n in range(3)]
+        for slash in ("", "/"):
+            link = client.get(f"/post{slash}?limit=2").headers["link"]
+            assert link == f'<{public}/post/?limit=2&cursor={posts[1]}>; rel="next"'
+        document = client.get("/openapi.json").json()
+        assert document["servers"] == [{"url": public}]
+        (scheme,) = document["components"]["securitySchemes"].values()
+        assert scheme["flows"]["password"]["tokenUrl"] == f"{public}/token"

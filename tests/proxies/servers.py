@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests import canary
 from tests.proxies import SEARCH_PATH
 from tests.test_serve import served
 
@@ -137,3 +138,12 @@ def upstream(**settings: str) -> Iterator[int]:
             yield client.base_url.port
         finally:
             process.terminate()
+
+
+def sign_up(client: httpx.Client, prefix: str = "") -> None:
+    """Make an account for ana, whom the client then signs in as."""
+    password = canary.password("ana")
+    user = {"email": "ana@pamps.com", "username": "ana", "password": password}
+    assert client.post(f"{prefix}/user/", json=user).status_code == 201
+    tokens = client.post(f"{prefix}/token", data=user).json()
+    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
