@@ -18,7 +18,7 @@ from pamps.docs import add_docs
 from pamps.errors import handle_errors
 from pamps.headers import add_headers
 from pamps.idempotency import Idempotency
-from pamps.paths import BASE, Head, PlainPaths, match_without_slash
+from pamps.paths import BASE, ControlCharacters, Head, PlainPaths, match_without_slash
 from pamps.ratelimit import RateLimit
 from pamps.retries import Retries
 from pamps.routes import routes
@@ -88,6 +88,7 @@ app.add_middleware(Retries)
 handle_errors(app)
 app.add_middleware(Deadline)
 app.add_middleware(WholeBody)
+app.add_middleware(ControlCharacters)
 app.add_middleware(RateLimit)
 add_headers(app)
 app.add_middleware(Head)

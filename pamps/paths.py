@@ -6,11 +6,13 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
+from fastapi.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 ROOT = settings.server.root_path
 # Where clients find the API, as far as the settings tell: an address, a path, or nothing.
 BASE: str = settings.server.public_url or ROOT
@@ -44,6 +46,19 @@ class PlainPaths:
                 path = path.removeprefix(ROOT)
             scope["path"] = path.removesuffix("/") or "/"
         await self.app(scope, receive, send)
+
+
+class ControlCharacters:
+    """Answer 404 to a path with a control character, whatever routes and others make of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["type"] == "http" and CONTROL.search(scope["path"]):
+            app = JSONResponse({"detail": "Not Found"}, 404)
+        await app(scope, receive, send)
 
 
 class Head:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException
 from pamps import schema
 from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
-from pamps.server import Protocol
+from pamps.protocol import Protocol
 
 logger = logging.getLogger(__name__)
 
