@@ -5,7 +5,7 @@ from typing import Any
 from pamps.routes import auth, post, user
 from pamps.statements import Statement
 
-PAGE = {"cursor": None, "limit": 21, "viewer_id": None, "session_id": None}
+PAGE = {"cursor": None, "limit": 21, "viewer_id": None, "sid": None}
 HEAD = """# How PostgreSQL runs the lists
 
 Written by `./bench.sh` on {posts:,} posts: `EXPLAIN (ANALYZE, BUFFERS)` of every list, for a page
@@ -49,7 +49,7 @@ def lists(cursor: Any, posts: int) -> dict[str, tuple[Statement, dict[str, Any]]
         "following": (user.FOLLOWING.statement, {"username": author}),
         "users": (user.USERS.statement, {}),
         "profile": (user.PROFILE, named),
-        "sessions": (auth.SESSIONS.statement, {"viewer_id": 501, "session_id": 1}),
+        "sessions": (auth.SESSIONS.statement, {"viewer_id": 501, "sid": 1}),
     }
 
 

@@ -78,7 +78,7 @@ def caller(request, cursor):
         raise ValueError
     cursor.execute(
         'SELECT u.id, u.username, u.avatar FROM session s JOIN "user" u ON u.id = s.user_id'
-        " WHERE s.id = %s AND u.id = %s AND s.expires > now() AND NOT u.disabled",
+        " WHERE s.sid = %s AND u.id = %s AND s.expires > now() AND NOT u.disabled",
         (claims["sid"], claims["sub"]),
     )
     return cursor.fetchone()
@@ -231,11 +231,11 @@ async def sign_in(request: Request):
             PasswordHasher().verify(stored, form["password"])
             jti, now = secrets.token_urlsafe(16), int(time.time())
             db.execute(
-                "INSERT INTO session (user_id, token_hash, user_agent, expires) VALUES"
-                " (%s, %s, '', now() + interval '600 minutes') RETURNING id",
-                (me, hashlib.sha256(jti.encode()).digest()),
+                "INSERT INTO session (sid, user_id, token_hash, user_agent, expires) VALUES"
+                " (%s, %s, %s, '', now() + interval '600 minutes')",
+                (sid := secrets.randbits(63), me, hashlib.sha256(jti.encode()).digest()),
             )
-            claims = {"sub": str(me), "sid": db.fetchone()[0]}
+            claims = {"sub": str(me), "sid": sid}
             access = token(**claims, scope="access_token", exp=now + 1800, fresh=True)
             refresh = token(**claims, scope="refresh_token", exp=now + 36000, jti=jti)
             return answer(

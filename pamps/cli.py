@@ -156,9 +156,11 @@ def create_user(
     from pamps.db import engine
     from pamps.models.auth import record
     from pamps.models.user import UserRequest
+    from pamps.security import get_password_hash
 
     with Session(engine, expire_on_commit=False) as session:
-        user = UserRequest(email=email, username=username, password=password).user()
+        request = UserRequest(email=email, username=username, password=password)
+        user = request.user(get_password_hash(password))
         user.superuser = superuser
         session.add(user)
         if superuser:
@@ -248,6 +250,7 @@ def set_password(username: Username) -> None:
     from pamps.models.auth import record
     from pamps.models.user import NewPassword
     from pamps.ratelimit import pardon
+    from pamps.security import get_password_hash
     from pamps.sessions import end_sessions
 
     with Session(engine) as session:
@@ -256,7 +259,7 @@ def set_password(username: Username) -> None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         user = _find_user(session, username)
         new = NewPassword(email=user.email, username=user.username, password=password)
-        user.password = new.hash()
+        user.password = get_password_hash(new.password)
         session.flush()
         end_sessions(session, user.id)
         pardon(session, user.username)

@@ -49,7 +49,7 @@ LARGEST = {
 # What 0 makes fit the machine: see _fit.
 FITTED = ("server.workers", "db.pool_size")
 # What may be 0: those, and what it turns off.
-MAY_BE_0 = (*FITTED, "metrics.port")
+MAY_BE_0 = (*FITTED, "metrics.port", "security.REFRESH_TOKEN_REPLAY_SECONDS")
 # How browsers write an origin (RFC 6454, section 6.2), but for the port that its scheme implies.
 ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
 DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -4,10 +4,11 @@ import math
 import re
 import select
 import time
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import URL, Connection, Engine, event, update
@@ -17,6 +18,9 @@ from sqlmodel import Session, create_engine
 from pamps import address, embedded
 from pamps.config import settings
 from pamps.loops import PerLoop
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def database_url() -> URL:
@@ -134,6 +138,17 @@ def __getattr__(name: str) -> Any:
 
     # Closed before the answer leaves.
     return globals().setdefault(name, Annotated[Session, Depends(get_session, scope="function")])
+
+
+async def in_session(
+    work: Callable[Concatenate[Session, P], T], *args: P.args, **options: P.kwargs
+) -> T:
+    """Run `work` in a thread with a session that ends with it.
+
+    For a request that has other things to wait for before or afterwards. Raises TooLate.
+    """
+    async with asynccontextmanager(get_session)() as session:
+        return await to_thread.run_sync(partial(work, session, *args, **options))
 
 
 def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> None:

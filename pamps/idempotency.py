@@ -41,17 +41,6 @@ def _hash(*parts: str | bytes) -> bytes:
     return hashlib.sha256(b"\0".join(words)).digest()
 
 
-async def _are_ended(answer: bytes) -> bool:
-    """Whether it is an answer with tokens of a session that has ended, which are no good."""
-    token = orjson.loads(answer or b"{}").get("refresh_token")
-    try:
-        if token:
-            await get_current_user(read_token(token, "refresh_token"))
-    except HTTPException:
-        return True
-    return False
-
-
 class _Keyed:
     """One request with a key, and the transaction that it is."""
 
@@ -65,13 +54,26 @@ class _Keyed:
         self.connection: Connection | None = None
 
     async def begin(self) -> Response | None:
-        """Gives the answer, if there is one. Raises HTTPException 401, 409, 422."""
+        """Give the answer that was kept, if there is one. Raises HTTPException 409, 422.
+
+        None for a session that has ended: the route says what is right then.
+        """
         answer = await to_thread.run_sync(self._begin)
-        if answer and self.claims:
-            await get_current_user(self.claims)
-        elif answer and await _are_ended(bytes(answer.body)):
+        if answer and await self._is_ended(bytes(answer.body)):
             return None
         return answer
+
+    async def _is_ended(self, answer: bytes) -> bool:
+        """Whether the caller's session has ended, or the one whose tokens are in the answer."""
+        claims = self.claims
+        try:
+            if claims is None and (token := orjson.loads(answer or b"{}").get("refresh_token")):
+                claims = read_token(token, "refresh_token")
+            if claims:
+                await get_current_user(claims)
+        except HTTPException:
+            return True
+        return False
 
     def _begin(self) -> Response | None:
         db.be_in_time()

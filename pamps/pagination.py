@@ -68,7 +68,7 @@ class Page(BaseModel):
         Raises HTTPException 401 for claims of a session that has ended, 404 without an owner.
         """
         values["viewer_id"] = claims and (await get_current_user(claims)).id
-        values["session_id"] = claims and claims.sid
+        values["sid"] = claims and claims.sid
         values |= {"cursor": self.cursor, "limit": self.limit + 1}
         items = await list_.statement.fetch(**values)
         if list_.owner and not items:

@@ -35,6 +35,9 @@ SIGN_UPS = 5, 30
 LONGEST = timedelta(minutes=60)
 # Each attempt takes so many out of the table that count for nothing any more.
 SWEEP = 100
+# What must work for a caller who has used up their requests, to keep a stranger out: signing out,
+# and changing the password, which has a limit of its own.
+NEVER_REFUSED = ("POST", "/logout"), ("PUT", "/user/me/password")
 # How long a request waits for Redis at most.
 REDIS_SECONDS = 1
 
@@ -180,7 +183,8 @@ class RateLimit:
             await app(scope, receive, send)
             return
         reset, left = max(1, math.ceil(end - time.time())), max(0, self.limit.amount - count)
-        if count > self.limit.amount:
+        asked = scope["method"], scope["path"].rstrip("/")
+        if count > self.limit.amount and asked not in NEVER_REFUSED:
             logger.warning("throttled", extra={"caller": key})
             app = refusal(request, 429, _too_often(reset), {"Retry-After": str(reset)})
 

@@ -1,6 +1,6 @@
-"""Passwords: their hashes, and which are too common. The only module that knows passlib."""
+"""Hashes of passwords, by passlib, and of what else must not be guessed from what is stored."""
 
-from concurrent.futures import ThreadPoolExecutor
+import hmac
 from contextlib import suppress
 from functools import cache
 from itertools import islice
@@ -10,8 +10,6 @@ from passlib.context import CryptContext
 from pamps.config import settings
 
 COMMON_PASSWORDS = 3000
-# A hash keeps a core busy, and each thread that has made one keeps its 19 MiB: so there is one.
-_thread = ThreadPoolExecutor(1)
 
 
 @cache
@@ -28,7 +26,7 @@ def _context() -> CryptContext:
 
 def get_password_hash(password: str) -> str:
     """The argon2id hash of a password (RFC 9106), with its parameters and salt inside."""
-    return _thread.submit(_context().hash, password).result()
+    return _context().hash(password)
 
 
 def verify_password(plain_password: str, hashed_password: str | None) -> bool:
@@ -39,8 +37,8 @@ def verify_password(plain_password: str, hashed_password: str | None) -> bool:
     """
     if hashed_password is not None:
         with suppress(ValueError):
-            return _thread.submit(_context().verify, plain_password, hashed_password).result()
-    _thread.submit(_context().dummy_verify).result()
+            return _context().verify(plain_password, hashed_password)
+    _context().dummy_verify()
     return False
 
 
@@ -64,3 +62,15 @@ def is_common_password(password: str) -> bool:
     ASVS 5.0, 6.2.4 asks for the first 3,000 that match the rules for passwords.
     """
     return password.lower() in _common_passwords()
+
+
+def keyed_hash(purpose: str, *parts: str | bytes) -> bytes:
+    """Return the HMAC-SHA-256 of `parts`, by a key made from SECRET_KEY for that purpose alone.
+
+    Nobody without SECRET_KEY can find out by guessing what was hashed.
+    """
+    key = hmac.digest(settings.security.SECRET_KEY.encode(), purpose.encode(), "sha256")
+    words = [part.encode() if isinstance(part, str) else part for part in parts]
+    # Each with its length, so that ("ab", "c") is not ("a", "bc").
+    message = b"".join(len(word).to_bytes(8) + word for word in words)
+    return hmac.digest(key, message, "sha256")

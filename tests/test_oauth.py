@@ -15,6 +15,7 @@ def test_grant_type_refresh_token(api_client, api_client_user1):
     assert response.status_code == 200
     assert set(response.json()) == set(tokens)
     assert response.headers["cache-control"] == "no-store"
+    form["refresh_token"] = response.json()["access_token"]
     assert api_client.post("/token", data=form).status_code == 401
 
 

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from fastapi.testclient import TestClient
 
 from tests import canary
-from tests.conftest import Client
+from tests.conftest import Client, sign_in
 from tests.test_cli import command, query
 from tests.test_counters import at_once
 
@@ -172,6 +172,17 @@ def test_requests(api_client, api_client_user1, enabled):
     assert client.get("/user/me/", headers={"Authorization": token}).status_code == 200
     assert client.get("/post/", headers={"Authorization": token[:-9]}).status_code == 429
     assert Client(api_client, address="192.0.2.78").get("/post/").status_code == 200
+
+
+def test_signing_out_and_a_new_password_are_never_refused(api_client, api_client_user1, enabled):
+    other = sign_in(api_client, "user1")
+    while api_client_user1.get("/swagger/favicon-32x32.png").status_code == 200:
+        pass
+    assert api_client_user1.get("/user/me/").status_code == 429
+    headers = {"Authorization": f"Bearer {other['access_token']}"}
+    assert api_client_user1.post("/logout", headers=headers).status_code == 204
+    body = {"current_password": canary.password("user1"), "new_password": canary.password("new")}
+    assert api_client_user1.put("/user/me/password/", json=body).status_code == 204
 
 
 def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):

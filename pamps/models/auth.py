@@ -3,12 +3,13 @@
 import logging
 import os
 import pwd
+import secrets
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Index, LargeBinary, bindparam, func
-from sqlmodel import Field, SQLModel, col, select
+from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindparam, func
+from sqlmodel import Field, SQLModel, col, delete, select, update
 
 from pamps.models.base import VIEWER, Query, created, identity, reference, text_column
 from pamps.models.user import User
@@ -27,15 +28,27 @@ class Caller(NamedTuple):
 class UserSession(SQLModel, table=True):
     """A sign-in and all the tokens that came of it. Without its row none of them is any good.
 
-    `token_hash` is the SHA-256 of the id of its one refresh token that is not spent yet.
+    Tokens name it by `sid`, which is random: a database that is set back hands out the ids of rows
+    again, and an old token must not fit somebody else's session. `token_hash` is the SHA-256 of the
+    id of its current refresh token, `previous_hash` that of the one before.
     """
 
     __tablename__ = "session"
-    __table_args__ = (Index("ix_session_user", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_session_user", "user_id", "id"),
+        Index("ix_session_expires", "expires"),
+    )
 
-    id: int = identity(primary_key=True)
+    sid: int = Field(
+        default_factory=lambda: secrets.randbits(63),
+        sa_type=BigInteger,
+        primary_key=True,
+        sa_column_kwargs={"autoincrement": False},
+    )
+    id: int = identity()
     user_id: int = reference("user.id")
     token_hash: bytes = Field(sa_type=LargeBinary, repr=False)
+    previous_hash: bytes | None = Field(None, sa_type=LargeBinary, repr=False)
     user_agent: str = text_column()
     started: datetime = created()
     last_used: datetime = created()
@@ -92,38 +105,93 @@ def record(
     )
 
 
+SID: Any = bindparam("sid", type_=BigInteger)
+SHOWN: Any = bindparam("shown", type_=LargeBinary)
+# Each sign-in deletes so many sessions that have expired, anybody's.
+SWEEP = 100
+
+
 def is_live() -> Any:
-    """What holds for sessions that have not expired."""
+    """The condition that a session has not expired, by the database's clock."""
     return col(UserSession.expires) > func.now()
 
 
-SESSION_ID: Any = bindparam("session_id", type_=BigInteger)
-
-
 def callers() -> Query:
-    """Whose session `session_id` is."""
+    """Whose session `sid` is."""
     columns: Any = (User.id, User.username, User.superuser)
     return of_session(select(*columns))
 
 
 def of_session(query: Query) -> Query:
-    """Of users the one whose session `session_id` is, if `viewer_id` may still use it."""
+    """Of users the one whose session `sid` is, if `viewer_id` may use it until `token_expires`."""
     query = query.join(UserSession, col(UserSession.user_id) == User.id)
-    query = query.where(UserSession.id == SESSION_ID, User.id == VIEWER, is_live())
-    return query.where(col(User.disabled).is_(False))
+    query = query.where(UserSession.sid == SID, User.id == VIEWER, is_live())
+    # Tokens are made by the database's clock, so no other may judge them.
+    token_expires = func.to_timestamp(bindparam("token_expires", type_=Float))
+    return query.where(token_expires > func.now(), col(User.disabled).is_(False))
 
 
 def sessions() -> Query:
-    """The sessions of `viewer_id`; `session_id` is the one that asks."""
+    """The sessions of `viewer_id`; `sid` is the one that asks."""
     columns: Any = (
         UserSession.id,
         UserSession.started,
         UserSession.last_used,
         UserSession.user_agent,
-        (col(UserSession.id) == SESSION_ID).label("current"),
+        (col(UserSession.sid) == SID).label("current"),
     )
     query: Query = select(*columns)
     return query.where(UserSession.user_id == VIEWER, is_live())
+
+
+TIMES: Any = (UserSession.last_used, UserSession.expires)
+
+
+def rotate() -> Query:
+    """Replace a session's refresh token, if it is the one `shown`; give the times of the next."""
+    now: Any = func.clock_timestamp()  # A statement may have waited for another refresh.
+    refreshed = now + bindparam("token_lasts", type_=Interval)
+    last_day = UserSession.started + bindparam("session_lasts", type_=Interval)
+    changed = (
+        update(UserSession)
+        .where(_named(), col(UserSession.token_hash) == SHOWN, is_live())
+        .values(
+            token_hash=bindparam("next", type_=LargeBinary),
+            previous_hash=UserSession.token_hash,
+            last_used=now,
+            expires=func.least(refreshed, last_day),
+        )
+        .returning(*TIMES)
+        .cte("changed")
+    )
+    query: Query = select(*changed.c)
+    return query
+
+
+def rotated() -> Query:
+    """The times of a session's current refresh token, if the one `shown` was replaced by it within
+    `replay`."""
+    recent = func.clock_timestamp() - bindparam("replay", type_=Interval)
+    query: Query = select(*TIMES)
+    query = query.where(_named(), col(UserSession.previous_hash) == SHOWN, is_live())
+    return query.where(col(UserSession.last_used) > recent)
+
+
+def end() -> Query:
+    """Delete the session `sid` of `viewer_id`."""
+    ended = delete(UserSession).where(_named()).returning(col(UserSession.id)).cte("ended")
+    return select(ended.c.id)
+
+
+def _named() -> Any:
+    return (col(UserSession.sid) == SID) & (col(UserSession.user_id) == VIEWER)
+
+
+def sweep_sessions() -> Any:
+    """Delete some of the sessions that have expired."""
+    expired = select(UserSession.sid).where(~is_live()).order_by(col(UserSession.expires))
+    some = expired.limit(SWEEP).with_for_update(skip_locked=True)
+    return delete(UserSession).where(col(UserSession.sid).in_(some))
 
 
 class SessionResponse(BaseModel):

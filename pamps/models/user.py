@@ -43,7 +43,7 @@ from pamps.models.base import (
     text_column,
 )
 from pamps.models.types import VISIBLE_PATTERN, PictureUrl, visible
-from pamps.security import get_password_hash, is_common_password
+from pamps.security import is_common_password
 
 # Words of the API's paths, those of planned routes included: a name must not be taken for one.
 RESERVED_NAMES = """
@@ -203,9 +203,6 @@ class NewPassword(BaseModel):
                 raise PydanticCustomError("password_common", "Password is among the most common")
         return password
 
-    def hash(self) -> str:
-        return get_password_hash(self.password)
-
 
 class UserRequest(NewPassword):
     """A new user."""
@@ -215,9 +212,9 @@ class UserRequest(NewPassword):
     avatar: PictureUrl | None = None
     bio: Bio | None = None
 
-    def user(self) -> User:
-        """The row to store, its password hashed. There is no other way to make one."""
-        return User(**self.model_dump(exclude={"password"}), password=self.hash())
+    def user(self, password_hash: str) -> User:
+        """The row to store. There is no other way to make one."""
+        return User(**self.model_dump(exclude={"password"}), password=password_hash)
 
 
 class PasswordChange(BaseModel):

@@ -1,5 +1,6 @@
 import logging
 import time
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
@@ -7,20 +8,29 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field as Limit, ValidationError
 from sqlmodel import Session, col, update
 
+from pamps import hashing
 from pamps.answers import written
-from pamps.auth import ActiveClaims, Address, AuthenticatedUser, SignInFailed, stored_user
-from pamps.db import ActiveSession
+from pamps.auth import (
+    ActiveClaims,
+    Address,
+    AuthenticatedUser,
+    SignInFailed,
+    caller,
+    may_sign_in,
+    stored_user,
+)
+from pamps.db import ActiveSession, in_session
 from pamps.errors import OAuthError, errors
 from pamps.metrics import count_sign_in
-from pamps.models import User, UserSession
-from pamps.models.auth import SessionResponse, sessions
+from pamps.models import Attempt, User, UserSession
+from pamps.models.auth import Caller, SessionResponse, sessions
 from pamps.models.base import Id, Text
 from pamps.models.user import NewPassword, PasswordChange, folded, user_named
 from pamps.pagination import ActivePage, List
 from pamps.ratelimit import attempt_sign_in, forgive
-from pamps.security import get_password_hash, needs_rehash, verify_password
-from pamps.sessions import Token, end_sessions, open_session, refresh_session
-from pamps.tokens import unauthorized
+from pamps.security import needs_rehash
+from pamps.sessions import Token, end_session, end_sessions, open_session, refresh_session
+from pamps.tokens import read_token, unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -73,38 +83,58 @@ UserAgent = Annotated[
 @router.post(
     "/token", response_model=Token, responses=errors(401, 403, 413, 429, 503, model=OAuthError)
 )
-def login_for_access_token(
-    form: Annotated[TokenRequest, Form()],
-    session: ActiveSession,
-    address: Address,
-    user_agent: UserAgent = "",
+async def login_for_access_token(
+    form: Annotated[TokenRequest, Form()], address: Address, user_agent: UserAgent = ""
 ) -> Any:
     """Sign in with a name and a password, or with a refresh token stay so."""
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
-        return _refresh(session, form.refresh_token)
+        return _sent(await refresh_session(form.refresh_token))
     form.require("username", "password")
     started = time.perf_counter()
-    attempt = attempt_sign_in(session, form.username, address)
-    user = session.exec(user_named(folded(form.username))).first()
-    # Counted before the password is looked at, and no connection is held meanwhile.
+    with hashing.place():
+        user, attempt = await in_session(_begin_sign_in, form.username, address)
+        # A user who does not exist takes as long.
+        while await hashing.check_password(form.password, user.password if user else None) and user:
+            new_hash = None
+            if needs_rehash(user.password):
+                new_hash = await hashing.hash_password(form.password)
+            found = await in_session(_sign_in, user, new_hash, attempt, user_agent, address)
+            if isinstance(found, Token):
+                return _sent(found)
+            user = found  # whose password was changed meanwhile
+    logger.warning("sign-in failed", extra={"user_id": user and user.id, "address": address})
+    count_sign_in("failed")
+    raise SignInFailed(started)
+
+
+def _begin_sign_in(
+    session: Session, username: str, address: str
+) -> tuple[User | None, Attempt | None]:
+    """Who is to sign in, if there is such a user; counted before the password is looked at."""
+    attempt = attempt_sign_in(session, username, address)
+    user = session.exec(user_named(folded(username))).first()
     session.commit()
-    stored = user.password if user else None
-    valid, new_hash = verify_password(form.password, stored), None
-    if stored and valid and needs_rehash(stored):
-        new_hash = get_password_hash(form.password)
-    who = {"user_id": user and user.id, "address": address}
-    if user is not None and valid:
-        # Until the session is there nobody changes the password, or disables the account.
-        user = session.get(
-            User, user.id, with_for_update={"key_share": True}, populate_existing=True
-        )
-        if user is not None and user.password != stored:
-            valid, new_hash = verify_password(form.password, user.password), None
-    if user is None or not valid:
-        logger.warning("sign-in failed", extra=who)
-        count_sign_in("failed")
-        raise SignInFailed(started)
+    return user, attempt
+
+
+def _sign_in(
+    session: Session,
+    verified: User,
+    new_hash: str | None,
+    attempt: Attempt | None,
+    user_agent: str,
+    address: str,
+) -> Token | User | None:
+    """The first tokens of a user whose password was verified.
+
+    If it is no longer the same, gives the user as they are now instead. Raises HTTPException 403.
+    """
+    # Until the session is there nobody changes the password, or disables the account.
+    user = session.get(User, verified.id, with_for_update={"key_share": True})
+    if user is None or user.password != verified.password:
+        return user
+    who = {"user_id": user.id, "address": address}
     if user.disabled:
         logger.warning("sign-in to a disabled account", extra=who)
         count_sign_in("disabled")
@@ -116,58 +146,83 @@ def login_for_access_token(
     session.commit()
     logger.info("sign-in", extra=who)
     count_sign_in("succeeded")
-    return _sent(token)
+    return token
 
 
 @router.post("/refresh_token", response_model=Token, responses=errors(401, 413))
-def refresh_token(body: RefreshToken, session: ActiveSession) -> Any:
+async def refresh_token(body: RefreshToken) -> Any:
     """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
-    return _refresh(session, body.refresh_token)
-
-
-def _refresh(session: Session, refresh_token: str) -> Response:
-    token = refresh_session(session, refresh_token)
-    session.commit()
-    if token is None:
-        raise unauthorized()
-    return _sent(token)
+    return _sent(await refresh_session(body.refresh_token))
 
 
 def _sent(token: Token) -> Response:
     return written(token.model_dump(), 200)
 
 
-@router.post("/logout", status_code=204, responses=errors(401))
-def logout(user: AuthenticatedUser, claims: ActiveClaims, session: ActiveSession) -> None:
-    """Sign out: the session and all its tokens end."""
-    end_sessions(session, user.id, claims.sid)
-    session.commit()
+class SignOut(BaseModel):
+    """A refresh token of the session to end, in case that there is no access token."""
+
+    refresh_token: Text | None = Limit(None, repr=False)
+
+
+@router.post("/logout", status_code=204, responses=errors(401, 413), **may_sign_in)
+async def logout(request: Request, body: SignOut | None = None) -> None:
+    """Sign out: the session and all its tokens end.
+
+    Takes an access token or a refresh token, also one that has expired or was used before.
+    """
+    named = []
+    with suppress(HTTPException):
+        if claims := caller(request):
+            named.append(claims)
+    with suppress(HTTPException):
+        if body and body.refresh_token:
+            named.append(read_token(body.refresh_token, "refresh_token"))
+    if not named:
+        raise unauthorized()
+    for claims in named:
+        await end_session(claims)
 
 
 @router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413))
-def change_password(
-    change: PasswordChange, caller: AuthenticatedUser, session: ActiveSession, address: Address
-) -> None:
+async def change_password(change: PasswordChange, me: AuthenticatedUser, address: Address) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
-    user = stored_user(session, caller)
+    with hashing.place():
+        user, attempt = await in_session(_begin_change, me, change.new_password, address)
+        who = {"user_id": user.id, "address": address}
+        if not await hashing.check_password(change.current_password, user.password):
+            logger.warning("password change failed", extra=who)
+            raise HTTPException(403, "The current password is incorrect")
+        new_hash = await hashing.hash_password(change.new_password)
+        await in_session(_change_password, user, new_hash, attempt)
+    logger.info("password changed", extra=who)
+
+
+def _begin_change(
+    session: Session, me: Caller, new_password: str, address: str
+) -> tuple[User, Attempt | None]:
+    """Whose password is to be changed; counted as in a sign-in."""
+    user = stored_user(session, me)
     try:
-        new = NewPassword(email=user.email, username=user.username, password=change.new_password)
+        NewPassword(email=user.email, username=user.username, password=new_password)
     except ValidationError as error:
         told = [item | {"loc": ("body", "new_password")} for item in error.errors()]
         raise RequestValidationError(told) from None
     attempt = attempt_sign_in(session, user.username, address)
-    session.commit()  # as in a sign-in: counted first, and no connection is held meanwhile
-    if not verify_password(change.current_password, user.password):
-        logger.warning("password change failed", extra={"user_id": user.id, "address": address})
-        raise HTTPException(403, "The current password is incorrect")
+    session.commit()
+    return user, attempt
+
+
+def _change_password(
+    session: Session, verified: User, new_hash: str, attempt: Attempt | None
+) -> None:
     # Only that password is changed which was verified.
-    replaced = update(User).where(col(User.id) == user.id, col(User.password) == user.password)
-    if not session.exec(replaced.values(password=new.hash())).rowcount:
+    same = col(User.id) == verified.id, col(User.password) == verified.password
+    if not session.exec(update(User).where(*same).values(password=new_hash)).rowcount:
         raise unauthorized()
     forgive(session, attempt)
-    end_sessions(session, user.id)
+    end_sessions(session, verified.id)
     session.commit()
-    logger.info("password changed", extra={"user_id": user.id, "address": address})
 
 
 @router.get("/user/me/sessions/", response_model=list[SessionResponse], responses=errors(401))
@@ -177,7 +232,7 @@ async def list_sessions(claims: ActiveClaims, request: Request, page: ActivePage
 
 
 @router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))
-def end_session(session_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
+def end_one_session(session_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
     """End one of your sessions: its tokens are no good any more."""
     if not end_sessions(session, user.id, session_id):
         raise HTTPException(404, "Session not found")

@@ -5,6 +5,7 @@ from pydantic import AfterValidator
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, delete, func, select, update
 
+from pamps import hashing
 from pamps.answers import check_match, read, tag, written
 from pamps.auth import (
     ActiveClaims,
@@ -14,7 +15,7 @@ from pamps.auth import (
     require_fresh,
     stored_user,
 )
-from pamps.db import ActiveSession, change_counter
+from pamps.db import ActiveSession, change_counter, in_session
 from pamps.errors import errors
 from pamps.models import Post, Social, User
 from pamps.models.account import delete_account, lock_account
@@ -81,14 +82,23 @@ async def list_users(request: Request, page: ActivePage) -> Any:
 
 
 @router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
-def create_user(user: UserRequest, session: ActiveSession, address: Address) -> Any:
+async def create_user(user: UserRequest, address: Address) -> Any:
     """Create an account."""
-    attempt_sign_up(session, address)
-    session.commit()  # counted whether it succeeds or not
-    created = user.user()
-    session.add(created)
-    session.commit()
+    with hashing.place():
+        await in_session(_count_sign_up, address)
+        created = user.user(await hashing.hash_password(user.password))
+        await in_session(_store, created)
     return written(UserResponse.model_validate(created, from_attributes=True).model_dump(), 201)
+
+
+def _count_sign_up(session: Session, address: str) -> None:
+    attempt_sign_up(session, address)
+    session.commit()  # whether it succeeds or not
+
+
+def _store(session: Session, user: User) -> None:
+    session.add(user)
+    session.commit()
 
 
 # The paths with a fixed word come before those with a name in its place.
