@@ -77,11 +77,11 @@ class Page(BaseModel):
         if cursors == [None]:
             items = []
         more = len(items) > self.limit
-        link = {}
-        if more:
-            query = dict(request.query_params) | {"cursor": cursors[self.limit - 1]}
-            link = next_page(reference(request, **query))
-        return read(request, items[: self.limit], **link)
+        if not more:
+            return read(request, items)
+        cursor = cursors[self.limit - 1]
+        query = dict(request.query_params) | {"cursor": cursor}
+        return read(request, items[:-1], next_page(reference(request, **query)), cursor)
 
 
 def next_page(address: str) -> dict[str, str]:

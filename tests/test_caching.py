@@ -95,22 +95,67 @@ def test_times_are_in_utc_whatever_zone_the_database_is_in(ana):
         disconnect(address)
 
 
+# What proxies that compress make of an ETag: nginx, Apache, others.
+ALTERED = ["{0}", "W/{0}", '"{1}-gzip"', '"{1}-br"', '"{1}-zstd"', 'W/"{1}-gzip"', '"{1};gzip"']
+
+
+def altered(tag: str) -> list[str]:
+    return [form.format(tag, tag.strip('"')) for form in ALTERED]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_tag_is_known_as_proxies_write_it(ana, path):
+    path = path.format(id=ana.post_id)
+    tag = ana.get(path).headers["etag"]
+    for known in altered(tag):
+        assert ana.get(path, headers={"If-None-Match": known}).status_code == 304, known
+        assert ana.get(path, headers={"If-None-Match": f'"x", {known}'}).status_code == 304, known
+    for other in ('"x"', tag.strip('"'), f'"{tag[1:-1]}-x"', f'"x{tag[1:]}', f"W/{tag[1:]}"):
+        assert ana.get(path, headers={"If-None-Match": other}).status_code == 200, other
+
+
 def test_a_change_of_what_was_seen(ana):
-    """If-Match: not of what somebody else has changed meanwhile."""
+    """If-Match: not of a text that was edited meanwhile."""
     path = f"/post/{ana.post_id}/"
     seen = ana.get(path).headers["etag"]
     first = ana.patch(path, json={"text": "one"}, headers={"If-Match": f'"other", {seen}'})
     assert first.status_code == 200
     assert first.headers["etag"] == ana.get(path).headers["etag"]
+    elsewhere = ana.get(f"/post/{ana.write('one')['id']}/").headers["etag"]
     for method, body in (("PATCH", {"text": "two"}), ("DELETE", None)):
-        for stale in (seen, f"W/{first.headers['etag']}", "x"):
+        for stale in (*altered(seen), elsewhere, ana.get("/post/").headers["etag"], "x", ""):
             refused = ana.request(method, path, json=body, headers={"If-Match": stale})
             assert refused.status_code == 412, stale
     assert ana.get(path).json()["text"] == "one"
+    for n, form in enumerate(altered(first.headers["etag"])):
+        ana.patch(path, json={"text": "one"})
+        changed = ana.patch(path, json={"text": f"{n}"}, headers={"If-Match": form})
+        assert changed.status_code == 200, form
     assert ana.patch(path, json={"text": "two"}, headers={"If-Match": "*"}).status_code == 200
     seen = ana.get(path).headers["etag"]
     assert ana.delete(path, headers={"If-Match": seen}).status_code == 204
     assert ana.delete(path, headers={"If-Match": seen}).status_code == 404
+
+
+def test_a_change_whatever_others_did_meanwhile(ana, api_client, sign_up):
+    """Neither overwrites it what they did, nor does it matter with whose token the ETag was got."""
+    eve, path = sign_up("eve"), f"/post/{ana.post_id}/"
+    for happens in (
+        lambda: eve.like({"id": ana.post_id}),
+        lambda: [eve.write("reply", ana.post_id) for _ in range(25)],
+        lambda: ana.delete(f"{path}like/"),
+        lambda: ana.patch("/user/me/", json={"avatar": "https://example.com/b.png"}),
+    ):
+        seen = {client.get(path).headers["etag"] for client in (ana, api_client, eve)}
+        happens()
+        assert ana.get(path).headers["etag"] not in seen
+        for tag in seen:
+            answer = ana.patch(path, json={"text": "edited"}, headers={"If-Match": tag})
+            assert answer.status_code == 200
+            assert answer.headers["etag"] == ana.get(path).headers["etag"]
+    seen = api_client.get(path).headers["etag"]
+    eve.like({"id": ana.post_id})
+    assert ana.delete(path, headers={"If-Match": seen}).status_code == 204
 
 
 def test_a_change_of_the_profile_that_was_seen(ana):
@@ -126,9 +171,27 @@ def test_a_change_of_the_profile_that_was_seen(ana):
     assert ana.delete("/user/me/", headers={"If-Match": seen}).status_code == 204
 
 
-def test_of_many_changes_of_what_was_seen_one_is_made(ana):
-    path = f"/post/{ana.post_id}/"
+@pytest.mark.parametrize("change", [{"bio": "x"}, {"avatar": None}, {"email": "x@pamps.com"}])
+def test_a_change_of_a_profile_that_others_follow(ana, sign_up, change):
+    eve = sign_up("eve")
+    for happens in (lambda: eve.follow(ana), lambda: ana.write(), lambda: ana.follow(eve)):
+        seen = ana.get("/user/me/").headers["etag"]
+        happens()
+        assert ana.get("/user/me/").headers["etag"] != seen
+        for form in altered(seen):
+            headers = {"If-Match": form}
+            assert ana.patch("/user/me/", json={}, headers=headers).status_code == 200
+    seen = ana.get("/user/me/").headers["etag"]
+    assert ana.patch("/user/me/", json=change).status_code == 200
+    for method in ("PATCH", "DELETE"):
+        answer = ana.request(method, "/user/me/", json={}, headers={"If-Match": seen})
+        assert answer.status_code == 412
+
+
+@pytest.mark.parametrize("field", ["text", "bio"])
+def test_of_many_changes_of_what_was_seen_one_is_made(ana, field):
+    path = "/user/me/" if field == "bio" else f"/post/{ana.post_id}/"
     seen = {"If-Match": ana.get(path).headers["etag"]}
-    changes = [lambda n=n: ana.patch(path, json={"text": f"{n}"}, headers=seen) for n in range(8)]
+    changes = [lambda n=n: ana.patch(path, json={field: f"{n}"}, headers=seen) for n in range(8)]
     statuses = sorted(answer.status_code for answer in at_once(*changes))
     assert statuses == [200] + [412] * 7

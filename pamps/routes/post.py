@@ -141,12 +141,13 @@ async def list_liked_posts(username: Name, request: Request, page: ActivePage) -
     return await page.answer(request, LIKED_POSTS, caller(request), username=username)
 
 
-Shown = tuple[dict[str, Any], dict[str, str]]
 REPLIES_SHOWN = Page().limit
+# What a change of a post overwrites, and so what If-Match is about.
+PROTECTED = ("id", "text")
 
 
-def shown(found: list[dict[str, Any]], request: Request, post_id: int) -> Shown:
-    """A post with the first page of its replies, and the header that leads to the others.
+def shown(found: list[dict[str, Any]], post_id: int) -> tuple[dict[str, Any], int | None]:
+    """A post with the first page of its replies, and where the next page begins if there is one.
 
     They are made of what THREAD found. Raises HTTPException 404.
     """
@@ -154,10 +155,7 @@ def shown(found: list[dict[str, Any]], request: Request, post_id: int) -> Shown:
         raise not_found()
     post, *answers = found
     post["replies"] = answers[:REPLIES_SHOWN]
-    if len(answers) <= REPLIES_SHOWN:
-        return post, {}
-    cursor = answers[REPLIES_SHOWN - 1]["id"]
-    return post, next_page(reference(request, "replies/", cursor=cursor))
+    return post, answers[REPLIES_SHOWN - 1]["id"] if len(answers) > REPLIES_SHOWN else None
 
 
 @router.get(
@@ -168,8 +166,9 @@ async def get_post_by_post_id(post_id: Id, request: Request) -> Any:
     claims = caller(request)
     viewer_id = claims and (await get_current_user(claims)).id
     found = await THREAD.fetch(viewer_id=viewer_id, post_id=post_id, limit=REPLIES_SHOWN + 1)
-    post, link = shown(found, request, post_id)
-    return read(request, post, **link)
+    post, cursor = shown(found, post_id)
+    link = next_page(reference(request, "replies/", cursor=cursor)) if cursor else None
+    return read(request, post, link, cursor, PROTECTED)
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
@@ -178,19 +177,15 @@ async def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
     return await page.answer(request, REPLIES, caller(request), post_id=post_id)
 
 
-def shown_in(session: Session, request: Request, post_id: int, viewer_id: int) -> Shown:
-    """The same, as the session's transaction sees it."""
-    limit = REPLIES_SHOWN + 1
-    found = THREAD.read(session, viewer_id=viewer_id, post_id=post_id, limit=limit)
-    return shown(found, request, post_id)
-
-
-def check_post(request: Request, session: Session, post_id: int, viewer_id: int) -> None:
-    """Raises HTTPException 412 if the caller has not seen the post as it is; locks it if so."""
+def check_post(request: Request, session: Session, post_id: int) -> None:
+    """Raise HTTPException 412 if the caller has not seen the text as it is; lock it if so."""
     if "If-Match" in request.headers:
-        session.get(Post, post_id, with_for_update={"key_share": True})
-        post, link = shown_in(session, request, post_id, viewer_id)
-        check_match(request, post, link.get("Link", ""))
+        # Anew, as it may have been edited since it was found.
+        lock: Any = {"key_share": True}
+        post = session.get(Post, post_id, with_for_update=lock, populate_existing=True)
+        if post is None:
+            raise not_found()
+        check_match(request, post.model_dump(), PROTECTED)
 
 
 @router.patch("/{post_id}/", response_model=PostResponse, responses=errors(401, 403, 404, 412, 413))
@@ -201,13 +196,14 @@ def update_post(
     session: ActiveSession,
     request: Request,
 ) -> Any:
-    """Change the text of your post; with `If-Match` only if nothing about it has changed since."""
-    check_post(request, session, post.id, user.id)
+    """Change the text of your post; with `If-Match` only if that text is still the same."""
+    check_post(request, session, post.id)
     change = update(Post).where(col(Post.id) == post.id)
     session.exec(change.values(text=patch.text, edited_at=func.now()))
-    changed, link = shown_in(session, request, post.id, user.id)
+    values = {"viewer_id": user.id, "post_id": post.id, "limit": REPLIES_SHOWN + 1}
+    changed, cursor = shown(THREAD.read(session, **values), post.id)
     session.commit()
-    etag = tag(changed, link.get("Link", ""))
+    etag = tag(changed, cursor, PROTECTED)
     del changed["replies"]
     return written(changed, 200, etag)
 
@@ -223,7 +219,7 @@ def delete_post(
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
     # First the author, then the post: see docs/decisions/0006-counters.md.
     author = session.get(User, post.user_id, with_for_update={"key_share": True})
-    check_post(request, session, post.id, user.id)
+    check_post(request, session, post.id)
     deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount
     if author is None or not deleted:
         raise not_found()  # somebody was faster

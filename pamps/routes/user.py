@@ -41,7 +41,7 @@ from pamps.models.user import (
 from pamps.pagination import ActivePage, List, Owner
 from pamps.ratelimit import attempt_sign_up
 from pamps.statements import Statement
-from pamps.tokens import Claims, unauthorized
+from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
 
@@ -117,17 +117,25 @@ def own(found: list[dict[str, Any]]) -> dict[str, Any]:
     return found[0]
 
 
-def check_me(request: Request, session: Session, claims: Claims) -> None:
-    """Raises HTTPException 412 if the caller has not seen the profile as it is; locks it if so."""
+# What a change of the own profile overwrites, and so what If-Match is about.
+PROTECTED = ("id", "avatar", "bio", "email")
+
+
+def check_me(request: Request, session: Session, user_id: int) -> None:
+    """Raise HTTPException 412 if the caller has not seen the profile as it is; lock it if so."""
     if "If-Match" in request.headers:
-        session.get(User, claims.user_id, with_for_update={"key_share": True})
-        check_match(request, own(ME.read(session, **claims.session)))
+        # Anew, as it may have been changed since it was found.
+        lock: Any = {"key_share": True}
+        user = session.get(User, user_id, with_for_update=lock, populate_existing=True)
+        if user is None:
+            raise unauthorized()
+        check_match(request, user.model_dump(), PROTECTED)
 
 
 @router.get("/me/", response_model=UserMe, responses=errors(401))
 async def get_me(claims: ActiveClaims, request: Request) -> Any:
     """Show your own profile."""
-    return read(request, own(await ME.fetch(**claims.session)))
+    return read(request, own(await ME.fetch(**claims.session)), protected=PROTECTED)
 
 
 @router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 412, 413))
@@ -145,14 +153,14 @@ def update_me(
         require_fresh(claims)
         attempt_sign_up(session, address)  # which tells as much of who has an account
         session.commit()
-    check_me(request, session, claims)
+    check_me(request, session, caller.id)
     # Not by the row read above: what is equal to that would not be written, though another request
     # may have changed it since.
     if values := patch.model_dump(exclude_unset=True):
         session.exec(update(User).where(col(User.id) == caller.id).values(**values))
     changed = own(ME.read(session, **claims.session))
     session.commit()
-    return written(changed, 200, tag(changed))
+    return written(changed, 200, tag(changed, protected=PROTECTED))
 
 
 @router.delete("/me/", status_code=204, responses=errors(401, 412))
@@ -161,7 +169,7 @@ def delete_me(
 ) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
     lock_account(session, user.id)
-    check_me(request, session, claims)
+    check_me(request, session, user.id)
     delete_account(session, user.id)
     session.commit()
 
