@@ -164,8 +164,9 @@ def test_every_field_of_every_form(api_client_user1):
 )
 def test_bodies_that_are_no_objects(api_client_user1, body):
     for method, path, _, _, media in operations(api_client_user1):
-        # Nothing is asked for in a profile's patch, so that an empty object is a good one.
-        if media == "application/json" and (body, method) != (b"{}", "patch"):
+        # A profile's patch asks for nothing, and a body of /logout may be left out.
+        good = {"patch": [b"{}"], "post": [b"", b"null", b"{}"] if path == "/logout" else []}
+        if media == "application/json" and body not in good.get(method, []):
             where = url(path, post_id=api_client_user1.write()["id"])
             assert_told(api_client_user1.request(method, where, content=body, headers=JSON))
 
