@@ -1,5 +1,6 @@
 """Posts, replies and likes."""
 
+import re
 from datetime import datetime
 
 import pytest
@@ -196,3 +197,40 @@ def test_liked_posts_and_likers(api_client, api_client_user1: Client, api_client
     likers = api_client.get(f"/post/{first['id']}/likes/").json()
     assert [user["username"] for user in likers] == ["user1", "user2"]
     assert set(likers[0]) == {"id", "username", "avatar", "bio"}
+
+
+def test_times_always_have_six_digits_of_a_fraction(sign_up):
+    """Also those of a whole second, whose fraction is nothing but zeros."""
+    from pamps.db import engine
+
+    ana, bia = sign_up("ana"), sign_up("bia")
+    post = ana.write()
+    edited = ana.patch(f"/post/{post['id']}/", json={"text": "edited"}).json()
+    bia.like(post)
+    bia.follow(ana)
+    with engine.begin() as connection:
+        for table, name in (
+            ("post", "date"),
+            ("post", "edited_at"),
+            ("like", "date"),
+            ("social", "date"),
+            ("session", "started"),
+            ("session", "last_used"),
+        ):
+            connection.exec_driver_sql(
+                f"UPDATE \"{table}\" SET {name} = date_trunc('second', {name})"
+            )
+    (session,) = ana.get("/user/me/sessions/").json()
+    (listed,) = ana.get("/post/").json()
+    times = [
+        listed["date"],
+        listed["edited_at"],
+        ana.get(f"/post/{post['id']}/").json()["date"],
+        bia.post(f"/post/{post['id']}/like/").json()["date"],
+        bia.post(f"/user/follow/{ana.id}").json()["date"],
+        session["started"],
+        session["last_used"],
+    ]
+    for time in times:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000000Z", time)
+    assert re.fullmatch(r".{19}\.\d{6}Z", edited["edited_at"])
