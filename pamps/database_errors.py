@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pamps import schema
-from pamps.embedded import EmbeddedError
+from pamps.folder import EmbeddedError
 
 # The database decides what collides and what is gone. This is what its constraints tell a client.
 CONSTRAINTS = {

