@@ -47,9 +47,9 @@ def pytest_unconfigure() -> None:
     stack.close()
 
 
-def pytest_report_header() -> str | None:
-    programs = missing()
-    return f"tests/proxies is left out: no {', '.join(programs)} here" if programs else None
+def pytest_report_header() -> list[str]:
+    left_out = {"tests/proxies": missing(), "tests/proxies/test_browser.py": missing("chromium")}
+    return [f"{path} is left out: no {', '.join(no)} here" for path, no in left_out.items() if no]
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,6 @@ SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 PROGRAMS = "nginx", "haproxy", "openssl"
 
 
-def missing() -> list[str]:
-    """The programs that are not installed."""
-    return [name for name in PROGRAMS if not shutil.which(name, path=SEARCH_PATH)]
+def missing(*programs: str) -> list[str]:
+    """Those of the programs that are not installed."""
+    return [name for name in programs or PROGRAMS if not shutil.which(name, path=SEARCH_PATH)]

@@ -4,11 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxies import servers
+from tests.proxies import missing, servers
+
+# Too large a package to be installed for one test.
+collect_ignore = ["test_browser.py"] if missing("chromium") else []
 
 
 @pytest.fixture(scope="session")
 def pamps() -> Iterator[int]:
     """The port of a Pamps that trusts proxies on this machine."""
     with servers.upstream(SERVER__trusted_proxies='["127.0.0.1"]') as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def under_api() -> Iterator[int]:
+    """The port of a Pamps that a proxy shows under /api."""
+    with servers.upstream(SERVER__root_path="/api") as port:
         yield port

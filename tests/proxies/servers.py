@@ -39,6 +39,11 @@ http {
 }
 """
 TLS = "ssl_certificate certificate.pem; ssl_certificate_key key.pem;"
+# Locations that show Pamps under a path, which the proxy takes off what it passes on, or leaves.
+UNDER_API = {
+    "taken off": "location /api/ { proxy_pass http://pamps/; }",
+    "left": "location /api/ { proxy_pass http://pamps; }",
+}
 
 HAPROXY = """
 defaults

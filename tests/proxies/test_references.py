@@ -5,15 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.proxies import servers
-from tests.proxies.servers import nginx, sign_up
-
-
-@pytest.fixture(scope="module")
-def under_api() -> Iterator[int]:
-    """The port of a Pamps that a proxy shows under /api."""
-    with servers.upstream(SERVER__root_path="/api") as port:
-        yield port
+from tests.proxies.servers import UNDER_API, nginx, sign_up
 
 
 def walk(client: httpx.Client, address: str) -> Iterator[list[dict]]:
@@ -51,14 +43,7 @@ def test_a_bare_proxy_pass(pamps, tls):
         assert_everything_leads_on(client)
 
 
-# The proxy takes the path off what it passes on, or leaves it there.
-LOCATIONS = {
-    "taken off": "location /api/ { proxy_pass http://pamps/; }",
-    "left": "location /api/ { proxy_pass http://pamps; }",
-}
-
-
-@pytest.mark.parametrize("location", LOCATIONS.values(), ids=LOCATIONS)
+@pytest.mark.parametrize("location", UNDER_API.values(), ids=UNDER_API)
 def test_under_a_path(under_api, location):
     with nginx(under_api, location, tls=True) as client:
         document = client.get("/api/openapi.json").json()
