@@ -1,5 +1,6 @@
 """The API, as an ASGI application: `uvicorn pamps.app:app`."""
 
+import asyncio
 import gc
 import multiprocessing
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import embedded, logs, metrics, server, statements, telemetry
+from pamps import cleanup, embedded, logs, metrics, server, statements, telemetry
 from pamps.body import WholeBody
 from pamps.config import settings
 from pamps.db import SESSIONS, engine
@@ -52,7 +53,9 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     # What is there now stays, so the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    sweeping = asyncio.create_task(cleanup.sweep_regularly())
     yield
+    sweeping.cancel()
     engine.dispose()
     statements.pools.end()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
@@ -81,15 +84,15 @@ if settings.server.docs:
 app.router.redirect_slashes = False
 match_without_slash(app.routes)
 
-# Each wraps the ones before it: who is calling comes first, then what is counted, the id, and then
-# what may be refused.
+# Each wraps the ones before it. The rate limit looks up the caller's session, so the deadline and
+# the handling of errors are around it.
 app.add_middleware(Idempotency)
 app.add_middleware(Retries)
+app.add_middleware(ControlCharacters)
+app.add_middleware(RateLimit)
 handle_errors(app)
 app.add_middleware(Deadline)
 app.add_middleware(WholeBody)
-app.add_middleware(ControlCharacters)
-app.add_middleware(RateLimit)
 add_headers(app)
 app.add_middleware(Head)
 app.add_middleware(PlainPaths)

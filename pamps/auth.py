@@ -1,5 +1,6 @@
 """Who is calling, and from where."""
 
+from collections import OrderedDict
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
@@ -14,6 +15,8 @@ from pamps.statements import Statement
 from pamps.tokens import Claims, read_token, unauthorized
 
 LONGEST_ADDRESS = 64
+# How many tokens that are no longer good are remembered, so that they cost no look at the database.
+ENDED_TOKENS = 1024
 
 
 class SignInFailed(HTTPException):
@@ -73,12 +76,42 @@ may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
 CALLER = Statement(callers())
 
 
-async def get_current_user(claims: ActiveClaims) -> Caller:
-    """Whose session it is. Raises HTTPException 401 if it has ended."""
-    found = await CALLER.fetch(**claims.session)
-    if not found:
+# Tokens that have expired or whose session has ended, the latest of them, by what they say of that.
+# None is ever good again.
+_ended: OrderedDict[tuple[int, float], None] = OrderedDict()
+
+
+async def session_user(claims: Claims) -> Caller | None:
+    """Return whose session it is, or None if it has ended or the token has expired."""
+    token = claims.sid, claims.exp
+    if token in _ended:
+        return None
+    if found := await CALLER.fetch(**claims.session):
+        return Caller(**found[0])
+    _ended[token] = None
+    if len(_ended) > ENDED_TOKENS:
+        _ended.popitem(last=False)
+    return None
+
+
+async def signed_in(request: HTTPConnection) -> Caller | None:
+    """Return who is calling, or None without a good token. Looked up once a request."""
+    if not hasattr(request.state, "caller"):
+        try:
+            claims = caller(request)
+        except HTTPException:
+            claims = None
+        request.state.caller = claims and await session_user(claims)
+    found: Caller | None = request.state.caller
+    return found
+
+
+async def get_current_user(request: HTTPConnection, _: ActiveClaims) -> Caller:
+    """Return who is calling. Raises HTTPException 401 if the session has ended."""
+    found = await signed_in(request)
+    if found is None:
         raise unauthorized()
-    return Caller(**found[0])
+    return found
 
 
 AuthenticatedUser = Annotated[Caller, Depends(get_current_user)]

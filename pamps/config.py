@@ -56,7 +56,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # A path that needs no escapes and has no slash at its end, and an address with one.
 PATH = "(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 URL = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?{PATH}"
-# How the `limits` package writes one limit.
+# Which settings are limits, and how the `limits` package writes one.
+LIMITS = ("requests", "sign_ins", "sign_ins_per_account", "sign_ins_per_address", "sign_ups")
 LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
 
@@ -108,8 +109,9 @@ def _is_origin(origin: str) -> bool:
 
 
 def _check_limits(rate_limit: dict[str, Any]) -> None:
-    if not re.fullmatch(LIMIT, rate_limit["requests"]):
-        _stop("rate_limit.requests", "must be like 300/5 minutes")
+    for name in LIMITS:
+        if not re.fullmatch(LIMIT, rate_limit[name]):
+            _stop(f"rate_limit.{name}", "must be like 300/5 minutes")
     storage = rate_limit["storage_uri"]
     if storage and not find_spec("redis"):
         _stop("rate_limit.storage_uri", "needs the package redis: pip install 'pamps[redis]'")

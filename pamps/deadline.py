@@ -10,6 +10,13 @@ from pamps import db
 from pamps.config import settings
 from pamps.errors import RETRY_AFTER, refusal
 
+HEALTH_CHECKS = ("/health/live", "/health/ready")
+
+
+def is_health_check(scope: Scope) -> bool:
+    """Say whether a request only asks how the service is: it is not limited, and is asked often."""
+    return scope["method"] == "GET" and scope["path"] in HEALTH_CHECKS  # HEAD is a GET by now
+
 
 class Deadline:
     """Answers in time, whatever a request waits for: its turn, a connection, the database.
@@ -25,7 +32,7 @@ class Deadline:
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+        if scope["type"] != "http" or is_health_check(scope):
             await self.app(scope, receive, send)
             return
         if self.requests >= self.most:

@@ -5,77 +5,83 @@ does, its key and its answer are one transaction, so there is never one without 
 """
 
 import base64
-import hashlib
 import re
 from typing import Any
 
 import orjson
 from anyio import to_thread
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from fastapi import HTTPException, Request
 from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
+from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps import db
-from pamps.auth import caller, get_current_user
+from pamps.auth import client_address, session_user, signed_in
 from pamps.errors import refusal
-from pamps.models.idempotency import Outcome, outcomes, sweep
+from pamps.models.auth import Caller
+from pamps.models.idempotency import Outcome, outcomes
 from pamps.models.user import User
-from pamps.tokens import Claims, read_token
+from pamps.ratelimit import attempt_sign_in, network
+from pamps.security import keyed_hash
+from pamps.tokens import read_token
 
 KEY = re.compile("[ -~]{1,255}")
 
 
-def _claims(request: Request) -> Claims | None:
+async def _username(request: Request) -> str | None:
+    """Whom a request signs in by a password, or None if it is something else."""
+    if request.scope["path"] != "/token":
+        return None
     try:
-        return caller(request)
+        async with request.form() as form:
+            username = form.get("username")
+    except FormError:
+        return None  # The route refuses it.
+    return username if isinstance(username, str) else None
+
+
+def _with_time_left(content: bytes, age: float) -> bytes:
+    """An answer of so many seconds ago; if it has tokens, it tells how long they still live."""
+    answer = orjson.loads(content or b"{}")
+    if "expires_in" not in answer:
+        return content
+    return orjson.dumps(answer | {"expires_in": max(0, answer["expires_in"] - int(age))})
+
+
+async def _are_ended(answer: Response) -> bool:
+    """Whether it is an answer with tokens of a session that has ended, which are no good."""
+    token = orjson.loads(bytes(answer.body) or b"{}").get("refresh_token")
+    try:
+        return bool(token) and await session_user(read_token(token, "refresh_token")) is None
     except HTTPException:
-        return None  # The route refuses a bad token, if it asks for one.
-
-
-def _hash(*parts: str | bytes) -> bytes:
-    words = [part.encode() if isinstance(part, str) else part for part in parts]
-    return hashlib.sha256(b"\0".join(words)).digest()
+        return True
 
 
 class _Keyed:
     """One request with a key, and the transaction that it is."""
 
-    def __init__(self, request: Request, key: str, body: bytes) -> None:
-        self.claims = _claims(request)
-        self.key = _hash(self.claims.sub if self.claims else "", key)
-        self.request = _hash(request.url.path, request.url.query, body)
+    def __init__(self, request: Request, key: str, body: bytes, user: Caller | None) -> None:
+        self.address = client_address(request)
+        # Whoever is not signed in shares keys with nobody but the own network.
+        scope = f"user {user.id}" if user else f"network {network(self.address)}"
+        self.user_id = user and user.id
+        self.key = keyed_hash("idempotency key", scope, key)
+        self.request = keyed_hash("idempotency request", request.url.path, request.url.query, body)
         # Answers have tokens in them, and texts that may be deleted. Only who has the request, its
-        # password or text included, can read the one to it.
-        self.secret = Fernet(base64.urlsafe_b64encode(_hash(key, body)))
+        # password or text included, can have the one to it read, and only with our own secret.
+        secret = keyed_hash("idempotency answer", key, body)
+        self.fernet = Fernet(base64.urlsafe_b64encode(secret))
         self.connection: Connection | None = None
 
-    async def begin(self) -> Response | None:
-        """Give the answer that was kept, if there is one. Raises HTTPException 409, 422.
+    def begin(self, username: str | None) -> Response | None:
+        """Give the answer, if one is kept. `username` is whoever this request signs in.
 
-        None for a session that has ended: the route says what is right then.
+        Raises HTTPException 409, 422, 429.
         """
-        answer = await to_thread.run_sync(self._begin)
-        if answer and await self._is_ended(bytes(answer.body)):
-            return None
-        return answer
-
-    async def _is_ended(self, answer: bytes) -> bool:
-        """Whether the caller's session has ended, or the one whose tokens are in the answer."""
-        claims = self.claims
-        try:
-            if claims is None and (token := orjson.loads(answer or b"{}").get("refresh_token")):
-                claims = read_token(token, "refresh_token")
-            if claims:
-                await get_current_user(claims)
-        except HTTPException:
-            return True
-        return False
-
-    def _begin(self) -> Response | None:
         db.be_in_time()
         self.connection = connection = db.engine.connect()
         lock = func.pg_try_advisory_xact_lock(int.from_bytes(self.key[:8], signed=True))
@@ -85,29 +91,44 @@ class _Keyed:
         first = connection.execute(outcomes(), {"key": self.key}).first()
         if first is None:
             return None
-        if first.request != self.request:
+        same = first.request == self.request
+        if username is not None:
+            self._limit_sign_in(username, same)
+        if not same:
             raise HTTPException(422, "This Idempotency-Key belongs to another request")
-        content = self.secret.decrypt(first.answer)
+        try:
+            content = self.fernet.decrypt(first.answer)
+        except InvalidToken:
+            return None  # as if it had not been kept
+        content = _with_time_left(content, float(first.age))
         return Response(content, first.status, None, "application/json" if content else None)
+
+    def _limit_sign_in(self, username: str, succeeded: bool) -> None:
+        """Count a sign-in whose password is not the one that the key was used with as failed."""
+        connection: Any = self.connection
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            attempt_sign_in(session, username, self.address)
+            if not succeeded:
+                session.commit()
+                connection.commit()
 
     def commit(self, status: int, content: bytes) -> None:
         """Stores what was done, and the answer if that was a success."""
         connection: Any = self.connection
         if status < 300:
-            user = select(User.id).where(col(User.id) == (self.claims and self.claims.user_id))
+            user = select(User.id).where(col(User.id) == self.user_id)
             user = user.with_for_update(read=True, key_share=True)
             values = {
-                # Null where the account is gone, though the token is still good for a sign-up.
+                # Null where the account has been deleted meanwhile.
                 "user_id": user.scalar_subquery(),
                 "request": self.request,
                 "status": status,
-                "answer": self.secret.encrypt(content),
+                "answer": self.fernet.encrypt(content),
                 "date": func.now(),
             }
             kept = insert(Outcome).values(key=self.key, **values)
             # What is there already is no longer kept.
             connection.execute(kept.on_conflict_do_update(index_elements=["key"], set_=values))
-            connection.execute(sweep())
         connection.commit()
 
     def close(self) -> None:
@@ -137,12 +158,19 @@ class Idempotency:
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
             told = "Idempotency-Key should be given once, as 1 to 255 characters of ASCII"
             raise HTTPException(422, told)
-        keyed = _Keyed(request, keys[0], request.state.body)
+        keyed = _Keyed(request, keys[0], request.state.body, await signed_in(request))
+        username = await _username(request)
         async with db.sessions.get():
             try:
-                answer = await keyed.begin()
-                if answer is None:
-                    messages = await self._do(keyed, request)
+                answer = await to_thread.run_sync(keyed.begin, username)
+                outer = db.transaction.set(keyed.connection)
+                try:
+                    if answer is not None and await _are_ended(answer):
+                        answer = None
+                    if answer is None:
+                        messages = await self._do(keyed, request)
+                finally:
+                    db.transaction.reset(outer)
             finally:
                 await to_thread.run_sync(keyed.close)
         if answer is not None:
@@ -158,11 +186,7 @@ class Idempotency:
         async def keep(message: Message) -> None:
             messages.append(message)
 
-        outer = db.transaction.set(keyed.connection)
-        try:
-            await self.app(request.scope, request.receive, keep)
-        finally:
-            db.transaction.reset(outer)
+        await self.app(request.scope, request.receive, keep)
         status, content = messages[0]["status"], b"".join(m.get("body", b"") for m in messages)
         if status < 500:
             # A refusal too may have stored something, such as that it was tried.

@@ -67,7 +67,7 @@ class Page(BaseModel):
 
         Raises HTTPException 401 for claims of a session that has ended, 404 without an owner.
         """
-        values["viewer_id"] = claims and (await get_current_user(claims)).id
+        values["viewer_id"] = claims and (await get_current_user(request, claims)).id
         values["sid"] = claims and claims.sid
         values |= {"cursor": self.cursor, "limit": self.limit + 1}
         items = await list_.statement.fetch(**values)

@@ -1,40 +1,36 @@
-"""How often: the requests of one caller, and what may be tried only so many times."""
+"""Limits: the requests of one caller, failed sign-ins, and sign-ups."""
 
-import hashlib
 import ipaddress
 import logging
 import math
 import time
+from collections import OrderedDict
 from datetime import timedelta
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from threading import Lock
+from typing import Any, Protocol
 
 import limits
 from fastapi import HTTPException, Request
-from limits.aio.storage import MemoryStorage
+from limits import RateLimitItem
 from limits.errors import StorageError
 from limits.storage import storage_from_string
 from sqlalchemy import ColumnElement, func
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, not_, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps.auth import caller, client_address
+from pamps import auth
+from pamps.auth import client_address, signed_in
 from pamps.config import settings
+from pamps.deadline import is_health_check
 from pamps.errors import refusal
 from pamps.loops import PerLoop
 from pamps.metrics import count_sign_in
 from pamps.models.auth import Attempt
+from pamps.security import keyed_hash
 
 logger = logging.getLogger(__name__)
 
-Limit = tuple[int, int]
-# How many attempts in how many minutes.
-SIGN_INS_PER_ADDRESS = 5, 5
-SIGN_INS = 25, 60
-SIGN_UPS = 5, 30
-LONGEST = timedelta(minutes=60)
-# Each attempt takes so many out of the table that count for nothing any more.
-SWEEP = 100
 # What must work for a caller who has used up their requests, to keep a stranger out: signing out,
 # and changing the password, which has a limit of its own.
 NEVER_REFUSED = ("POST", "/logout"), ("PUT", "/user/me/password")
@@ -58,62 +54,72 @@ def _too_often(seconds: int) -> str:
     return f"Too often: try again in {seconds} seconds"
 
 
-def _hash(*words: str) -> bytes:
-    return hashlib.sha256("\0".join(words).encode()).digest()
+def _limit(name: str) -> RateLimitItem:
+    return limits.parse(settings.rate_limit[name])
 
 
-def _attempt(
-    session: Session, subject: bytes, address: str, limit: Limit, per_address: Limit | None = None
-) -> Attempt:
-    """Puts an attempt on record. Raises HTTPException 429 if it is one too many."""
-    # One after the other, or of many at once each would see the others' attempts missing.
-    lock = int.from_bytes(subject[:8], signed=True)
+def _account(username: str) -> bytes:
+    return keyed_hash("sign-in account", username.strip().lower())
+
+
+def _record(
+    session: Session, attempt: Attempt, address: str, checks: dict[str, ColumnElement[bool]]
+) -> None:
+    """Store an attempt. `checks` are the limits, and which attempts count for each of them.
+
+    Raises HTTPException 429 if it is one too many.
+    """
+    # One after the other, or of many at once each would see the others' attempts missing. Those
+    # from one address to several accounts do not wait for each other: so few can be at this point
+    # at the same time, as many as there are sessions, that they are no way round a limit.
+    lock = int.from_bytes(attempt.subject[:8], signed=True)
     session.execute(select(func.pg_advisory_xact_lock(lock)))
-    attempt = Attempt(subject=subject, address=_hash(network(address)))
-    same = col(Attempt.subject) == subject
-    wait = _wait(session, limit, same)
-    if per_address and not wait:
-        wait = _wait(session, per_address, same & (col(Attempt.address) == attempt.address))
-    if wait:
+    if wait := max(_wait(session, _limit(name), which) for name, which in checks.items()):
         # Who is meant cannot be read from it, but which lines mean the same.
-        logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
-        if per_address:  # which is what sign-ins have, and changes of a password
+        logger.warning(
+            "throttled", extra={"address": address, "subject": attempt.subject.hex()[:8]}
+        )
+        if "sign_ins" in checks:
             count_sign_in("throttled")
         raise HTTPException(429, _too_often(wait), {"Retry-After": str(wait)})
     session.add(attempt)
-    oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(SWEEP)
-    old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))
-    session.exec(old.where(col(Attempt.date) < func.now() - LONGEST))
-    return attempt
+    session.flush()
 
 
-def _wait(session: Session, limit: Limit, which: ColumnElement[bool]) -> int:
+def _wait(session: Session, limit: RateLimitItem, which: ColumnElement[bool]) -> int:
     """Seconds until one more of those attempts is within the limit."""
-    amount, minutes = limit
     age = func.extract("epoch", func.clock_timestamp() - Attempt.date)
-    newest_first = select(age).where(which).order_by(col(Attempt.id).desc())
-    seconds = session.exec(newest_first.offset(amount - 1).limit(1)).first()
-    return 0 if seconds is None else max(0, math.ceil(minutes * 60 - seconds))
+    # One that is yet to come was stored before the database's clock was set back.
+    newest_first = select(age).where(which, age >= 0).order_by(col(Attempt.id).desc())
+    seconds = session.exec(newest_first.offset(limit.amount - 1).limit(1)).first()
+    return 0 if seconds is None else max(0, math.ceil(limit.get_expiry() - seconds))
 
 
 def attempt_sign_up(session: Session, address: str) -> None:
-    """Counts a sign-up; the caller commits. Raises HTTPException 429."""
+    """Count a sign-up; the caller commits. Raises HTTPException 429."""
     if settings.rate_limit.enabled:
-        _attempt(session, _hash("sign-up", network(address)), address, SIGN_UPS)
+        here = keyed_hash("sign-up address", network(address))
+        attempt = Attempt(subject=here, address=here)
+        _record(session, attempt, address, {"sign_ups": col(Attempt.subject) == here})
 
 
 def attempt_sign_in(session: Session, username: str, address: str) -> Attempt | None:
-    """Counts a sign-in as failed, until it is forgiven; the caller commits.
+    """Count a sign-in as failed, until it is forgiven; the caller commits.
 
     Names count whether there is such a user or not. Raises HTTPException 429.
     """
     if not settings.rate_limit.enabled:
         return None
-    return _attempt(session, _of(username), address, SIGN_INS, SIGN_INS_PER_ADDRESS)
-
-
-def _of(username: str) -> bytes:
-    return _hash("sign-in", username.lower())
+    here = keyed_hash("sign-in address", network(address))
+    attempt = Attempt(subject=_account(username), address=here)
+    to_account, from_here = col(Attempt.subject) == attempt.subject, col(Attempt.address) == here
+    checks = {
+        "sign_ins": to_account & from_here,
+        "sign_ins_per_account": to_account,
+        "sign_ins_per_address": from_here,
+    }
+    _record(session, attempt, address, checks)
+    return attempt
 
 
 def forgive(session: Session, attempt: Attempt | None) -> None:
@@ -125,21 +131,75 @@ def forgive(session: Session, attempt: Attempt | None) -> None:
 
 def pardon(session: Session, username: str) -> None:
     """Lets an account sign in again, however often it failed to. The caller commits."""
-    session.exec(delete(Attempt).where(col(Attempt.subject) == _of(username)))
+    session.exec(delete(Attempt).where(col(Attempt.subject) == _account(username)))
 
 
-class _Memory(MemoryStorage):
-    """Counts in this process. Forgets what is over once a minute.
+def expired_attempts(most: int) -> Any:
+    """A statement that deletes up to `most` attempts which count for nothing any more."""
+    names = "sign_ins", "sign_ins_per_account", "sign_ins_per_address", "sign_ups"
+    longest = timedelta(seconds=max(_limit(name).get_expiry() for name in names))
+    oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(most)
+    counting = col(Attempt.date).between(func.now() - longest, func.now())
+    old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))
+    return old.where(not_(counting))
 
-    The library itself would look through all callers with each request.
-    """
 
-    forgets = 0.0
+class _Counter(Protocol):
+    """Counts the requests of each caller in a window of time that begins with the first."""
 
-    async def _MemoryStorage__schedule_expiry(self) -> None:
-        if time.monotonic() > self.forgets:
-            self.forgets = time.monotonic() + 60
-            await super()._MemoryStorage__schedule_expiry()  # type: ignore[misc]
+    async def count(self, caller: str) -> int:
+        """Return how many there were."""
+
+    async def add(self, caller: str) -> tuple[int, float]:
+        """Count one more; return how many there were, and the seconds until the window ends."""
+
+
+class _Memory:
+    """Counts in this process, by a clock that nobody can set: the storage of `limits` has none."""
+
+    def __init__(self, limit: RateLimitItem) -> None:
+        self._seconds = limit.get_expiry()
+        # When each window ends, and how many requests it has. All are of one length, so they end
+        # in the order in which they began.
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._lock = Lock()  # as there may be several event loops
+
+    def _window(self, caller: str) -> tuple[float, int]:
+        now = time.monotonic()
+        while self._windows and next(iter(self._windows.values()))[0] <= now:
+            self._windows.popitem(last=False)
+        return self._windows.get(caller, (now + self._seconds, 0))
+
+    async def count(self, caller: str) -> int:
+        with self._lock:
+            return self._window(caller)[1]
+
+    async def add(self, caller: str) -> tuple[int, float]:
+        with self._lock:
+            end, count = self._window(caller)
+            self._windows[caller] = end, count + 1
+        return count + 1, end - time.monotonic()
+
+
+class _Redis:
+    """Counts for all processes together. Raises StorageError if Redis does not answer."""
+
+    def __init__(self, limit: RateLimitItem, uri: str) -> None:
+        self._limit = limit
+        options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
+        # Asked directly: the strategy of `limits` around it asks for each number twice.
+        make = partial(storage_from_string, f"async+{uri}", wrap_exceptions=True, **options)
+        self._storages: PerLoop[Any] = PerLoop(make)
+
+    async def count(self, caller: str) -> int:
+        count: int = await self._storages.get().get(self._limit.key_for(caller))
+        return count
+
+    async def add(self, caller: str) -> tuple[int, float]:
+        window = self._limit.key_for(caller)
+        storage = self._storages.get()
+        count = await storage.incr(window, self._limit.get_expiry())
+        return count, await storage.get_expiry(window) - time.time()
 
 
 class RateLimit:
@@ -147,45 +207,40 @@ class RateLimit:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.limit = limits.parse(settings.rate_limit.requests)
+        self.limit = _limit("requests")
         uri = settings.rate_limit.storage_uri
-        options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
-        memory = _Memory()
+        self.counter: _Counter = _Redis(self.limit, uri) if uri else _Memory(self.limit)
 
-        def storage() -> Any:
-            if not uri:
-                return memory
-            return storage_from_string(f"async+{uri}", wrap_exceptions=True, **options)
-
-        # Asked directly: the strategy of `limits` around it asks for each number twice.
-        self.storages = PerLoop(storage)
+    async def _caller(self, request: Request) -> str:
+        """For whom a request counts: a user with a session that has not ended, or an address."""
+        try:
+            claims = auth.caller(request)
+        except HTTPException:
+            claims = None  # A bad token is refused by the route.
+        if claims:
+            user = f"user {claims.sub}"
+            # Who is over the limit costs no look at the database.
+            if await self.counter.count(user) >= self.limit.amount or await signed_in(request):
+                return user
+        return network(client_address(request))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Who asks whether the service is well asks often.
-        exempt = scope["type"] != "http" or scope["path"].startswith("/health/")
-        if exempt or not settings.rate_limit.enabled:
+        if scope["type"] != "http" or is_health_check(scope) or not settings.rate_limit.enabled:
             await self.app(scope, receive, send)
             return
         request, app = Request(scope), self.app
         try:
-            claims = caller(request)
-        except HTTPException:
-            claims = None  # A bad token is refused further in, and counts for the address.
-        key = f"user {claims.sub}" if claims else network(client_address(request))
-        storage = self.storages.get()
-        window = self.limit.key_for(key)
-        try:
-            count = await storage.incr(window, self.limit.get_expiry())
-            end = await storage.get_expiry(window)
+            caller = await self._caller(request)
+            count, seconds = await self.counter.add(caller)
         except StorageError as error:
             # Better no limit than no service.
             logger.error("the rate limit cannot be counted: %r", error.storage_error)
             await app(scope, receive, send)
             return
-        reset, left = max(1, math.ceil(end - time.time())), max(0, self.limit.amount - count)
-        asked = scope["method"], scope["path"].rstrip("/")
-        if count > self.limit.amount and asked not in NEVER_REFUSED:
-            logger.warning("throttled", extra={"caller": key})
+        reset, left = max(1, math.ceil(seconds)), max(0, self.limit.amount - count)
+        is_limited = (scope["method"], scope["path"]) not in NEVER_REFUSED
+        if count > self.limit.amount and is_limited:
+            logger.warning("throttled", extra={"caller": caller})
             app = refusal(request, 429, _too_often(reset), {"Retry-After": str(reset)})
 
         async def send_with_limit(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Hashes of passwords, by passlib, and of what else must not be guessed from what is stored."""
+"""Password hashes, and keyed hashes of what else is secret. The only module that knows passlib."""
 
 import hmac
 from contextlib import suppress

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field as Limit
 from sqlmodel import Session, col, delete, func, select
 
 from pamps.config import settings
-from pamps.models.auth import UserSession, end, rotate, rotated, sweep_sessions
+from pamps.models.auth import UserSession, end, rotate, rotated
 from pamps.models.user import User
 from pamps.security import keyed_hash
 from pamps.statements import Statement
@@ -77,7 +77,6 @@ def _tokens(
 
 def open_session(session: Session, user: User, user_agent: str) -> Token:
     """The first tokens of a user who has shown a password."""
-    session.exec(sweep_sessions())
     now = session.exec(select(func.now())).one()
     token_id = secrets.token_urlsafe(TOKEN_ID_BYTES)
     sign_in = UserSession(

@@ -1,5 +1,7 @@
 """Idempotency-Key: what is sent twice happens once, and gets one answer."""
 
+import hashlib
+import itertools
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,6 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests import canary
+from tests.conftest import Client
 from tests.databases import execute
 
 
@@ -89,6 +92,92 @@ def test_who_has_signed_out_gets_no_answers(sign_up, key):
     assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 401
 
 
+def test_nobody_can_guess_from_what_is_kept(api_client, sign_up, key):
+    """With a hash that anybody can make, a password is found by trying one after the other."""
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    answer = api_client.post("/token", data=form, headers=key)
+    body = answer.request.content
+    ((kept_key, request),) = rows("SELECT key, request FROM idempotency")
+    parts = [b"", b"/token", body, key["Idempotency-Key"].encode(), b"testclient"]
+    for number in range(1, 4):
+        for words in itertools.product(parts, repeat=number):
+            for between in (b"", b"\0"):
+                guess = hashlib.sha256(between.join(words)).digest()
+                assert guess not in (bytes(kept_key), bytes(request))
+
+
+def test_a_kept_answer_that_cannot_be_read(api_client, sign_up, key):
+    """It is as if it were not kept."""
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    first = api_client.post("/token", data=form, headers=key)
+    rows("UPDATE idempotency SET answer = 'x' RETURNING 1")
+    again = api_client.post("/token", data=form, headers=key)
+    assert again.status_code == 200
+    assert again.json() != first.json()
+    assert api_client.post("/token", data=form, headers=key).json() == again.json()
+
+
+def test_another_secret(api_client, sign_up, key, monkeypatch):
+    """What was kept with the one before is of no use, and does no harm."""
+    from pamps.config import settings
+
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    first = api_client.post("/token", data=form, headers=key)
+    monkeypatch.setitem(settings.security, "SECRET_KEY", "another secret of thirty-two bytes")
+    again = api_client.post("/token", data=form, headers=key)
+    assert again.status_code == 200
+    assert again.json() != first.json()
+
+
+def test_what_is_left_of_a_token(api_client, sign_up, key):
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    first = api_client.post("/token", data=form, headers=key).json()
+    for seconds, left in ((100, 1700), (1900, 0)):
+        rows(f"UPDATE idempotency SET date = date - interval '{seconds} seconds' RETURNING 1")
+        again = api_client.post("/token", data=form, headers=key).json()
+        assert again["expires_in"] == pytest.approx(left, abs=2)
+        assert again | {"expires_in": 0} == first | {"expires_in": 0}
+
+
+def test_the_keys_of_a_network_are_its_own(api_client, key):
+    """Nobody learns which keys strangers use, nor can take one before them."""
+    for name, address in (("ana", "192.0.2.1"), ("bob", "192.0.2.2")):
+        account = {"email": f"{name}@pamps.com", "username": name}
+        account["password"] = canary.password(name)
+        client = Client(api_client, address=address)
+        created = [client.post("/user/", json=account, headers=key) for _ in range(2)]
+        assert [answer.status_code for answer in created] == [201, 201]
+        assert created[0].json()["username"] == name
+
+
+def test_guesses_with_a_key_that_was_used(monkeypatch, api_client, sign_up, key):
+    """They are sign-ins that failed, and the right one is refused too when there were too many."""
+    from pamps.config import settings
+
+    sign_up("ana")
+    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    right = {"username": "ana", "password": canary.password("ana")}
+    assert api_client.post("/token", data=right, headers=key).status_code == 200
+    for n in range(5):
+        wrong = right | {"password": f"{canary.WORD}{n}"}
+        assert api_client.post("/token", data=wrong, headers=key).status_code == 422
+        assert api_client.post("/token", data=right, headers=key).status_code == (429, 200)[n < 4]
+    for form in (right, right | {"password": canary.WORD}):
+        assert api_client.post("/token", data=form, headers=key).status_code == 429
+
+
+def test_a_form_that_cannot_be_read(api_client, sign_up, key):
+    sign_up("ana")
+    form = {"username": "ana", "password": canary.password("ana")}
+    assert api_client.post("/token", data=form, headers=key).status_code == 200
+    headers = key | {"Content-Type": "multipart/form-data"}
+    assert api_client.post("/token", content=b"x", headers=headers).status_code == 422
+
+
 def test_nobody_can_read_what_is_kept(api_client, sign_up, key):
     sign_up("ana")
     form = {"username": "ana", "password": canary.password("ana")}
@@ -146,10 +235,6 @@ def test_after_a_day(sign_up, key):
     rows("UPDATE idempotency SET date = date - interval '25 hours' RETURNING 1")
     assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
     assert len(ana.ids("/post/")) == 2
-    assert rows("SELECT count(*) FROM idempotency") == [(1,)]
-    # What is no longer kept goes when others come.
-    rows("UPDATE idempotency SET date = date - interval '25 hours' RETURNING 1")
-    ana.post("/post/", json={"text": "x"}, headers={"Idempotency-Key": "other"})
     assert rows("SELECT count(*) FROM idempotency") == [(1,)]
 
 

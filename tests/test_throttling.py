@@ -1,8 +1,12 @@
 """Limits: failed sign-ins, sign-ups, and requests in all."""
 
 import asyncio
+import hashlib
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 
+import limits
 import pytest
 from fastapi.responses import Response
 from fastapi.testclient import TestClient
@@ -11,6 +15,7 @@ from tests import canary
 from tests.conftest import Client, sign_in
 from tests.test_cli import command, query
 from tests.test_counters import at_once
+from tests.test_serve import served
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -75,7 +80,6 @@ def test_an_account_is_limited_over_all_addresses(api_client, api_client_user1, 
     assert 3500 < int(refused.headers["retry-after"]) <= 3600
     later(minutes=60)
     assert attempt(api_client, "192.0.2.9").status_code == 401
-    assert query("SELECT count(*) FROM attempt") == [(1,)]  # the old ones were swept
 
 
 def test_many_guesses_at_once(api_client, api_client_user1, enabled):
@@ -123,6 +127,11 @@ def test_sign_up(api_client, enabled):
 def test_no_attempt_is_kept_in_plain(api_client, enabled):
     attempt(api_client, HERE, username="somebody")
     assert HERE not in str(query("SELECT attempt::text FROM attempt"))
+    ((subject, address),) = query("SELECT subject, address FROM attempt")
+    guesses = "somebody", "sign-in\0somebody", HERE
+    assert {hashlib.sha256(guess.encode()).digest() for guess in guesses}.isdisjoint(
+        {bytes(subject), bytes(address)}
+    )
 
 
 def test_an_address_that_is_none(api_client, api_client_user1, enabled):
@@ -195,21 +204,115 @@ def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
     assert "the rate limit cannot be counted" in caplog.text
 
 
-def test_callers_are_looked_through_once_a_minute():
-    """And not with each request, which would take longer the more of them there are."""
-    from pamps.ratelimit import _Memory
+def test_the_windows_of_a_clock_that_goes_on(monkeypatch):
+    """Each begins with a caller's first request, and is forgotten when it is over."""
+    from pamps import ratelimit
+
+    now = 1000.0
+    monkeypatch.setattr(ratelimit, "time", SimpleNamespace(monotonic=lambda: now))
+    memory = ratelimit._Memory(limits.parse("9/minute"))
 
     async def count() -> None:
-        storage = _Memory()
-        await storage.incr("over", 60)
-        looking = storage.timer
-        await storage.incr("on", 60)
-        assert storage.timer is looking
-        await looking
-        storage.expirations["over"] = storage.forgets = 0
-        await storage.incr("on", 60)
-        assert storage.timer is not looking
-        await storage.timer
-        assert dict(storage.storage) == {"on": 2}
+        nonlocal now
+        assert await memory.add("ana") == (1, 60)
+        now += 40
+        assert await memory.add("bob") == (1, 60)
+        assert await memory.add("ana") == (2, 20)
+        now += 20
+        assert (await memory.count("ana"), await memory.count("bob")) == (0, 1)
+        assert len(memory._windows) == 1
+        assert await memory.add("ana") == (1, 60)
+        now += 60
+        assert await memory.count("ana") == 0
+        assert len(memory._windows) == 0
 
     asyncio.run(count())
+
+
+@pytest.mark.parametrize("seconds", [-86400, 86400])
+def test_a_clock_that_is_set(enabled, monkeypatch, seconds):
+    """It lets nobody ask more often, and makes nobody wait longer."""
+    from pamps.config import settings
+    from pamps.ratelimit import RateLimit
+
+    monkeypatch.setitem(settings.rate_limit, "requests", "2/5 minutes")
+    client = TestClient(RateLimit(Response("here")))
+    assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + seconds)
+    refused = client.get("/")
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 300
+
+
+def test_the_database_s_clock_is_set_back(api_client, api_client_user1, enabled):
+    """Nobody waits until it is as late as it was."""
+    assert statuses(api_client, HERE, 6) == [401] * 5 + [429]
+    later(minutes=-1440)
+    assert attempt(api_client, HERE, canary.password("user1")).status_code == 200
+
+
+def test_only_health_checks_are_exempt(api_client, enabled):
+    for path in ("/health/live", "/health/ready"):
+        for method in ("GET", "HEAD"):
+            assert "ratelimit-limit" not in api_client.request(method, path).headers
+        for method in ("POST", "OPTIONS", "DELETE"):
+            assert "ratelimit-limit" in api_client.request(method, path).headers
+    key = {"Idempotency-Key": "x"}
+    assert "ratelimit-limit" in api_client.post("/health/x", headers=key).headers
+    assert "ratelimit-limit" in api_client.get("/health/x").headers
+
+
+def test_a_token_that_was_revoked_counts_for_the_address(api_client, api_client_user1, enabled):
+    """Its owner would else be locked out by whoever has found it."""
+    remaining = lambda answer: int(answer.headers["ratelimit-remaining"])  # noqa: E731
+    token = sign_in(api_client, "user1")["access_token"]
+    thief = Client(api_client, token, address="192.0.2.80")
+    assert thief.post("/logout").status_code == 204
+    before = remaining(api_client_user1.get("/user/me/"))
+    statuses = [thief.get(path).status_code for path in ("/user/me/", "/user/", "/post/", "/no")]
+    assert statuses == [401, 200, 401, 404]
+    assert thief.post("/post/", headers={"Idempotency-Key": "x"}).status_code == 401
+    assert remaining(api_client_user1.get("/user/me/")) == before - 1
+    assert remaining(Client(api_client, address="192.0.2.80").get("/user/")) == 300 - 5 - 1
+
+
+def test_one_password_for_many_names(api_client, enabled, monkeypatch):
+    from pamps.config import settings
+
+    monkeypatch.setitem(settings.rate_limit, "sign_ins_per_address", "8/hour")
+    answers = [attempt(api_client, HERE, username=f"user{n}") for n in range(9)]
+    assert [answer.status_code for answer in answers] == [401] * 8 + [429]
+    assert 3500 < int(answers[-1].headers["retry-after"]) <= 3600
+    assert attempt(api_client, THERE, username="user9").status_code == 401
+
+
+def test_limits_are_settings(api_client, enabled, monkeypatch):
+    from pamps.config import settings
+
+    limits = {"sign_ins": "2/minute", "sign_ins_per_account": "3/hour", "sign_ups": "1/day"}
+    for name, limit in limits.items():
+        monkeypatch.setitem(settings.rate_limit, name, limit)
+    user = {"username": "ana", "email": "ana@pamps.com", "password": canary.password("ana")}
+    client = Client(api_client, address=HERE)
+    assert [client.post("/user/", json=user).status_code for _ in range(2)] == [201, 429]
+    assert statuses(api_client, HERE, 3, username="ana") == [401, 401, 429]
+    assert statuses(api_client, THERE, 2, username="ana") == [401, 429]
+
+
+def test_a_class_behind_one_address(other_database):
+    settings = {"PAMPS_DB__uri": other_database, "PAMPS_SECURITY__ARGON2_MEMORY_COST": "8"}
+    with served(settings) as (process, client):
+        for n in range(40):
+            user = {"username": f"user{n}", "email": f"user{n}@pamps.com", "password": "lalala"}
+            assert client.post("/user/", json=user).status_code == 201
+        process.terminate()
+
+
+def test_blanks_around_a_name(api_client, api_client_user1, enabled):
+    names = "user1", " user1", "user1\t", "\u00a0USER1 ", " user1 "
+    answers = [attempt(api_client, HERE, username=name) for name in names]
+    assert [answer.status_code for answer in answers] == [401] * 5
+    assert attempt(api_client, HERE).status_code == 429
+    right = canary.password("user1")
+    assert attempt(api_client, THERE, right, username=" user1 ").status_code == 200

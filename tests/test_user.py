@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests import canary
 from tests.conftest import Client, sign_in
 from tests.test_cli import command
 from tests.test_counters import at_once
@@ -256,3 +257,19 @@ def test_many_changes_of_the_profile_at_once(sign_up):
     assert [(answer.status_code, answer.json()["bio"]) for answer in answers] == [
         (200, bio) for bio in bios
     ]
+
+
+def test_blanks_around_a_name_or_an_e_mail_address(api_client):
+    password = f" {canary.WORD} "
+    user = {"username": " Ana\t", "email": "\u00a0ana@pamps.com ", "password": password}
+    created = api_client.post("/user/", json=user)
+    assert (created.status_code, created.json()["username"]) == (201, "Ana")
+    assert api_client.post("/user/", json=user | {"email": "a@b.org"}).status_code == 409
+    form = {"username": "ana ", "password": password.strip()}
+    assert api_client.post("/token", data=form).status_code == 401
+    token = sign_in(api_client, " ana", password)["access_token"]
+    ana = Client(api_client, token)
+    assert ana.get("/user/me/").json()["email"] == "ana@pamps.com"
+    assert ana.patch("/user/me/", json={"email": " b@pamps.com "}).json()["email"] == "b@pamps.com"
+    for name in ("a b", " ", ""):
+        assert api_client.post("/user/", json=user | {"username": name}).status_code == 422

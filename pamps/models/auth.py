@@ -56,9 +56,12 @@ class UserSession(SQLModel, table=True):
 
 
 class Attempt(SQLModel, table=True):
-    """One of the few times that something may be tried: what, and from where, as SHA-256."""
+    """One of the few times that something may be tried: what, and from where, as keyed hashes."""
 
-    __table_args__ = (Index("ix_attempt_subject", "subject", "id"),)
+    __table_args__ = (
+        Index("ix_attempt_subject", "subject", "id"),
+        Index("ix_attempt_address", "address", "id"),
+    )
 
     id: int = identity(primary_key=True)
     subject: bytes = Field(sa_type=LargeBinary)
@@ -107,8 +110,6 @@ def record(
 
 SID: Any = bindparam("sid", type_=BigInteger)
 SHOWN: Any = bindparam("shown", type_=LargeBinary)
-# Each sign-in deletes so many sessions that have expired, anybody's.
-SWEEP = 100
 
 
 def is_live() -> Any:
@@ -187,10 +188,10 @@ def _named() -> Any:
     return (col(UserSession.sid) == SID) & (col(UserSession.user_id) == VIEWER)
 
 
-def sweep_sessions() -> Any:
-    """Delete some of the sessions that have expired."""
+def expired_sessions(most: int) -> Any:
+    """A statement that deletes up to `most` sessions that have expired."""
     expired = select(UserSession.sid).where(~is_live()).order_by(col(UserSession.expires))
-    some = expired.limit(SWEEP).with_for_update(skip_locked=True)
+    some = expired.limit(most).with_for_update(skip_locked=True)
     return delete(UserSession).where(col(UserSession.sid).in_(some))
 
 

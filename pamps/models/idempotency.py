@@ -9,14 +9,12 @@ from sqlmodel import Field, SQLModel, col, delete, select
 from pamps.models.base import Query, created, reference
 
 KEPT = timedelta(hours=24)
-# Each new row takes so many of the oldest out that are no longer kept.
-SWEEP = 100
 
 
 class Outcome(SQLModel, table=True):
     """The answer to a request, which nobody can read without having that request.
 
-    `key` is the SHA-256 of its user and key, `request` that of all that it asks for.
+    `key` is a keyed hash of its caller and key, `request` one of all that it asks for.
     """
 
     __tablename__ = "idempotency"
@@ -34,14 +32,15 @@ class Outcome(SQLModel, table=True):
 
 
 def outcomes() -> Query:
-    """What is kept of `key`."""
-    columns: Any = Outcome.request, Outcome.status, Outcome.answer
+    """What is kept of `key`, and how many seconds ago it was stored."""
+    age = func.extract("epoch", func.clock_timestamp() - Outcome.date).label("age")
+    columns: Any = Outcome.request, Outcome.status, Outcome.answer, age
     query: Query = select(*columns)
     return query.where(col(Outcome.key) == bindparam("key"), col(Outcome.date) > func.now() - KEPT)
 
 
-def sweep() -> Any:
-    """Deletes some of what is no longer kept."""
-    oldest = select(Outcome.key).order_by(col(Outcome.date)).limit(SWEEP)
-    old = delete(Outcome).where(col(Outcome.key).in_(oldest.with_for_update(skip_locked=True)))
-    return old.where(col(Outcome.date) < func.now() - KEPT)
+def expired_outcomes(most: int) -> Any:
+    """A statement that deletes up to `most` answers which are no longer kept."""
+    oldest = select(Outcome.key).where(col(Outcome.date) < func.now() - KEPT)
+    oldest = oldest.order_by(col(Outcome.date)).limit(most).with_for_update(skip_locked=True)
+    return delete(Outcome).where(col(Outcome.key).in_(oldest))

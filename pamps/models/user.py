@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field as Limit,
+    StringConstraints,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -162,15 +163,19 @@ def _not_reserved(name: str) -> str:
     return name
 
 
+# Blanks around a name or an address are stripped: they come from keyboards that complete words.
 Email = Annotated[
     str,
-    Limit(max_length=254),
+    StringConstraints(strip_whitespace=True, max_length=254),
     AfterValidator(_email),
     storable,
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
 Username = Annotated[
-    str, Limit(pattern="^[A-Za-z0-9_]{1,30}$"), AfterValidator(_not_reserved), storable
+    str,
+    StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_]{1,30}$"),
+    AfterValidator(_not_reserved),
+    storable,
 ]
 Password = Annotated[
     str, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable

@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field as Limit, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field as Limit,
+    StringConstraints,
+    ValidationError,
+)
 from sqlmodel import Session, col, update
 
 from pamps import hashing
@@ -62,7 +69,7 @@ class TokenRequest(BaseModel):
     model_config = ConfigDict(json_schema_extra=GRANTS)
 
     grant_type: Literal["password", "refresh_token", ""] = "password"
-    username: Text = ""
+    username: Annotated[Text, StringConstraints(strip_whitespace=True)] = ""
     password: Text = Limit("", repr=False)
     refresh_token: Text = Limit("", repr=False)
 

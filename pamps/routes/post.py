@@ -164,7 +164,7 @@ def shown(found: list[dict[str, Any]], post_id: int) -> tuple[dict[str, Any], in
 async def get_post_by_post_id(post_id: Id, request: Request) -> Any:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     claims = caller(request)
-    viewer_id = claims and (await get_current_user(claims)).id
+    viewer_id = claims and (await get_current_user(request, claims)).id
     found = await THREAD.fetch(viewer_id=viewer_id, post_id=post_id, limit=REPLIES_SHOWN + 1)
     post, cursor = shown(found, post_id)
     link = next_page(reference(request, "replies/", cursor=cursor)) if cursor else None
