@@ -42,7 +42,7 @@ class PlainPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
-            if ROOT and path.startswith(f"{ROOT}/"):
+            if ROOT and f"{path}/".startswith(f"{ROOT}/"):
                 path = path.removeprefix(ROOT)
             scope["path"] = path.removesuffix("/") or "/"
         await self.app(scope, receive, send)
