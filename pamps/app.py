@@ -19,6 +19,7 @@ from pamps.docs import add_docs
 from pamps.errors import handle_errors
 from pamps.headers import add_headers
 from pamps.idempotency import Idempotency
+from pamps.openapi import add_openapi
 from pamps.paths import BASE, ControlCharacters, Head, PlainPaths, match_without_slash
 from pamps.ratelimit import RateLimit
 from pamps.retries import Retries
@@ -68,18 +69,20 @@ logs.configure()
 app = FastAPI(
     title="Pamps",
     version="0.1.0",
+    contact={"name": "The maintainers of Pamps"},
+    license_info={"name": "MIT", "identifier": "MIT"},
     description=DESCRIPTION,
     openapi_tags=TAGS,
     lifespan=_lifespan,
-    generate_unique_id_function=lambda route: route.name,
     openapi_url="/openapi.json" if settings.server.docs else None,
     docs_url=None,
     redoc_url=None,
-    servers=[{"url": BASE}] if BASE else None,
+    servers=[{"url": BASE or "/"}],
     telemetry=telemetry.config(),
 )
 app.router.routes.extend(routes)
 if settings.server.docs:
+    add_openapi(app)
     add_docs(app)
 app.router.redirect_slashes = False
 match_without_slash(app.routes)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Any
 import psycopg2
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Form
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
@@ -76,7 +78,23 @@ def refusal(
 async def _validation_error(request: Request, error: Any) -> JSONResponse:
     """422 without the input, which may be a password, or nothing that JSON can hold."""
     told = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
+    if told[0]["loc"][0] == "body" and (hint := _media_type_hint(request)):
+        told = [{"type": "media_type", "loc": ["body"], "msg": hint}]
     return refusal(request, 422, told)
+
+
+def _media_type_hint(request: Request) -> str | None:
+    """What to say where the body is of another media type than the route reads."""
+    sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not sent or not request.state.body:
+        return None
+    if isinstance(request.scope["route"].body_field.field_info, Form):
+        if sent in ("application/x-www-form-urlencoded", "multipart/form-data"):
+            return None
+        return "Body should be a form: Content-Type: application/x-www-form-urlencoded"
+    if re.fullmatch(r"application/(.+\+)?json", sent):
+        return None
+    return "Body should be JSON: Content-Type: application/json"
 
 
 async def _http_error(request: Request, error: Any) -> JSONResponse:

@@ -15,6 +15,7 @@ from fastapi import HTTPException, Request
 from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +31,13 @@ from pamps.security import keyed_hash
 from pamps.tokens import read_token
 
 KEY = re.compile("[ -~]{1,255}")
+# What routes say besides the content; all others are of the answer that is sent now.
+KEPT_HEADERS = "Content-Type", "ETag", "Location"
+
+
+def _invalid(message: str) -> HTTPException:
+    told = {"type": "idempotency_key", "loc": ["header", "Idempotency-Key"], "msg": message}
+    return HTTPException(422, [told])
 
 
 async def _username(request: Request) -> str | None:
@@ -44,7 +52,7 @@ async def _username(request: Request) -> str | None:
     return username if isinstance(username, str) else None
 
 
-def _with_time_left(content: bytes, age: float) -> bytes:
+def _with_time_left(content: str, age: float) -> str | bytes:
     """An answer of so many seconds ago; if it has tokens, it tells how long they still live."""
     answer = orjson.loads(content or b"{}")
     if "expires_in" not in answer:
@@ -95,13 +103,12 @@ class _Keyed:
         if username is not None:
             self._limit_sign_in(username, same)
         if not same:
-            raise HTTPException(422, "This Idempotency-Key belongs to another request")
+            raise _invalid("Idempotency-Key belongs to another request")
         try:
-            content = self.fernet.decrypt(first.answer)
+            headers, content = orjson.loads(self.fernet.decrypt(first.answer))
         except InvalidToken:
             return None  # as if it had not been kept
-        content = _with_time_left(content, float(first.age))
-        return Response(content, first.status, None, "application/json" if content else None)
+        return Response(_with_time_left(content, float(first.age)), first.status, headers)
 
     def _limit_sign_in(self, username: str, succeeded: bool) -> None:
         """Count a sign-in whose password is not the one that the key was used with as failed."""
@@ -112,7 +119,7 @@ class _Keyed:
                 session.commit()
                 connection.commit()
 
-    def commit(self, status: int, content: bytes) -> None:
+    def commit(self, status: int, headers: dict[str, str], content: bytes) -> None:
         """Stores what was done, and the answer if that was a success."""
         connection: Any = self.connection
         if status < 300:
@@ -123,7 +130,7 @@ class _Keyed:
                 "user_id": user.scalar_subquery(),
                 "request": self.request,
                 "status": status,
-                "answer": self.fernet.encrypt(content),
+                "answer": self.fernet.encrypt(orjson.dumps([headers, content.decode()])),
                 "date": func.now(),
             }
             kept = insert(Outcome).values(key=self.key, **values)
@@ -157,7 +164,7 @@ class Idempotency:
     async def _once(self, request: Request, keys: list[str], send: Send) -> None:
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
             told = "Idempotency-Key should be given once, as 1 to 255 characters of ASCII"
-            raise HTTPException(422, told)
+            raise _invalid(told)
         keyed = _Keyed(request, keys[0], request.state.body, await signed_in(request))
         username = await _username(request)
         async with db.sessions.get():
@@ -188,7 +195,9 @@ class Idempotency:
 
         await self.app(request.scope, request.receive, keep)
         status, content = messages[0]["status"], b"".join(m.get("body", b"") for m in messages)
+        sent = Headers(raw=messages[0]["headers"])
+        headers = {name: sent[name] for name in KEPT_HEADERS if name in sent}
         if status < 500:
             # A refusal too may have stored something, such as that it was tried.
-            await to_thread.run_sync(keyed.commit, status, content)
+            await to_thread.run_sync(keyed.commit, status, headers, content)
         return messages

@@ -60,7 +60,8 @@ def operations(client: Client) -> Iterator[tuple[str, str, list[dict], dict, str
             ((media, body),) = operation.get("requestBody", {}).get("content", {"": {}}).items()
             name = body.get("schema", {}).get("$ref", "").split("/")[-1]
             fields = document["components"]["schemas"].get(name, {}).get("properties", {})
-            yield method, path, operation.get("parameters", []), fields, media
+            parameters = [p for p in operation["parameters"] if "$ref" not in p]
+            yield method, path, parameters, fields, media
 
 
 def url(path: str, **values: object) -> str:
@@ -208,7 +209,7 @@ def test_headers_of_every_route(api_client_user1):
     post_id = api_client_user1.write()["id"]
     for method, path, _, fields, media in operations(api_client_user1):
         where = url(path, post_id=post_id)
-        secured = "security" in document["paths"][path][method]
+        secured = document["paths"][path][method]["security"] != []
         body = {} if media else None
         for value in (b"", b"Basic eDp4", b"Bearer", b"Bearer \xff", b"Bearer " + b"x" * 100_000):
             headers = {"Authorization": value}

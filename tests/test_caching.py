@@ -2,11 +2,13 @@
 
 import itertools
 import json
+from urllib.parse import urljoin
 
 import pytest
 from pydantic import TypeAdapter
 from sqlalchemy import make_url
 
+from tests import canary
 from tests.conftest import Client
 from tests.databases import disconnect, execute
 from tests.test_counters import at_once
@@ -195,3 +197,28 @@ def test_of_many_changes_of_what_was_seen_one_is_made(ana, field):
     changes = [lambda n=n: ana.patch(path, json={field: f"{n}"}, headers=seen) for n in range(8)]
     statuses = sorted(answer.status_code for answer in at_once(*changes))
     assert statuses == [200] + [412] * 7
+
+
+def test_what_was_made_is_where_location_says(sign_up, api_client):
+    """And has the tag that it is answered with there, with the slash and without."""
+    ana = sign_up("ana")
+    account = {"email": "bia@pamps.com", "username": "Bia", "password": canary.password("bia")}
+    for client, path, body, location in (
+        (ana, "/post/", {"text": "a"}, "{id}/"),
+        (ana, "/post", {"text": "b"}, "post/{id}/"),
+        (api_client, "/user/", account, "Bia/"),
+    ):
+        made = client.post(path, json=body, headers={"Idempotency-Key": path})
+        assert made.status_code == 201
+        assert made.headers["Location"] == location.format(**made.json())
+        address = urljoin(path, made.headers["Location"])
+        known = client.get(address, headers={"If-None-Match": made.headers["ETag"]})
+        assert (known.status_code, known.headers["ETag"]) == (304, made.headers["ETag"])
+        again = client.post(path, json=body, headers={"Idempotency-Key": path})
+        for header in ("Location", "ETag", "Content-Type", "Content-Length"):
+            assert again.headers[header] == made.headers[header]
+        assert again.content == made.content
+    post = ana.post("/post/", json={"text": "d"})
+    for tag, status in (('"x"', 412), (post.headers["ETag"], 200)):
+        path, headers = f"/post/{post.json()['id']}/", {"If-Match": tag}
+        assert ana.patch(path, json={"text": "e"}, headers=headers).status_code == status

@@ -4,6 +4,10 @@ import base64
 import hashlib
 import re
 
+import httpx
+
+from tests import canary
+
 ERRORS = {"get": set(), "post": {"413"}, "patch": {"413"}, "delete": set()}
 
 
@@ -63,7 +67,8 @@ def test_tags_are_described(api_client):
 def test_operations_are_named_and_explained(api_client):
     ids = [operation["operationId"] for operation in operations(api_client).values()]
     assert len(ids) == len(set(ids))
-    assert all(re.fullmatch("[a-z_]+", name) for name in ids)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in ids)
+    assert {"create_post", "login_for_access_token", "list_posts", "follow_user"} <= set(ids)
     for name, operation in operations(api_client).items():
         assert operation["summary"], name
         assert operation["description"].endswith("."), name
@@ -78,13 +83,17 @@ def test_refusals_are_declared(api_client):
             expected.add("404")
         if "requestBody" in operation:
             expected |= {"413", "422"}
-        if operation.get("parameters"):
+        if any("$ref" not in parameter for parameter in operation["parameters"]):
             expected.add("422")
+        if method == "get":
+            expected.add("304")
+        if method == "post":
+            expected |= {"409", "422"}
         if method in ("patch", "delete") and path == "/post/{post_id}/":
             expected.add("403")
         assert expected <= declared, name
         assert {"429", "503"} <= declared, name
-        for code in declared - {"200", "201", "204", "422"}:
+        for code in declared - {"200", "201", "204", "304", "422"}:
             schema = operation["responses"][code]["content"]["application/json"]["schema"]
             assert schema["$ref"].endswith("/OAuthError" if path == "/token" else "/Error")
     assert "409" in operations(api_client)["post /user/"]["responses"]
@@ -97,7 +106,7 @@ def test_authorize(api_client):
     home = operations(api_client)["get /post/"]
     assert {} in home["security"]  # signing in is possible, not necessary
     assert {} not in operations(api_client)["post /post/"]["security"]
-    assert "security" not in operations(api_client)["get /user/"]
+    assert operations(api_client)["get /user/"]["security"] == []
 
 
 def test_limits_are_documented(api_client):
@@ -106,3 +115,143 @@ def test_limits_are_documented(api_client):
     assert (text["minLength"], text["maxLength"]) == (1, 255)
     username = schemas["UserRequest"]["properties"]["username"]
     assert username["pattern"] == "^[A-Za-z0-9_]{1,30}$"
+
+
+def test_headers_are_documented_where_they_are_sent(api_client, sign_up, monkeypatch):
+    from pamps.config import settings
+
+    ana = sign_up("ana")
+    posts = [ana.write(str(n)) for n in range(2)]
+    path = f"/post/{posts[0]['id']}/"
+    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    tag = {"If-None-Match": ana.get(path).headers["ETag"]}
+    answers = {
+        "get /post/": api_client.get("/post/?limit=1"),
+        "get /post/{post_id}/": ana.get(path, headers=tag),
+        "post /post/": ana.post("/post/", json={"text": "x"}),
+        "patch /post/{post_id}/": ana.patch(path, json={"text": "x"}),
+        "delete /post/{post_id}/": ana.delete(path, headers={"If-Match": tag["If-None-Match"]}),
+        "get /user/me/": api_client.get("/user/me/"),
+    }
+    statuses = [200, 304, 201, 200, 412, 401]
+    assert [answer.status_code for answer in answers.values()] == statuses
+    ours = {"Content-Type", "Content-Length", "Cache-Control", "Vary"}
+    ours |= {"Content-Security-Policy", "X-Content-Type-Options"}
+    for name, answer in answers.items():
+        sent = set(answer.headers) - {header.lower() for header in ours}
+        documented = operations(api_client)[name]["responses"][str(answer.status_code)]["headers"]
+        assert {header.lower() for header in documented} == sent, name
+    created = operations(api_client)["post /user/"]["responses"]["201"]["headers"]
+    assert {"ETag", "Location"} <= set(created)
+    for code in ("409", "429", "503"):
+        headers = operations(api_client)["post /post/"]["responses"][code]["headers"]
+        assert "Retry-After" in headers
+
+
+def test_conditions_and_keys_are_documented(api_client):
+    parameters = api_client.get("/openapi.json").json()["components"]["parameters"]
+    for name, operation in operations(api_client).items():
+        method, path = name.split()
+        references = [parameter.get("$ref", "") for parameter in operation["parameters"]]
+        names = {parameters[text.split("/")[-1]]["name"] for text in references if text}
+        if method == "get":
+            assert names == {"If-None-Match"}
+        elif method == "post":
+            assert names == {"Idempotency-Key"}
+        else:
+            guarded = method != "put" and path in ("/post/{post_id}/", "/user/me/")
+            assert names == ({"If-Match"} if guarded else set())
+
+
+def test_bad_input_is_described_as_it_is(api_client):
+    schemas = api_client.get("/openapi.json").json()["components"]["schemas"]
+    answers = {
+        "post /token": api_client.post("/token"),
+        "post /user/": api_client.post("/user/", json={"username": []}),
+        "post /post/": api_client.post("/post/", headers={"Idempotency-Key": "é".encode()}),
+    }
+    for name, answer in answers.items():
+        assert answer.status_code == 422
+        content = operations(api_client)[name]["responses"]["422"]["content"]
+        schema = schemas[content["application/json"]["schema"]["$ref"].split("/")[-1]]
+        assert set(answer.json()) == set(schema["properties"]) == set(schema["required"])
+        item = schemas[schema["properties"]["detail"]["items"]["$ref"].split("/")[-1]]
+        for told in answer.json()["detail"]:
+            assert set(told) == set(item["properties"]) == set(item["required"])
+
+
+def test_what_may_be_left_out_has_no_default(api_client):
+    """Generators of typed clients take a default for a reason to ask for the field."""
+    schemas = api_client.get("/openapi.json").json()["components"]["schemas"]
+    for name, schema in schemas.items():
+        for field, values in schema.get("properties", {}).items():
+            assert "default" not in values, (name, field)
+    assert "required" not in schemas["TokenRequest"]
+
+
+def test_examples_work_as_they_stand(api_client):
+    """In the order in which somebody tries them out."""
+    document = api_client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+
+    def example(schema: dict) -> dict:
+        kind = schema.get("anyOf", [schema])[0]
+        return schemas[kind["$ref"].split("/")[-1]]["examples"][0]
+
+    def try_out(name: str) -> httpx.Response:
+        method, path = name.split()
+        operation = operations(api_client)[name]
+        values = {p["name"]: p["example"] for p in operation["parameters"] if "example" in p}
+        for media, body in operation.get("requestBody", {}).get("content", {}).items():
+            content = {"json" if "json" in media else "data": example(body["schema"])}
+            break
+        else:
+            content = {}
+        where = path.format(**values | ids)
+        return api_client.request(method, where, **content)
+
+    ids: dict[str, int] = {}
+    assert try_out("post /user/").status_code == 201
+    token = try_out("post /token")
+    assert token.status_code == 200
+    assert "cookie" not in token.headers
+    api_client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+    created = try_out("post /post/")
+    assert created.status_code == 201
+    assert created.json()["parent_id"] is None
+    ids["post_id"] = created.json()["id"]  # which is 1 in an empty database
+    for name, status in {
+        "patch /post/{post_id}/": 200,
+        "post /post/{post_id}/like/": 201,
+        "patch /user/me/": 200,
+        "get /user/{username}/": 200,
+        "get /post/user/{username}/": 200,
+        "get /post/likes/{username}/": 200,
+        "get /user/{username}/followers/": 200,
+        "put /user/me/password/": 204,
+    }.items():
+        assert try_out(name).status_code == status, name
+    for path, operation in operations(api_client).items():
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            assert isinstance(example(body["schema"]), dict), path
+
+
+def test_a_body_of_another_media_type(api_client, api_client_user1):
+    """Who sends JSON where a form is read, or a form where JSON is, is told what to send."""
+    form = {"username": "user1", "password": canary.password("user1")}
+    refused = api_client.post("/token", json=form)
+    assert refused.status_code == 422
+    message = "Body should be a form: Content-Type: application/x-www-form-urlencoded"
+    assert refused.json() == {
+        "detail": [{"type": "media_type", "loc": ["body"], "msg": message}],
+        "error": "invalid_request",
+        "error_description": f"body: {message}",
+    }
+    (told,) = api_client_user1.post("/post/", data={"text": "x"}).json()["detail"]
+    assert told["msg"] == "Body should be JSON: Content-Type: application/json"
+    for client, path in ((api_client, "/token"), (api_client_user1, "/post/")):
+        for told in client.post(path).json()["detail"]:
+            assert told["msg"] == "Field required"
+    headers = {"Content-Type": "application/vnd.pamps+json; charset=utf-8"}
+    (told,) = api_client_user1.post("/post/", content=b"{}", headers=headers).json()["detail"]
+    assert told["loc"] == ["body", "text"]

@@ -91,7 +91,7 @@ def test_the_documentation_has_each_path_once(api_client):
     paths = [path.rstrip("/") for path in document["paths"]]
     assert len(paths) == len(set(paths))
     assert not [methods for methods in document["paths"].values() if "head" in methods]
-    assert "servers" not in document
+    assert document["servers"] == [{"url": "/"}]
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -144,3 +144,14 @@ def test_links_to_a_public_address(other_database):
         assert document["servers"] == [{"url": public}]
         (scheme,) = document["components"]["securitySchemes"].values()
         assert scheme["flows"]["password"]["tokenUrl"] == f"{public}/token"
+
+
+def test_the_index_leads_to_what_there_is(api_client_user1):
+    """By references that are right under any path that a proxy shows it at."""
+    index = api_client_user1.get("/")
+    assert index.status_code == api_client_user1.head("/").status_code == 200
+    links = index.json()["links"]
+    assert {"docs", "openapi", "list_posts", "list_users", "get_timeline"} <= set(links)
+    for name, link in links.items():
+        assert urljoin("https://example.com/api/", link).startswith("https://example.com/api/")
+        assert api_client_user1.get(urljoin("/", link)).status_code == 200, name

@@ -273,3 +273,16 @@ def test_blanks_around_a_name_or_an_e_mail_address(api_client):
     assert ana.patch("/user/me/", json={"email": " b@pamps.com "}).json()["email"] == "b@pamps.com"
     for name in ("a b", " ", ""):
         assert api_client.post("/user/", json=user | {"username": name}).status_code == 422
+
+
+def test_what_is_not_known_is_ignored(api_client, api_client_user1):
+    """Fields of a body and parameters of a list that clients of other versions may send."""
+    changed = api_client_user1.patch("/user/me/", json={"username": "other", "bio": "Oi!", "id": 7})
+    assert changed.status_code == 200
+    assert (changed.json()["username"], changed.json()["bio"]) == ("user1", "Oi!")
+    assert api_client.get("/user/other/").status_code == 404
+    post_id = api_client_user1.write()["id"]
+    for path in ("/post/", "/post/user/user1/", "/user/timeline", "/user/", "/user/me/sessions/"):
+        plain = api_client_user1.get(path)
+        assert api_client_user1.get(path, params={"page": 2, "sort": "x"}).json() == plain.json()
+    assert api_client_user1.ids("/post/", offset=1) == [post_id]

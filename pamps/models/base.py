@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field as Limit,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -69,6 +70,11 @@ def insert_or_get(table: Any, key: tuple[Any, ...], locked: Query) -> CTE:
     # No transaction has ended or locked the version of a row that was inserted just now.
     is_new = literal_column("xmax = 0", Boolean).label("created")
     return statement.returning(*columns, table.date, is_new).cte("added")
+
+
+def examples(**fields: Any) -> ConfigDict:
+    """The configuration of a request's model: what the documentation sends to try it out."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 def identity(**options: Any) -> Any:

@@ -31,6 +31,7 @@ from pamps.models.base import (
     Query,
     counter,
     created,
+    examples,
     identity,
     insert_or_get,
     is_before,
@@ -188,11 +189,15 @@ PostText = Annotated[
 class PostPatch(BaseModel):
     """The new text of a post."""
 
+    model_config = examples(text="Hello again, Pamps!")
+
     text: PostText
 
 
 class PostRequest(PostPatch):
     """A new post, or with a `parent_id` a reply."""
+
+    model_config = examples(text="Hello, Pamps!")
 
     parent_id: JsonId | None = None
 

@@ -36,6 +36,7 @@ from pamps.models.base import (
     Text,
     counter,
     created,
+    examples,
     flag,
     identity,
     insert_or_get,
@@ -188,6 +189,9 @@ Bio = Annotated[
 ]
 
 
+EXAMPLE_PASSWORD = "correct horse battery staple"  # nosec B105: what the documentation shows
+
+
 class NewPassword(BaseModel):
     """A password to be set, and whose it will be."""
 
@@ -212,6 +216,8 @@ class NewPassword(BaseModel):
 class UserRequest(NewPassword):
     """A new user."""
 
+    model_config = examples(email="ana@example.com", username="ana", password=EXAMPLE_PASSWORD)
+
     email: Email
     username: Username
     avatar: PictureUrl | None = None
@@ -225,12 +231,18 @@ class UserRequest(NewPassword):
 class PasswordChange(BaseModel):
     """A new password for the caller, and the one that it replaces."""
 
+    model_config = examples(
+        current_password=EXAMPLE_PASSWORD, new_password=f"another {EXAMPLE_PASSWORD}"
+    )
+
     current_password: Text = Limit(repr=False)
     new_password: Password = Limit(repr=False)
 
 
 class UserPatch(BaseModel):
     """Changes of the caller's own profile; what is left out stays as it is."""
+
+    model_config = examples(bio="Oi!", avatar="https://example.com/ana.png")
 
     avatar: PictureUrl | None = None
     bio: Bio | None = None

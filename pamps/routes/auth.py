@@ -31,8 +31,8 @@ from pamps.errors import OAuthError, errors
 from pamps.metrics import count_sign_in
 from pamps.models import Attempt, User, UserSession
 from pamps.models.auth import Caller, SessionResponse, sessions
-from pamps.models.base import Id, Text
-from pamps.models.user import NewPassword, PasswordChange, folded, user_named
+from pamps.models.base import Id, Text, examples
+from pamps.models.user import EXAMPLE_PASSWORD, NewPassword, PasswordChange, folded, user_named
 from pamps.pagination import ActivePage, List
 from pamps.ratelimit import attempt_sign_in, forgive
 from pamps.security import needs_rehash
@@ -49,6 +49,8 @@ SESSIONS = List(sessions(), UserSession.id)
 class RefreshToken(BaseModel):
     """A refresh token that has not been used yet."""
 
+    model_config = examples(refresh_token="what `POST /token` gives")  # nosec B106
+
     refresh_token: Text = Limit(repr=False)
 
 
@@ -58,15 +60,20 @@ GRANTS: dict[str, Any] = {
         "properties": {"grant_type": {"const": "refresh_token"}},
         "required": ["grant_type"],
     },
-    "then": {"required": ["refresh_token"]},
-    "else": {"required": ["username", "password"]},
+    "then": {"properties": {"refresh_token": {}}, "required": ["refresh_token"]},
+    "else": {
+        "properties": {"username": {}, "password": {}},
+        "required": ["username", "password"],
+    },
 }
 
 
 class TokenRequest(BaseModel):
     """A password or a refresh token, as in OAuth 2.0 (RFC 6749, sections 4.3 and 6)."""
 
-    model_config = ConfigDict(json_schema_extra=GRANTS)
+    model_config = ConfigDict(
+        json_schema_extra=GRANTS | {"examples": [{"username": "ana", "password": EXAMPLE_PASSWORD}]}
+    )
 
     grant_type: Literal["password", "refresh_token", ""] = "password"
     username: Annotated[Text, StringConstraints(strip_whitespace=True)] = ""
@@ -168,6 +175,8 @@ def _sent(token: Token) -> Response:
 
 class SignOut(BaseModel):
     """A refresh token of the session to end, in case that there is no access token."""
+
+    model_config = examples()
 
     refresh_token: Text | None = Limit(None, repr=False)
 

@@ -108,12 +108,15 @@ async def list_posts(request: Request, page: ActivePage) -> Any:
 
 
 @router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
-async def create_post(post: PostRequest, user: AuthenticatedUser) -> Any:
+async def create_post(post: PostRequest, user: AuthenticatedUser, request: Request) -> Any:
     """Write a post or, with `parent_id`, a reply."""
     created = await CREATE.fetch(viewer_id=user.id, **post.model_dump())
     if not created:
         raise unauthorized() if post.parent_id is None else not_found()
-    return written(created[0], 201)
+    (stored,) = created
+    headers = tag(stored | {"replies": []}, protected=PROTECTED)
+    headers["Location"] = reference(request, f"{stored['id']}/")
+    return written(stored, 201, headers)
 
 
 # The paths with a fixed word come before those with an id in its place.

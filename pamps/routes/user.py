@@ -39,6 +39,7 @@ from pamps.models.user import (
     users,
 )
 from pamps.pagination import ActivePage, List, Owner
+from pamps.paths import reference
 from pamps.ratelimit import attempt_sign_up
 from pamps.statements import Statement
 from pamps.tokens import unauthorized
@@ -82,13 +83,15 @@ async def list_users(request: Request, page: ActivePage) -> Any:
 
 
 @router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
-async def create_user(user: UserRequest, address: Address) -> Any:
+async def create_user(user: UserRequest, address: Address, request: Request) -> Any:
     """Create an account."""
     with hashing.place():
         await in_session(_count_sign_up, address)
         created = user.user(await hashing.hash_password(user.password))
         await in_session(_store, created)
-    return written(UserResponse.model_validate(created, from_attributes=True).model_dump(), 201)
+    profile = UserProfile.model_validate(created, from_attributes=True).model_dump()
+    headers = tag(profile) | {"Location": reference(request, f"{created.username}/")}
+    return written({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
 
 
 def _count_sign_up(session: Session, address: str) -> None:

@@ -1,0 +1,25 @@
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+
+from pamps.answers import read
+from pamps.paths import reference
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def index(request: Request) -> Any:
+    """Lead to the documentation, and to each address of the API that can be asked as it stands."""
+    app = request.app
+    links = {"docs": "docs", "openapi": app.openapi_url.strip("/")} if app.openapi_url else {}
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema and _stands_alone(route):
+            links[route.name] = route.path.lstrip("/")
+    links = {name: reference(request, path) for name, path in links.items()}
+    return read(request, {"title": app.title, "version": app.version, "links": links})
+
+
+def _stands_alone(route: APIRoute) -> bool:
+    return "{" not in route.path and "GET" in (route.methods or ())
