@@ -280,7 +280,7 @@ def test_bad_multipart(api_client):
 
 @pytest.mark.parametrize(
     "username",
-    ["", "x" * 31, "a b", "a-b", "ana\n", "\u0430na", "\u212aim", "ａｎａ", "ana\u200b", "me"],
+    ["", "x" * 31, "a b", "a-b", "an\na", "\u0430na", "\u212aim", "ａｎａ", "ana\u200b", "me"],
 )
 def test_usernames(api_client, username):
     response = api_client.post("/user/", json=USER | {"username": username})
