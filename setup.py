@@ -12,9 +12,14 @@ def requirements(name: str) -> list[str]:
     return [line for line in lines if line]
 
 
+# Read and not imported, as what Pamps needs may not be there yet.
+version = (
+    (HERE / "pamps" / "__init__.py").read_text("utf-8").split('__version__ = "')[1].split('"')[0]
+)
+
 setup(
     name="pamps",
-    version="0.1.0",
+    version=version,
     description="A microblog service: a JSON API on FastAPI, SQLModel and PostgreSQL",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -1,1 +1,3 @@
 """Pamps, a microblog service."""
+
+__version__ = "0.1.0"

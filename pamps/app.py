@@ -10,7 +10,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import cleanup, embedded, logs, metrics, server, statements, telemetry
+from pamps import __version__, cleanup, embedded, logs, metrics, server, statements, telemetry
 from pamps.body import WholeBody
 from pamps.config import settings
 from pamps.db import SESSIONS, engine
@@ -68,7 +68,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 logs.configure()
 app = FastAPI(
     title="Pamps",
-    version="0.1.0",
+    version=__version__,
     contact={"name": "The maintainers of Pamps"},
     license_info={"name": "MIT", "identifier": "MIT"},
     description=DESCRIPTION,

@@ -41,20 +41,25 @@ FOR_PSQL = (b"\\restrict ", b"\\unrestrict ")
 SINCE_17 = b"SET transaction_timeout ="
 
 
-def write(file: Path) -> int:
+def write(file: Path, *, overwrite: bool) -> int:
     """Writes a backup, which gets its name when it is complete; gives its size in bytes."""
     if file.exists() and not file.is_file():
         fail(f"cannot write {file}: it is no file")
+    if file.exists() and not overwrite:
+        fail(f"{file} is there already: add --force to overwrite it")
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
-        if (problem := schema.problem_of(driver.cursor())) == schema.MISSING:
+        problem = schema.problem_of(driver.cursor())
+        if problem == schema.MISSING or problem in schema.NOT_OURS:
             raise schema.SchemaError(problem)
         ours = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
         # A newer one may write what only that server knows, like 15.20's options of columns.
         pg_dump = _programs("pg_dump", connection)[0]
     address, password = _address()
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{file.name}.", suffix=".backup", dir=file.parent
+        )
         os.close(descriptor)
         try:
             options = ["--format=custom", "--no-password", f"--schema={ours}", f"--file={name}"]
@@ -83,6 +88,7 @@ def restore(file: Path) -> str | None:
         if others := connection.exec_driver_sql(OTHERS).scalar_one():
             fail(f"others are connected to the database ({others}): stop them first")
         driver: Any = connection.connection.driver_connection
+        _be_ours(driver.cursor())
         try:
             _drop_tables(driver.cursor())
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # nosec B603
@@ -95,7 +101,7 @@ def restore(file: Path) -> str | None:
         if process.returncode:
             fail(f"cannot restore {file}: it was changed meanwhile")
         advice = schema.problem_of(driver.cursor())
-        if advice == schema.MISSING:
+        if advice == schema.MISSING or advice in schema.NOT_OURS:
             fail(f"cannot restore {file}: it is no backup of Pamps")
         schema.set_timeouts(driver.cursor())  # which are the database's, and in no backup
         return advice
@@ -122,6 +128,18 @@ def _address() -> tuple[str, dict[str, str]]:
     # Everybody may see the arguments of a process.
     password = arguments.pop("password", None)
     return make_dsn(**arguments), os.environ | ({"PGPASSWORD": password} if password else {})
+
+
+def _be_ours(cursor: Cursor) -> None:
+    """Raises SchemaError for a database that has tables, and they are not Pamps'."""
+    cursor.execute("SELECT to_regclass('alembic_version')")
+    if cursor.fetchone() != (None,):
+        if (problem := schema.problem_of(cursor)) in schema.NOT_OURS:
+            raise schema.SchemaError(problem)
+        return
+    cursor.execute(TABLES)
+    if cursor.fetchall():
+        raise schema.SchemaError(schema.FOREIGN)
 
 
 def _drop_tables(cursor: Cursor) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from pamps import __version__
 from pamps.config import ENVIRONMENT, settings
-from pamps.terminal import Commands, fail
+from pamps.terminal import Commands, fail, print_table, shown
 
 # All else is imported where a command needs it, so that none waits for what it does not use.
 if TYPE_CHECKING:
@@ -32,8 +31,20 @@ Password = Annotated[str, typer.Argument(metavar="PASSWORD")]
 File = Annotated[Path, typer.Argument(metavar="FILE")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pamps {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+]
+
+
 @main.callback()
-def pamps(context: typer.Context) -> None:
+def pamps(context: typer.Context, version: Version = False) -> None:
     """Serve and administer Pamps, the microblog."""
     if context.invoked_subcommand == "serve":
         return
@@ -49,6 +60,19 @@ def _without_timeouts(connection: "Connection") -> None:
     """An administrator waits as long as it takes, and looks at what a shell shows."""
     for timeout in ("statement_timeout", "idle_in_transaction_session_timeout"):
         connection.exec_driver_sql(f"SET LOCAL {timeout} = 0")
+
+
+@contextmanager
+def _open_session(**options: Any) -> Iterator["Session"]:
+    """A session with a database of Pamps. Raises SchemaError where it is another."""
+    from sqlmodel import Session
+
+    from pamps import schema
+    from pamps.db import engine
+
+    with Session(engine, **options) as session:
+        schema.check(session.connection())
+        yield session
 
 
 @contextmanager
@@ -107,12 +131,12 @@ def migrate() -> None:
 @main.command()
 def shell() -> None:
     """Opens interactive shell"""
-    from sqlmodel import Session, select
+    from sqlmodel import select
 
     from pamps.db import engine
     from pamps.models import Like, Post, Social, User
 
-    with Session(engine) as session, tempfile.TemporaryDirectory() as folder:
+    with _open_session() as session, tempfile.TemporaryDirectory() as folder:
         _vars = {"settings": settings, "engine": engine, "select": select, "session": session}
         _vars |= {table.__name__: table for table in (User, Post, Social, Like)}
         typer.echo(f"Auto imports: {list(_vars)}")
@@ -129,18 +153,14 @@ def shell() -> None:
 @main.command()
 def user_list() -> None:
     """Lists all users"""
-    from sqlmodel import Session, col, select
+    from sqlmodel import col, select
 
-    from pamps.db import engine
     from pamps.models import User
 
-    table = Table(title="Pamps users")
-    for field in ("username", "email"):
-        table.add_column(field, style="magenta")
-    with Session(engine) as session:
-        for user in session.exec(select(User).order_by(col(User.id))):
-            table.add_row(user.username, user.email)
-    Console().print(table)
+    with _open_session() as session:
+        users = session.exec(select(User).order_by(col(User.id)))
+        rows = ((user.username, user.email) for user in users)
+        print_table("Pamps users", ("username", "email"), rows)
 
 
 @main.command()
@@ -151,14 +171,11 @@ def create_user(
     superuser: Annotated[bool, typer.Option("--superuser", help="One who administers.")] = False,
 ) -> Any:
     """Create user"""
-    from sqlmodel import Session
-
-    from pamps.db import engine
     from pamps.models.auth import record
     from pamps.models.user import UserRequest
     from pamps.security import get_password_hash
 
-    with Session(engine, expire_on_commit=False) as session:
+    with _open_session(expire_on_commit=False) as session:
         request = UserRequest(email=email, username=username, password=password)
         user = request.user(get_password_hash(password))
         user.superuser = superuser
@@ -177,17 +194,29 @@ def _find_user(session: "Session", username: str) -> "User":
     return session.exec(user_named(folded(username))).first() or fail(f"User not found: {username}")
 
 
-@main.command()
-def delete_user(username: Username) -> None:
-    """Delete a user and all that is theirs, for good."""
-    from sqlmodel import Session
+def _ask(what: str) -> None:
+    """Says what is about to be done, and ends the command unless that is confirmed."""
+    typer.echo(what)
+    typer.confirm("Are you sure?", abort=True)
 
-    from pamps.db import engine
+
+@main.command()
+def delete_user(
+    username: Username,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+) -> None:
+    """Delete a user and all that is theirs, for good."""
+    from pamps.db import description
     from pamps.models.account import delete_account
     from pamps.models.auth import record
 
-    with Session(engine) as session:
+    with _open_session() as session:
         user = _find_user(session, username)
+        if not force:
+            account = f"{user.username}, {user.email}"
+            session.rollback()  # nothing is held while somebody reads
+            _ask(f"This deletes {shown(account)}, and all that is theirs, in {description()}.")
+            user = _find_user(session, username)
         delete_account(session, user.id)
         session.add(record("delete account", user))
         session.commit()
@@ -209,13 +238,12 @@ def demote(username: Username) -> None:
 
 
 def _set_superuser(username: str, superuser: bool) -> None:
-    from sqlmodel import Session, col, update
+    from sqlmodel import col, update
 
-    from pamps.db import engine
     from pamps.models import User
     from pamps.models.auth import record
 
-    with Session(engine) as session:
+    with _open_session() as session:
         user = _find_user(session, username)
         # Also where nothing seems to change: another command may have changed it since.
         session.exec(update(User).where(col(User.id) == user.id).values(superuser=superuser))
@@ -226,37 +254,44 @@ def _set_superuser(username: str, superuser: bool) -> None:
 @main.command()
 def audit() -> None:
     """List what administrators did, the latest last."""
-    from sqlmodel import Session, col, select
+    from sqlmodel import col, select
 
-    from pamps.db import engine
     from pamps.models import Audit
 
-    table = Table(title="Pamps audit")
-    for field in ("date", "actor", "action", "target", "address"):
-        table.add_column(field, style="magenta", overflow="fold")
-    with Session(engine) as session:
-        for act in session.exec(select(Audit).order_by(col(Audit.id))):
-            date = f"{act.date:%Y-%m-%d %H:%M:%S}Z"
-            table.add_row(*map(escape, (date, act.actor, act.action, act.target, act.address)))
-    Console().print(table)
+    columns = "date", "actor", "action", "target", "address"
+    with _open_session() as session:
+        acts = session.exec(select(Audit).order_by(col(Audit.id)))
+        rows = (
+            (f"{act.date:%Y-%m-%d %H:%M:%S}Z", act.actor, act.action, act.target, act.address)
+            for act in acts
+        )
+        print_table("Pamps audit", columns, rows)
+
+
+def _read_password() -> str:
+    """A password: from a pipe its first line, and at a terminal typed twice."""
+    if sys.stdin.isatty():
+        password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return password
+    try:
+        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        fail("the password must be in UTF-8")
 
 
 @main.command()
 def set_password(username: Username) -> None:
-    """Give a user a new password, which is asked for, and end all their sessions."""
-    from sqlmodel import Session
-
-    from pamps.db import engine
+    """Give a user a new password, asked for or read from a pipe, and end all their sessions."""
     from pamps.models.auth import record
     from pamps.models.user import NewPassword
     from pamps.ratelimit import pardon
     from pamps.security import get_password_hash
     from pamps.sessions import end_sessions
 
-    with Session(engine) as session:
+    with _open_session() as session:
         _find_user(session, username)
         session.rollback()  # nothing is held while somebody types
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        password = _read_password()
         user = _find_user(session, username)
         new = NewPassword(email=user.email, username=user.username, password=password)
         user.password = get_password_hash(new.password)
@@ -273,32 +308,40 @@ Force = Annotated[
 ]
 
 
-def _be_sure(force: bool) -> None:
+def _be_sure(force: bool, what: str) -> None:
     if not force and ENVIRONMENT == "production":
         fail("this is production: add --force if you mean it")
     if not force:
-        typer.confirm("Are you sure?", abort=True)
+        _ask(what)
 
 
 @main.command()
 def reset_db(force: Force = False) -> None:
     """Resets the database tables"""
-    from sqlalchemy import MetaData
+    from pamps import schema
+    from pamps.db import description
 
-    from pamps.db import engine
-
-    _be_sure(force)
-    everything = MetaData()
-    everything.reflect(engine)
-    everything.drop_all(engine)
+    if (problem := schema.problem()) in schema.NOT_OURS:
+        raise schema.SchemaError(problem)
+    database, tables = description(), schema.tables()
+    if problem == schema.MISSING:
+        typer.echo(f"There are no tables of Pamps in {database}.")
+        return
+    names = ", ".join(tables)
+    _be_sure(force, f"This drops the tables {names} in {database}.")
+    schema.drop(tables)
+    typer.echo(f"dropped {names} in {database}")
 
 
 @main.command()
-def backup(file: File) -> None:
+def backup(
+    file: File,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")] = False,
+) -> None:
     """Write all that is in the database to a file."""
     from pamps import backup
 
-    size = backup.write(file)
+    size = backup.write(file, overwrite=force)
     typer.echo(f"backed up to {file} ({size:,} bytes)")
 
 
@@ -306,10 +349,11 @@ def backup(file: File) -> None:
 def restore(file: File, force: Force = False) -> None:
     """Replace all that is in the database by a backup."""
     from pamps import backup
+    from pamps.db import description
 
-    _be_sure(force)
+    _be_sure(force, f"This replaces all that is in {description()} by {file}.")
     advice = backup.restore(file)
-    typer.echo(f"restored {file}")
+    typer.echo(f"restored {file} in {description()}")
     if advice:
         typer.echo(f"but {advice}")
 
@@ -321,14 +365,11 @@ def fake_data(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
 ) -> None:
     """Fill the database with made-up users, posts, replies, likes and follows."""
-    from sqlmodel import Session
-
     from pamps import fake
-    from pamps.db import engine
 
     if ENVIRONMENT == "production":
         fail("made-up users share a known password: not in production")
-    with Session(engine) as session:
+    with _open_session() as session:
         fake.load(session, users, posts, seed)
         session.commit()
     typer.echo(f"added {users} users and {posts} posts; each user's password is {fake.PASSWORD}")

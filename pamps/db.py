@@ -17,6 +17,7 @@ from sqlmodel import Session, create_engine
 
 from pamps import address, embedded
 from pamps.config import settings
+from pamps.folder import FOLDER
 from pamps.loops import PerLoop
 
 P = ParamSpec("P")
@@ -34,6 +35,14 @@ def database_url() -> URL:
     if re.fullmatch("[^/,][^,]*", parts.get("host", "")) and parts.get("port", "1"):
         url = url.set(host=parts.pop("host"), port=int(parts.pop("port", 0)) or None)
     return url.set(query=parts)
+
+
+def description() -> str:
+    """Which database it is, without the user and the password."""
+    if not settings.db.uri:
+        return f"the database in {FOLDER}"
+    host = engine.url.host or engine.url.query.get("host") or "this machine"
+    return f"the database {engine.url.database} on {host}"
 
 
 # Each session takes a thread whenever it is used; single statements take none.

@@ -2,10 +2,13 @@
 
 import logging
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from psycopg2.errors import UndefinedTable
+from psycopg2.errors import DependentObjectsStillExist, UndefinedColumn, UndefinedTable
 from psycopg2.extensions import cursor as Cursor
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
 
 from pamps.config import HERE, ROOT, settings
 from pamps.db import engine
@@ -21,6 +24,16 @@ TIMEOUTS = {
 MISSING = "the database has no tables yet: run pamps migrate"
 OLDER = "the database's schema is older than this Pamps: run pamps migrate"
 NEWER = "the database's schema is newer than this Pamps: install the Pamps that made it"
+WORKSHOP = (
+    "this is a database of the FastAPI workshop, whose tables Pamps cannot bring up to date:"
+    " name an empty database in db.uri, and run pamps migrate"
+)
+FOREIGN = "this is not a database of Pamps: name another one in db.uri"
+# Databases in which nothing is changed.
+NOT_OURS = (WORKSHOP, FOREIGN)
+# What the table "user" has in a database of the workshop, and what it has besides in one of Pamps.
+WORKSHOP_COLUMNS = {"id", "email", "username", "avatar", "bio", "password"}
+OUR_COLUMNS = {"post_count", "follower_count", "following_count"}
 
 
 class SchemaError(Exception):
@@ -40,14 +53,11 @@ def problem() -> str | None:
 def problem_of(cursor: Cursor) -> str | None:
     """The same, as a transaction sees it."""
     try:
-        cursor.execute("SELECT version_num FROM alembic_version")
+        found = _revisions(cursor)
     except UndefinedTable:
         return MISSING
-    return _problem_with({revision for (revision,) in cursor.fetchall()})
-
-
-def _problem_with(found: set[str]) -> str | None:
-    """What is wrong with a database whose last migrations are these."""
+    except UndefinedColumn:
+        return FOREIGN
     if not found:
         return MISSING
     if not found <= _known():
@@ -56,7 +66,39 @@ def _problem_with(found: set[str]) -> str | None:
         return f"there are several last migrations, {', '.join(heads)}: run alembic merge heads"
     if found == set(heads):
         return None
-    return OLDER if found <= _known() else NEWER
+    return OLDER if found <= _known() else _unknown(cursor)
+
+
+def check(connection: Connection) -> None:
+    """Raises SchemaError unless there are tables that a command can work on.
+
+    Alembic takes long to import, and is asked only of a migration that no file is named after.
+    """
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.cursor()
+    cursor.execute("SELECT to_regclass('alembic_version')")
+    if cursor.fetchone() != (None,):
+        names = [path.name for path in (_folder() / "versions").iterdir()]
+        found = _revisions(cursor)
+        if found and all(any(f"_{revision}_" in name for name in names) for revision in found):
+            return
+    if problem := problem_of(cursor):
+        raise SchemaError(problem)
+
+
+def _revisions(cursor: Cursor) -> set[str]:
+    cursor.execute("SELECT version_num FROM alembic_version")
+    return {revision for (revision,) in cursor.fetchall()}
+
+
+def _unknown(cursor: Cursor) -> str:
+    """Whose database it is, where its migrations are none of ours."""
+    columns = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('\"user\"')"
+    cursor.execute(columns)
+    found = {column for (column,) in cursor.fetchall()}
+    if found >= OUR_COLUMNS:
+        return NEWER
+    return WORKSHOP if found >= WORKSHOP_COLUMNS else FOREIGN
 
 
 def _known() -> set[str]:
@@ -71,13 +113,16 @@ def _scripts() -> Any:
     return ScriptDirectory.from_config(_config())
 
 
+def _folder() -> Path:
+    return next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
+
+
 def _config() -> Any:
     """Alembic's, for the migrations of the checkout or the wheel."""
     from alembic.config import Config
 
-    folder = next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
     config = Config()
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
     return config
 
 
@@ -88,6 +133,27 @@ def migrate() -> None:
     if (found := problem()) not in (None, MISSING, OLDER):
         raise SchemaError(found)
     command.upgrade(_config(), "head")
+
+
+def tables() -> list[str]:
+    """The names of Pamps' own tables, as far as they are there."""
+    from pamps.models import SQLModel
+
+    there = set(inspect(engine).get_table_names())
+    return sorted(there & {*SQLModel.metadata.tables, "alembic_version"})
+
+
+def drop(names: list[str]) -> None:
+    """Drops these tables, or none of them if something else depends on one. Raises SchemaError."""
+    try:
+        with engine.begin() as connection:
+            quote = engine.dialect.identifier_preparer.quote
+            connection.exec_driver_sql(f"DROP TABLE {', '.join(map(quote, names))}")
+    except DBAPIError as error:
+        if not isinstance(error.orig, DependentObjectsStillExist):
+            raise
+        reasons = "; ".join(str(error.orig.diag.message_detail).splitlines())
+        raise SchemaError(f"nothing was dropped: {reasons}") from None
 
 
 def set_timeouts(cursor: Cursor) -> None:

@@ -133,7 +133,7 @@ def test_audit(root, api_client_user1, api_client_user2, caplog):
     root.delete("/user/user1/")
     command("promote", "user2")
     command("demote", "user2")
-    command("delete-user", "user2")
+    command("delete-user", "--force", "user2")
     lines = [
         [cell.strip() for cell in line.strip("│ ").split("│")]
         for line in command("audit").splitlines()

@@ -129,7 +129,14 @@ def test_what_was_there_comes_back(database, tmp_path):
         assert pamps("reset-db", "-f", **variables).returncode == 0
         assert tables(address) == set()
     done = pamps("restore", file, stdin="y\n", **variables)
-    assert (done.returncode, done.stdout) == (0, f"Are you sure? [y/N]: restored {file}\n"), done
+    assert done.returncode == 0, done.stderr
+    place = str(url.query["host"]).removesuffix("/socket")
+    if variables["PAMPS_DB__uri"]:
+        place = f"{url.database} on "
+    what, _, restored = done.stdout.partition("\nAre you sure? [y/N]: ")
+    for words, told in ((what, "This replaces all that is in"), (restored, f"restored {file} in")):
+        assert words.startswith(f"{told} the database ")
+        assert place in words
     assert contents(address) == before
     assert execute(url, "SHOW statement_timeout") == [("5s",)]  # which is in no backup
     insert = "INSERT INTO post (text, user_id) SELECT 'new', min(id) FROM \"user\" RETURNING id"
@@ -165,6 +172,21 @@ def test_a_backup_of_something_else_changes_nothing(here, tmp_path):
     assert contents(here) == before
 
 
+def test_restore_spares_what_is_not_ours(here, tmp_path):
+    file, url = tmp_path / "pamps.backup", make_url(here)
+    assert invoke("backup", file).exit_code == 0
+    execute(url, 'DROP TABLE "user" CASCADE')
+    for statement in (
+        "UPDATE alembic_version SET version_num = 'theirs'",
+        "DROP TABLE alembic_version",
+    ):
+        execute(url, statement)
+        before = tables(here)
+        wait_for_others(here, 0)
+        assert_refused(invoke("restore", "-f", file), "this is not a database of Pamps")
+        assert tables(here) == before
+
+
 def wait_for_others(address: str, number: int) -> None:
     """PostgreSQL takes a moment to see that somebody has gone."""
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -195,7 +217,7 @@ def test_restore_asks(here, tmp_path, monkeypatch):
         production.setattr("pamps.cli.ENVIRONMENT", "production")
         assert_refused(invoke("restore", file), "this is production: add --force")
         assert contents(here) != before
-        assert invoke("restore", "--force", file).stdout == f"restored {file}\n"
+        assert invoke("restore", "--force", file).stdout.startswith(f"restored {file} in ")
     assert contents(here) == before
 
 
@@ -214,7 +236,9 @@ def test_a_backup_of_another_version(here, tmp_path, version, words):
     file = tmp_path / "pamps.backup"
     assert invoke("backup", file).exit_code == 0
     wait_for_others(here, 0)  # pg_dump
-    assert invoke("restore", "-f", file).stdout == f"restored {file}\n{words}\n"
+    restored, advice = invoke("restore", "-f", file).stdout.splitlines()
+    assert restored.startswith(f"restored {file} in ")
+    assert advice == words
 
 
 def test_a_failed_backup_leaves_what_was_there(here, tmp_path, monkeypatch):
@@ -225,7 +249,8 @@ def test_a_failed_backup_leaves_what_was_there(here, tmp_path, monkeypatch):
     file.write_text("old")
     half = 'for word; do case $word in --file=*) echo half > "${word#--file=}"; esac; done'
     program(monkeypatch, tmp_path, "pg_dump", f"{half}; echo no room >&2; exit 1")
-    assert_refused(invoke("backup", file), "pg_dump: no room")
+    assert_refused(invoke("backup", file), f"{file} is there already: add --force to overwrite it")
+    assert_refused(invoke("backup", "--force", file), "pg_dump: no room")
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [(file.name, "old")]
 
 

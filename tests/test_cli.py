@@ -1,5 +1,6 @@
 """The command line, run as a user runs it."""
 
+import contextlib
 import os
 import pty
 import re
@@ -9,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 from tests import canary
 from tests.conftest import sign_in
-from tests.databases import PAMPS, tables
+from tests.databases import PAMPS, execute, tables
 
 PRODUCTION = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": "x" * 32}
 
@@ -113,10 +114,11 @@ finally:
         (["--help"], []),
         (["user-list"], ["sqlmodel"]),
         (["create-user", "ana@pamps.com", "ana", "1"], ["sqlmodel"]),
+        (["delete-user", "--force", "user1"], ["sqlmodel"]),
         (["audit"], ["sqlmodel"]),
     ],
 )
-def test_a_command_imports_what_it_needs(arguments, expected):
+def test_a_command_imports_what_it_needs(api_client_user1, arguments, expected):
     """What is large and slow to import is left to the commands that use it."""
     done = run([sys.executable, "-c", IMPORTED, *arguments])
     assert done.returncode == 0, done.stderr
@@ -195,19 +197,123 @@ def test_create_user_from_python(capsys):
         create_user("user1@pamps.com", "user1", "user1")
 
 
+def test_version():
+    from importlib.metadata import version
+
+    assert command("--version") == f"pamps {version('pamps')}\n"
+
+
+# What a terminal or Rich would make something else of.
+STRANGE = "2001:db8:100:1234::1 [red]:smile: \x1b[31m \u202e é 日本"
+PLAIN = STRANGE.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
+
+
+def insert_strange() -> None:
+    from sqlmodel import Session
+
+    from pamps.db import engine
+    from pamps.fake import PASSWORD_HASH
+    from pamps.models import Audit, User
+
+    with Session(engine) as session:
+        session.add(User(email=STRANGE, username="ana", password=PASSWORD_HASH))
+        session.add(Audit(actor="x" * 200, action="a", target_id=1, target="b", address=STRANGE))
+        session.commit()
+
+
+@pytest.mark.parametrize("columns", ["5", "40", "1000"])
+def test_a_pipe_gets_everything(columns):
+    insert_strange()
+    for name, words in (("user-list", ["ana", PLAIN]), ("audit", ["x" * 200, PLAIN])):
+        done = pamps(name, COLUMNS=columns)
+        assert done.returncode == 0
+        assert done.stdout.splitlines()[4].strip("│ ").split(" │ ")[-1] == PLAIN
+        for word in words:
+            assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LANG": "C", "LC_ALL": "C"}, {"LC_ALL": "POSIX"}],
+)
+def test_any_encoding_gets_everything(environment):
+    insert_strange()
+    for name in ("user-list", "audit"):
+        done = pamps(name, **environment)
+        assert done.returncode == 0, done.stderr
+        escaped = PLAIN.encode("ascii", "backslashreplace").decode()
+        assert PLAIN in done.stdout or escaped in done.stdout
+    assert pamps("--help", **environment).returncode == 0
+
+
+def at_terminal(*arguments: str, columns: int) -> str:
+    """What a terminal of that width shows."""
+    controller, terminal = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
+    with subprocess.Popen([PAMPS, *arguments], stdout=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # at the end
+            while more := os.read(controller, 1000):
+                shown += more
+    assert process.returncode == 0
+    return shown.decode()
+
+
+@pytest.mark.parametrize("columns", [5, 60, 400])
+def test_a_terminal_shows_everything_as_it_is(columns):
+    insert_strange()
+    for name, words in (("user-list", PLAIN), ("audit", PLAIN + "x" * 200)):
+        told = at_terminal(name, columns=columns)
+        if columns == 400:
+            assert PLAIN in told
+        for letter in set(words) - set(" │"):
+            assert told.count(letter) >= words.count(letter)
+        told = told.replace("\x1b[1m", "").replace("\x1b[3m", "").replace("\x1b[0m", "")
+        assert "\x1b" not in told
+        assert "\u202e" not in told
+
+
 def test_delete_user(api_client, sign_up):
     ana, bia = sign_up("ana"), sign_up("bia")
     post = ana.write()
     bia.like(post)
     ana.like(bia.write())
-    assert command("delete-user", "ANA") == "deleted ANA user\n"
+    from pamps.cli import main
+    from pamps.db import engine
+
+    refused = CliRunner().invoke(main, ["delete-user", "ANA"], input="n\n")
+    assert refused.exit_code == 1
+    assert refused.stdout.startswith("This deletes ana, ana@pamps.com, and all that is theirs, in ")
+    assert f"the database {engine.url.database} on " in refused.stdout
+    assert ana.get("/user/me/").status_code == 200
+    assert command("delete-user", "ANA", stdin="y\n").endswith("deleted ANA user\n")
+    assert command("delete-user", "--force", "bia") == "deleted bia user\n"
     assert ana.get("/user/me/").status_code == 401
-    assert [item["like_count"] for item in api_client.get("/post/").json()] == [0]
+    assert api_client.get("/post/").json() == []
 
 
 def test_set_password(api_client, api_client_user1):
-    printed = command("set-password", "user1", stdin=f"{canary.WORD}\n" * 2)
-    assert "changed the password of user1" in printed
+    """From a pipe; a terminal asks twice."""
+    word = f"{canary.WORD} é"
+    for environment in ({}, {"PYTHONIOENCODING": "ascii"}):
+        done = pamps("set-password", "user1", stdin=f"{word}\n", **environment)
+        assert (done.returncode, done.stdout) == (0, "changed the password of user1\n")
+        assert sign_in(api_client, "user1", word)
+    assert_one_red_line(pamps("set-password", "user1"), "password: ")
+
+
+def test_set_password_at_a_terminal(api_client, api_client_user1):
+    controller, terminal = pty.openpty()
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    command = [PAMPS, "set-password", "user1"]
+    with subprocess.Popen(command, start_new_session=True, **streams) as process:
+        for words in (b"Password: ", b"confirmation: "):
+            shown = b""
+            while words not in shown:
+                shown += os.read(controller, 1000)
+            os.write(controller, f"{canary.WORD}\n".encode())
+    assert process.returncode == 0
     assert sign_in(api_client, "user1", canary.WORD)
 
 
@@ -236,9 +342,14 @@ def test_reset_db(other_database):
 
     refused = CliRunner().invoke(main, ["reset-db"], input="n\n")
     assert refused.exit_code == 1
-    assert refused.stdout.startswith("Are you sure?")
+    assert refused.stdout.startswith("This drops the tables alembic_version, attempt, audit, ")
     assert tables(other_database) == everything
-    assert pamps("reset-db", stdin="y\n", **here).returncode == 0
+    done = pamps("reset-db", stdin="y\n", **here)
+    assert done.returncode == 0
+    assert "dropped alembic_version, attempt, audit, " in done.stdout
+    assert done.stdout.count(f"in the database {make_url(other_database).database} on ") == 2
+    again = pamps("reset-db", "-f", **here)
+    assert (again.returncode, again.stdout[:29]) == (0, "There are no tables of Pamps ")
     assert tables(other_database) == set()
     assert_one_red_line(pamps("user-list", **here), "run pamps migrate")
     alembic = [Path(sys.executable).with_name("alembic"), "upgrade", "head"]
@@ -247,6 +358,73 @@ def test_reset_db(other_database):
     assert tables(other_database) == everything
     assert pamps("reset-db", "-f", **production).returncode == 0
     assert tables(other_database) == set()
+
+
+def test_reset_db_leaves_what_others_have(other_database):
+    here, url = {"PAMPS_DB__uri": other_database}, make_url(other_database)
+    execute(url, "CREATE TABLE theirs (user_id bigint)", "CREATE SCHEMA others")
+    execute(url, 'CREATE TABLE others."user" (id int)')
+    before = tables(other_database)
+    for depends, words in (
+        ('CREATE VIEW names AS SELECT username FROM "user"', "view names depends on table"),
+        (
+            'ALTER TABLE theirs ADD FOREIGN KEY (user_id) REFERENCES "user"',
+            "constraint theirs_user_id_fkey on table theirs depends on table",
+        ),
+    ):
+        execute(url, depends)
+        done = pamps("reset-db", "--force", **here)
+        assert_one_red_line(done, "nothing was dropped: ")
+        assert words in done.stderr
+        assert tables(other_database) == before
+    execute(url, "DROP VIEW names", "ALTER TABLE theirs DROP CONSTRAINT theirs_user_id_fkey")
+    assert pamps("reset-db", "--force", **here).returncode == 0
+    assert tables(other_database) == {"theirs"}
+    assert execute(url, 'SELECT * FROM others."user"') == []
+
+
+EVERY_COMMAND = {
+    "user-list": [],
+    "create-user": ["ana@pamps.com", "ana", "1"],
+    "delete-user": ["-f", "ana"],
+    "set-password": ["ana"],
+    "promote": ["ana"],
+    "demote": ["ana"],
+    "audit": [],
+    "fake-data": ["--users", "1"],
+    "shell": [],
+    "migrate": [],
+    "serve": [],
+    "reset-db": ["-f"],
+    "backup": ["/tmp/none.backup"],
+}
+
+
+def test_databases_that_are_not_ours(other_database, monkeypatch):
+    """Nobody works on them, and each is called what it is."""
+    from pamps.cli import main
+    from pamps.db import engine
+
+    url = make_url(other_database)
+    other = create_engine(url.set(drivername="postgresql+psycopg2"))
+    monkeypatch.setattr(engine, "pool", other.pool)
+    theirs = 'CREATE TABLE "user" (id int, email text, username text, password text'
+    for statements, words in (
+        ([f"{theirs}, avatar text, bio text)"], "a database of the FastAPI workshop"),
+        ([f"{theirs})"], "not a database of Pamps"),
+        (["DROP TABLE alembic_version", "CREATE TABLE alembic_version (x int)"], "not a database"),
+    ):
+        execute(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        execute(url, "CREATE TABLE alembic_version (version_num text)")
+        execute(url, "INSERT INTO alembic_version VALUES ('d989fa6bfe59')", *statements)
+        before = tables(other_database)
+        for name, arguments in EVERY_COMMAND.items():
+            result = CliRunner().invoke(main, [name, *arguments])
+            assert (result.exit_code, result.stdout) == (1, ""), name
+            assert words in result.stderr, name
+            assert result.stderr.count("\n") == 1, name
+        assert tables(other_database) == before
+    other.dispose()
 
 
 def test_database_that_does_not_answer():
