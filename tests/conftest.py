@@ -20,8 +20,9 @@ from limits.aio.storage.redis.bridge import RedisBridge
 from tests import canary, databases
 from tests.proxies import missing
 
-# Tests behind real proxies, which most machines of developers do not have.
+# Tests that need programs which most machines of developers do not have.
 collect_ignore = ["proxies"] if missing() else []
+collect_ignore += [] if databases.FAKETIME else ["test_clock.py"]
 stack = contextlib.ExitStack()
 
 

@@ -19,6 +19,8 @@ from sqlalchemy import URL, make_url
 from tests import canary
 
 PAMPS = Path(sys.executable).with_name("pamps")
+# The library of Debian's package libfaketime, which gives a process another clock.
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 HOLD_SERVER = """
 import sys
