@@ -5,7 +5,7 @@ import re
 import select
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
@@ -84,6 +84,11 @@ def _be_alive(connection: Any, *_: Any) -> None:
 deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 # What all that a request does is part of; else each session, and each single statement, is alone.
 transaction: ContextVar[Connection | None] = ContextVar("transaction", default=None)
+# What a request that waits for something else than the database does meanwhile with its
+# transaction: it ends it, and begins another afterwards.
+without_connection: ContextVar[Callable[[], AbstractAsyncContextManager[None]]] = ContextVar(
+    "without_connection", default=nullcontext
+)
 
 
 class TooLate(Exception):

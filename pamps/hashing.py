@@ -64,4 +64,5 @@ async def _run(work: Callable[[], T]) -> T:
             raise db.TooLate
         return work()
 
-    return await asyncio.get_running_loop().run_in_executor(_thread, in_time)
+    async with db.without_connection.get()():
+        return await asyncio.get_running_loop().run_in_executor(_thread, in_time)

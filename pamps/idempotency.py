@@ -6,10 +6,12 @@ does, its key and its answer are one transaction, so there is never one without 
 
 import base64
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from cryptography.fernet import Fernet, InvalidToken
 from fastapi import HTTPException, Request
 from sqlalchemy import Connection, func
@@ -69,6 +71,11 @@ async def _are_ended(answer: Response) -> bool:
         return True
 
 
+def _in_flight() -> HTTPException:
+    headers = {"Retry-After": "1"}
+    return HTTPException(409, "The first request with this key is in flight", headers)
+
+
 class _Keyed:
     """One request with a key, and the transaction that it is."""
 
@@ -84,19 +91,15 @@ class _Keyed:
         secret = keyed_hash("idempotency answer", key, body)
         self.fernet = Fernet(base64.urlsafe_b64encode(secret))
         self.connection: Connection | None = None
+        # What was kept, if this request is done all the same.
+        self.kept: Any = None
 
     def begin(self, username: str | None) -> Response | None:
         """Give the answer, if one is kept. `username` is whoever this request signs in.
 
         Raises HTTPException 409, 422, 429.
         """
-        db.be_in_time()
-        self.connection = connection = db.engine.connect()
-        lock = func.pg_try_advisory_xact_lock(int.from_bytes(self.key[:8], signed=True))
-        if not connection.scalar(select(lock)):
-            headers = {"Retry-After": "1"}
-            raise HTTPException(409, "The first request with this key is in flight", headers)
-        first = connection.execute(outcomes(), {"key": self.key}).first()
+        self.kept = first = self._lock()
         if first is None:
             return None
         same = first.request == self.request
@@ -109,6 +112,42 @@ class _Keyed:
         except InvalidToken:
             return None  # as if it had not been kept
         return Response(_with_time_left(content, float(first.age)), first.status, headers)
+
+    def _lock(self) -> Any:
+        """Begin the transaction, in which nobody else uses the key; give what is kept of it."""
+        db.be_in_time()
+        self.connection = connection = db.engine.connect()
+        lock = func.pg_try_advisory_xact_lock(int.from_bytes(self.key[:8], signed=True))
+        if not connection.scalar(select(lock)):
+            raise _in_flight()
+        return connection.execute(outcomes(), {"key": self.key}).first()
+
+    @asynccontextmanager
+    async def without_connection(self) -> AsyncIterator[None]:
+        """Commit what has been done, and hold neither a connection nor a place for sessions.
+
+        Raises HTTPException 409 if the same request was faster meanwhile.
+        """
+        places = db.sessions.get()
+        await to_thread.run_sync(self._pause)
+        places.release()
+        try:
+            yield
+        finally:
+            with CancelScope(shield=True):
+                await places.acquire()
+        await to_thread.run_sync(self._go_on)
+        db.transaction.set(self.connection)
+
+    def _pause(self) -> None:
+        connection: Any = self.connection
+        connection.commit()
+        connection.close()
+
+    def _go_on(self) -> None:
+        found = self._lock()
+        if found and (self.kept is None or found.answer != self.kept.answer):
+            raise _in_flight()  # or just done: whoever tries again gets its answer
 
     def _limit_sign_in(self, username: str, succeeded: bool) -> None:
         """Count a sign-in whose password is not the one that the key was used with as failed."""
@@ -171,6 +210,7 @@ class Idempotency:
             try:
                 answer = await to_thread.run_sync(keyed.begin, username)
                 outer = db.transaction.set(keyed.connection)
+                released = db.without_connection.set(keyed.without_connection)
                 try:
                     if answer is not None and await _are_ended(answer):
                         answer = None
@@ -178,6 +218,7 @@ class Idempotency:
                         messages = await self._do(keyed, request)
                 finally:
                     db.transaction.reset(outer)
+                    db.without_connection.reset(released)
             finally:
                 await to_thread.run_sync(keyed.close)
         if answer is not None:
