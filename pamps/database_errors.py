@@ -24,6 +24,10 @@ CONSTRAINTS = {
 }
 
 
+# The schema is not that of this code.
+CHANGED = psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn
+
+
 def _cause(error: BaseException) -> BaseException:
     """psycopg2's own error, where SQLAlchemy's is around it."""
     return getattr(error, "orig", None) or error
@@ -44,13 +48,13 @@ def is_conflict(error: BaseException) -> bool:
 def is_away(error: BaseException) -> bool:
     """Whether the database cannot serve now what it could at another time.
 
-    That it is read-only, as a standby is, counts; and that libpq got half an answer, for which
-    psycopg2 has no class of its own.
+    That it is read-only, as a standby is, counts; that a migration has changed its tables; and
+    that libpq got half an answer, for which psycopg2 has no class of its own.
     """
     cause = _cause(error)
     away = psycopg2.OperationalError, psycopg2.InterfaceError, PoolTimeout, EmbeddedError
     return (
-        isinstance(cause, (*away, psycopg2.errors.ReadOnlySqlTransaction))
+        isinstance(cause, (*away, psycopg2.errors.ReadOnlySqlTransaction, *CHANGED))
         or type(cause) is psycopg2.DatabaseError
     )
 
@@ -62,8 +66,9 @@ GRANTS = {
     "sequence": "USAGE, SELECT",
     "database": "CONNECT, CREATE",
 }
+SCHEMA_DENIED = "permission denied for schema public"
 # What libpq says first: the server's address.
-ADDRESS = re.compile(r"^connection to server (at|on) .*?failed: ")
+ADDRESS = re.compile(r"connection to server (at|on) .*?failed: ")
 QUOTED = re.compile(r"""\s*("[^"]*"|«[^»]*»|„[^“]*“|“[^”]*”)""")
 
 
@@ -74,17 +79,19 @@ def explanation(error: BaseException) -> str | None:
     if told := collision(error):
         return told[1]
     if isinstance(error, (EmbeddedError, schema.SchemaError)):
-        return str(error)
+        return ADDRESS.sub("", str(error))
     if isinstance(error, PoolTimeout):
         return "the database does not answer: there is no free connection"
     cause = _cause(error)
     if not isinstance(cause, psycopg2.Error):
         return None
     said = cause.diag.message_primary
-    if isinstance(cause, (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)):
+    if isinstance(cause, CHANGED):
         return schema.problem() or f"the database is not as its migrations made it: {said}"
     if isinstance(cause, psycopg2.errors.InsufficientPrivilege):
         return f"the user of db.uri may not do this: {said}{_grant(str(said))}"
+    if isinstance(cause, psycopg2.errors.InvalidSchemaName):  # none that it may so much as use
+        return f"the user of db.uri may not do this: {said}{_grant(SCHEMA_DENIED)}"
     if isinstance(cause, psycopg2.errors.ReadOnlySqlTransaction):
         return f"the database is read-only, as a standby is: {said}"
     if said:

@@ -427,10 +427,67 @@ def test_databases_that_are_not_ours(other_database, monkeypatch):
     other.dispose()
 
 
-def test_database_that_does_not_answer():
-    away = "postgresql://postgres@127.0.0.1:1/pamps"
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"host": "127.0.0.1", "port": 1}, "Connection refused"),
+        ({"host": "somewhere.invalid"}, "could not translate host name to address"),
+        ({"host": "127.0.0.1", "port": 1, "query": {"host": "/somewhere"}}, "No such file"),
+    ],
+)
+def test_database_that_does_not_answer(change, words):
+    url = make_url("postgresql://someuser@somewhere/somedatabase").set(password=canary.WORD)
+    away = url.set(**change).render_as_string(hide_password=False)
     done = pamps("user-list", PAMPS_DB__uri=away)
-    assert_one_red_line(done, "the database does not answer")
+    assert_one_red_line(done, f"the database does not answer: {words}")
+    for part in ("some", "127.0.0.1", canary.WORD):
+        assert part not in done.stderr
+
+
+@pytest.fixture
+def stranger(other_database):
+    """The address of the database for a user without rights in it."""
+    url, name = make_url(other_database), f"stranger_{os.getpid()}"
+    execute(url, f"CREATE ROLE {name} LOGIN PASSWORD '{canary.WORD}'")
+    yield url.set(username=name, password=canary.WORD).render_as_string(hide_password=False)
+    execute(url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def test_missing_rights_name_the_grant(stranger, other_database):
+    done = pamps("user-list", PAMPS_DB__uri=stranger)
+    assert_one_red_line(done, "permission denied for table alembic_version; its owner can GRANT ")
+    assert "stranger" not in done.stderr
+    execute(make_url(other_database), f"GRANT SELECT ON alembic_version TO stranger_{os.getpid()}")
+    done = pamps("user-list", PAMPS_DB__uri=stranger)
+    grant = 'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "user" to that user'
+    assert_one_red_line(done, grant)
+    execute(make_url(other_database), "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    for right in ("", "USAGE"):  # the second is what everybody has in a new database
+        if right:
+            execute(make_url(other_database), f"GRANT {right} ON SCHEMA public TO PUBLIC")
+        done = pamps("migrate", PAMPS_DB__uri=stranger)
+        assert_one_red_line(done, "; its owner can GRANT USAGE, CREATE ON SCHEMA public to that")
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("ALTER DATABASE {} SET default_transaction_read_only = on", "the database is read-only"),
+        ("ALTER TABLE audit RENAME COLUMN target TO x", "column audit.target does not exist"),
+        ("ALTER TABLE audit RENAME TO x", 'relation "audit" does not exist'),
+        (
+            "WITH x AS (UPDATE alembic_version SET version_num = '72c02c3b3d49') SELECT 1;"
+            "DROP TABLE audit",
+            "older than this Pamps: run pamps migrate",
+        ),
+    ],
+)
+def test_another_schema_or_server(other_database, statement, words):
+    url = make_url(other_database)
+    execute(url, statement.format(url.database))
+    name, *arguments = ["audit"] if "audit" in statement else ["create-user", "a@b.com", "a", "1"]
+    done = pamps(name, *arguments, PAMPS_DB__uri=other_database)
+    assert_one_red_line(done, words)
 
 
 DUMP = """

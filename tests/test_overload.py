@@ -269,6 +269,20 @@ def test_a_database_that_ends_while_it_is_asked(other_database):
         process.terminate()
 
 
+def test_a_schema_that_changes_under_it(other_database):
+    url = make_url(other_database)
+    with signed_in(other_database) as client:
+        for change, back in (
+            ("ALTER TABLE post RENAME text TO x", "ALTER TABLE post RENAME x TO text"),
+            ("ALTER TABLE post RENAME TO x", "ALTER TABLE x RENAME TO post"),
+        ):
+            execute(url, change)
+            assert "database cannot serve" in refused_for_now(client.get("/post/"))
+            assert "database cannot" in refused_for_now(client.post("/post/", json={"text": "x"}))
+            execute(url, back)
+            assert client.get("/post/").status_code == 200
+
+
 def test_ready(other_database):
     with signed_in(other_database) as client:
         assert client.get("/health/ready").status_code == 200
