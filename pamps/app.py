@@ -10,7 +10,17 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from pamps import __version__, cleanup, embedded, logs, metrics, server, statements, telemetry
+from pamps import (
+    __version__,
+    cleanup,
+    deletion,
+    embedded,
+    logs,
+    metrics,
+    server,
+    statements,
+    telemetry,
+)
 from pamps.body import WholeBody
 from pamps.config import settings
 from pamps.db import SESSIONS, engine
@@ -55,7 +65,8 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     sweeping = asyncio.create_task(cleanup.sweep_regularly())
-    yield
+    async with deletion.running():
+        yield
     sweeping.cancel()
     engine.dispose()
     statements.pools.end()

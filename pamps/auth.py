@@ -9,7 +9,7 @@ from sqlmodel import Session
 from starlette.requests import HTTPConnection
 
 from pamps.models.auth import Caller, callers
-from pamps.models.user import User
+from pamps.models.user import User, get_user
 from pamps.paths import BASE
 from pamps.statements import Statement
 from pamps.tokens import Claims, read_token, unauthorized
@@ -114,12 +114,18 @@ async def get_current_user(request: HTTPConnection, _: ActiveClaims) -> Caller:
     return found
 
 
+async def check_session(claims: Claims) -> None:
+    """Raise HTTPException 401 if the session has ended since the request began."""
+    if await session_user(claims) is None:
+        raise unauthorized()
+
+
 AuthenticatedUser = Annotated[Caller, Depends(get_current_user)]
 
 
 def stored_user(session: Session, caller: Caller) -> User:
     """The caller's row, to be changed. Raises HTTPException 401 if it was deleted just now."""
-    user = session.get(User, caller.id)
+    user = get_user(session, caller.id)
     if user is None:
         raise unauthorized()
     return user

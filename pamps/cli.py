@@ -155,10 +155,10 @@ def user_list() -> None:
     """Lists all users"""
     from sqlmodel import col, select
 
-    from pamps.models import User
+    from pamps.models.user import NOT_DELETED, User
 
     with _open_session() as session:
-        users = session.exec(select(User).order_by(col(User.id)))
+        users = session.exec(select(User).where(NOT_DELETED).order_by(col(User.id)))
         rows = ((user.username, user.email) for user in users)
         print_table("Pamps users", ("username", "email"), rows)
 
@@ -207,7 +207,7 @@ def delete_user(
 ) -> None:
     """Delete a user and all that is theirs, for good."""
     from pamps.db import description
-    from pamps.models.account import delete_account
+    from pamps.deletion import delete_account, delete_rows
     from pamps.models.auth import record
 
     with _open_session() as session:
@@ -217,10 +217,26 @@ def delete_user(
             session.rollback()  # nothing is held while somebody reads
             _ask(f"This deletes {shown(account)}, and all that is theirs, in {description()}.")
             user = _find_user(session, username)
-        delete_account(session, user.id)
-        session.add(record("delete account", user))
+        audit = record("delete account", user)
+        if not delete_account(session, user.id):
+            fail(f"User not found: {username}")
+        session.add(audit)
         session.commit()
+        delete_rows(session, user.id)
     typer.echo(f"deleted {username} user")
+
+
+@main.command()
+def recount() -> None:
+    """Count again what profiles and posts have counters of, and put right what is wrong."""
+    from pamps.recount import recount
+
+    with _open_session() as session:
+        changed = recount(session)
+    for counter, rows in changed.items():
+        typer.echo(f"{counter}: corrected in {rows} row{'s' if rows > 1 else ''}")
+    if not changed:
+        typer.echo("All counters are right: nothing was changed.")
 
 
 @main.command()

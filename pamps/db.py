@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from sqlalchemy import URL, Connection, Engine, event, update
+from sqlalchemy import URL, Connection, Engine, event, func, update
 from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session, create_engine
 
@@ -166,7 +166,12 @@ async def in_session(
 
 
 def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> None:
-    """Adds to a counter of the row with that id, if there is one."""
+    """Adds to a counter of the row with that id, if there is one.
+
+    A counter that was too small stops at 0, which the database would refuse to go below; `pamps
+    recount` puts it right.
+    """
     table = counter.class_
-    statement = update(table).where(table.id == row_id).values({counter: counter + amount})
+    changed = func.greatest(counter + amount, 0)
+    statement = update(table).where(table.id == row_id).values({counter: changed})
     session.exec(statement.execution_options(synchronize_session=False))

@@ -27,7 +27,7 @@ from pamps.auth import client_address, session_user, signed_in
 from pamps.errors import refusal
 from pamps.models.auth import Caller
 from pamps.models.idempotency import Outcome, outcomes
-from pamps.models.user import User
+from pamps.models.user import NOT_DELETED, User
 from pamps.ratelimit import attempt_sign_in, network
 from pamps.security import keyed_hash
 from pamps.tokens import read_token
@@ -162,7 +162,7 @@ class _Keyed:
         """Stores what was done, and the answer if that was a success."""
         connection: Any = self.connection
         if status < 300:
-            user = select(User.id).where(col(User.id) == self.user_id)
+            user = select(User.id).where(col(User.id) == self.user_id, NOT_DELETED)
             user = user.with_for_update(read=True, key_share=True)
             values = {
                 # Null where the account has been deleted meanwhile.

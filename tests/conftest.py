@@ -61,6 +61,8 @@ def empty_database() -> Iterator[None]:
     from pamps.models import SQLModel
 
     with engine.begin() as connection:
+        # No batch of a deletion is under way, and none begins.
+        connection.exec_driver_sql('LOCK TABLE "user" IN EXCLUSIVE MODE')
         for table in reversed(SQLModel.metadata.sorted_tables):
             connection.execute(table.delete())
 

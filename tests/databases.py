@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def disconnect(database: URL) -> None:
     execute(database, f"SELECT pg_terminate_backend(pid) {others}")
     while execute(database, f"SELECT pid {others}"):
         pass
+
+
+def wait_for_deletions(database: URL) -> None:
+    """Waits until nothing is left of deleted accounts."""
+    deadline = time.monotonic() + 30
+    while execute(database, 'SELECT id FROM "user" WHERE deleted'):
+        assert time.monotonic() < deadline
 
 
 def tables(address: str) -> set[str]:

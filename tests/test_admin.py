@@ -62,6 +62,14 @@ def test_a_superuser_deletes_any_account(root, api_client, api_client_user1, api
     assert root.delete("/user/user1/").status_code == 404
 
 
+def test_a_superuser_s_deletion_of_himself_is_on_record(root):
+    me = root.get("/user/me/").json()["id"]
+    assert root.delete("/user/me/").status_code == 204
+    acts = query("SELECT actor_id, actor, target_id, target, address FROM audit WHERE actor_id > 0")
+    assert acts == [(me, "root", me, "root", "testclient")]
+    assert "delete account" in command("audit")
+
+
 def test_disable_and_enable(root, api_client, api_client_user1):
     post = api_client_user1.write()
     assert root.post("/user/user1/disable/").status_code == 204

@@ -69,7 +69,7 @@ def test_help():
     assert done.returncode == 0
     commands = ["serve", "migrate", "shell", "user-list", "create-user", "delete-user"]
     commands += ["set-password", "reset-db", "fake-data", "promote", "demote", "audit"]
-    commands += ["backup", "restore"]
+    commands += ["backup", "restore", "recount"]
     for word in (*commands, "--install-completion", "╭─ Commands"):
         assert word in done.stdout
 

@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import URL, make_url
+
 from tests.conftest import Client
-from tests.databases import TRUTH
+from tests.databases import TRUTH, execute, wait_for_deletions
+from tests.test_overload import signed_in
 
 
-def assert_counters_are_true() -> None:
-    from sqlalchemy import text
+def assert_counters_are_true(database: URL | None = None) -> None:
+    from pamps.db import database_url
 
-    from pamps.db import engine
-
-    with engine.connect() as connection:
-        for name, *numbers in connection.execute(text(TRUTH)):
-            assert numbers[::2] == numbers[1::2], name
+    database = database or database_url()
+    wait_for_deletions(database)
+    for name, *numbers in execute(database, TRUTH):
+        assert numbers[::2] == numbers[1::2], name
 
 
 def at_once(*calls: Callable[[], object]) -> list:
@@ -77,6 +79,30 @@ def test_the_same_deletion_many_times(sign_up):
     responses = at_once(*[lambda: ana.delete(f"/post/{reply['id']}/")] * 10)
     assert sorted(response.status_code for response in responses) == [204] + [404] * 9
     assert_counters_are_true()
+
+
+def test_as_many_follows_as_are_allowed(other_database):
+    """Also when many are asked for at once."""
+    database = make_url(other_database)
+    others = """
+        INSERT INTO "user" (username, email, password)
+        SELECT 'user' || n, 'user' || n || '@pamps.com', '$argon2$' FROM generate_series(1, 50) n
+        RETURNING id
+    """
+    with signed_in(other_database, SOCIAL__max_following="10") as client:
+        ids = [id for (id,) in execute(database, others)]
+        follow = lambda id: client.post(f"/user/follow/{id}")  # noqa: E731
+        answers = at_once(*[lambda id=id: follow(id) for id in ids])
+        assert sorted(answer.status_code for answer in answers) == [201] * 10 + [422] * 40
+        refused = next(answer for answer in answers if answer.status_code == 422).json()["detail"]
+        assert refused[0]["loc"] == ["path", "user_id"]
+        assert "You follow 10 users" in refused[0]["msg"]
+        statuses = [answer.status_code for answer in answers]
+        followed, other = ids[statuses.index(201)], ids[statuses.index(422)]
+        assert [follow(id).status_code for id in (followed, other, 10**9)] == [200, 422, 404]
+        assert client.delete(f"/user/follow/{followed}").status_code == 204
+        assert [follow(id).status_code for id in (other, followed)] == [201, 422]
+    assert_counters_are_true(database)
 
 
 def test_everybody_does_everything(sign_up):

@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 
 from tests import canary
 from tests.conftest import Client
-from tests.databases import execute
+from tests.databases import execute, wait_for_deletions
 
 
 def rows(query: str) -> list[tuple]:
@@ -240,9 +240,12 @@ def test_after_a_day(sign_up, key):
 
 
 def test_an_account_takes_its_answers_along(sign_up, key):
+    from pamps.db import database_url
+
     ana = sign_up("ana")
     assert ana.post("/post/", json={"text": "hello"}, headers=key).status_code == 201
     assert ana.delete("/user/me/").status_code == 204
+    wait_for_deletions(database_url())
     assert rows("SELECT * FROM idempotency") == []
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests import canary
 from tests.conftest import Client, sign_in
+from tests.databases import wait_for_deletions
 from tests.test_cli import command
 from tests.test_counters import at_once
 
@@ -145,6 +146,8 @@ def test_update_me(api_client, api_client_user1, api_client_user2):
 
 
 def test_delete_me(api_client, sign_up):
+    from pamps.db import database_url
+
     ana, bia, caio = sign_up("ana"), sign_up("bia"), sign_up("caio")
     ana.follow(bia)
     caio.follow(ana)
@@ -158,6 +161,7 @@ def test_delete_me(api_client, sign_up):
     caio.like(his)
 
     assert ana.delete("/user/me/").status_code == 204
+    wait_for_deletions(database_url())
 
     assert ana.get("/user/me/").status_code == 401
     assert api_client.get("/user/ana/").status_code == 404

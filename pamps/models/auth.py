@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindpara
 from sqlmodel import Field, SQLModel, col, delete, select, update
 
 from pamps.models.base import VIEWER, Query, created, identity, reference, text_column
-from pamps.models.user import User
+from pamps.models.user import NOT_DELETED, User
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _terminal_user() -> str:
 
 
 def record(
-    action: str, target: User, actor: Caller | None = None, address: str = "terminal"
+    action: str, target: User | Caller, actor: Caller | None = None, address: str = "terminal"
 ) -> Audit:
     """Logs an administrator's act, and gives the row to store before the act is committed.
 
@@ -129,7 +129,7 @@ def of_session(query: Query) -> Query:
     query = query.where(UserSession.sid == SID, User.id == VIEWER, is_live())
     # Tokens are made by the database's clock, so no other may judge them.
     token_expires = func.to_timestamp(bindparam("token_expires", type_=Float))
-    return query.where(token_expires > func.now(), col(User.disabled).is_(False))
+    return query.where(token_expires > func.now(), col(User.disabled).is_(False), NOT_DELETED)
 
 
 def sessions() -> Query:

@@ -55,15 +55,14 @@ def is_after(id_: Any) -> Any:
     return or_(CURSOR.is_(None), id_ > CURSOR)
 
 
-def insert_or_get(table: Any, key: tuple[Any, ...], locked: Query) -> CTE:
+def insert_or_get(table: Any, key: tuple[Any, ...], may: Query) -> CTE:
     """Stores a row unless its primary key is there; gives what is stored, and whether it is new.
 
     One statement, so that of two requests at the same time exactly one is told that it is new.
-    What `locked` selects is locked before.
+    Nothing is stored or given if `may` has no row. What it locks is locked before.
     """
     columns = list(inspect(table).primary_key)
-    first = select(func.count()).select_from(locked.cte("locked")).cte("first")
-    statement = insert(table).from_select(columns, select(*key).select_from(first))
+    statement = insert(table).from_select(columns, select(*key).select_from(may.cte("may")))
     # Assigns what is there anyway: a conflict that does nothing would return nothing either.
     same = {column: statement.excluded[column.name] for column in columns}
     statement = statement.on_conflict_do_update(index_elements=columns, set_=same)

@@ -40,7 +40,7 @@ from pamps.models.base import (
     text_column,
 )
 from pamps.models.types import VISIBLE_PATTERN, visible
-from pamps.models.user import Social, User, users
+from pamps.models.user import NOT_DELETED, Social, User, of_existing, users
 
 
 class Post(SQLModel, table=True):
@@ -102,7 +102,7 @@ def posts() -> Query:
     is_liked = select(mine).where(mine.post_id == Post.id, mine.user_id == VIEWER).exists()
     liked = case((VIEWER.is_(None), None), else_=is_liked).label("liked")
     query: Query = select(*shown(COLUMNS, AUTHOR, liked))
-    return query.select_from(Post).join(User, col(User.id) == Post.user_id)
+    return query.select_from(Post).join(User, col(User.id) == Post.user_id).where(NOT_DELETED)
 
 
 def liked_posts(user_id: Any) -> Query:
@@ -115,7 +115,8 @@ def likers(post_id: Any) -> Query:
 
 def thread() -> Query:
     """The post `post_id` and the first of its replies. A reply always has a larger id."""
-    answers = select(Post.id).where(Post.parent_id == POST_ID).order_by(col(Post.id))
+    answers = select(Post.id).where(Post.parent_id == POST_ID, of_existing(Post.user_id))
+    answers = answers.order_by(col(Post.id))
     post = select(Post.id).where(Post.id == POST_ID)
     ids = post.union_all(select(*answers.limit(LIMIT).subquery().c))
     return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
@@ -130,7 +131,8 @@ def timeline() -> Query:
     """
     of_each = select(Post.id).where(Post.user_id == Social.to_id, is_before(Post.id))
     newest = of_each.order_by(col(Post.id).desc()).limit(1).lateral("newest")
-    authors = select(Social.to_id).join(newest, true()).where(Social.from_id == VIEWER)
+    authors = select(Social.to_id).join(newest, true())
+    authors = authors.where(Social.from_id == VIEWER, of_existing(Social.to_id))
     busy = authors.order_by(newest.c.id.desc()).limit(LIMIT).subquery("busy")
     theirs = select(Post.id).where(Post.user_id == busy.c.to_id, is_before(Post.id))
     page = theirs.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
@@ -141,17 +143,18 @@ def timeline() -> Query:
 def create() -> Query:
     """Stores a post by `viewer_id` with its `text` and `parent_id`, and gives it as they see it.
 
-    Nothing is stored or counted where there is no such user or parent.
+    Nothing is stored or counted where that user or parent does not exist.
     """
     # First the author, then the post that is answered: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER)
+    user = select(User.id).where(col(User.id) == VIEWER, NOT_DELETED)
     locked = user.with_for_update(key_share=True).cte("locked")
     parent_id: Any = bindparam("parent_id", type_=BigInteger)
-    answered = update(Post).where(col(Post.id) == parent_id, exists().select_from(locked))
+    answered = update(Post).where(col(Post.id) == parent_id, of_existing(Post.user_id))
+    answered = answered.where(exists().select_from(locked))
     answered = answered.values(reply_count=Post.reply_count + 1)
     parent = answered.returning(col(Post.id)).cte("parent")
     may = or_(parent_id.is_(None), exists().select_from(parent))
-    counted = update(User).where(col(User.id) == VIEWER, may)
+    counted = update(User).where(col(User.id) == VIEWER, NOT_DELETED, may)
     counted = counted.values(post_count=User.post_count + 1)
     author = counted.returning(*AUTHOR).cte("author")
     values = select(bindparam("text", type_=Text), VIEWER, parent_id).select_from(author)
@@ -163,11 +166,22 @@ def create() -> Query:
     return query.select_from(stored).join(author, true())
 
 
+def existing_post() -> Query:
+    """The id of the post `post_id`, if it and its author exist."""
+    query: Query = select(Post.id).where(Post.id == POST_ID, of_existing(Post.user_id))
+    return query
+
+
 def like() -> Query:
-    """Makes `viewer_id` like `post_id`; says since when, and whether that is new."""
+    """Makes `viewer_id` like `post_id`; says since when, and whether that is new.
+
+    Gives nothing where one of them does not exist.
+    """
     # First the user, then the post: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER)
-    added = insert_or_get(Like, (VIEWER, POST_ID), user.with_for_update(read=True, key_share=True))
+    user = select(User.id).where(col(User.id) == VIEWER, NOT_DELETED)
+    locked = user.with_for_update(read=True, key_share=True).cte("locked")
+    may: Query = select(locked.c.id).where(existing_post().exists())
+    added = insert_or_get(Like, (VIEWER, POST_ID), may)
     counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(like_count=Post.like_count + 1)
     query: Query = select(*added.c)

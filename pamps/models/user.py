@@ -20,13 +20,14 @@ from sqlalchemy import (
     CheckConstraint,
     Index,
     Integer,
+    all_,
     bindparam,
     cast,
     func,
     text,
     update,
 )
-from sqlmodel import SQLModel, col, select
+from sqlmodel import Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
@@ -56,12 +57,22 @@ RESERVED_NAMES = """
 """.split()  # noqa: SIM905
 
 
+# A deleted account's name and e-mail may be taken again while its rows are still being deleted.
+NAMED = text("NOT deleted")
+
+
 class User(SQLModel, table=True):
-    """Somebody who can sign in. The counters change together with what they count."""
+    """Somebody who can sign in. The counters change together with what they count.
+
+    A user who is `deleted` is shown to nobody: see docs/decisions/0016-account-deletion.md.
+    """
 
     __table_args__ = (
-        Index("uq_user_email", func.lower(text("email")), unique=True),
-        Index("uq_user_username", func.lower(text("username")), unique=True),
+        Index("uq_user_email", func.lower(text("email")), unique=True, postgresql_where=NAMED),
+        Index(
+            "uq_user_username", func.lower(text("username")), unique=True, postgresql_where=NAMED
+        ),
+        Index("ix_user_deleted", "id", postgresql_where=text("deleted")),
         CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash in its modular form: a plain password never gets as far as the disk.
         CheckConstraint(r"password ~ '^\$(argon2|2[abxy]\$)'", name="password"),
@@ -76,6 +87,7 @@ class User(SQLModel, table=True):
     password: str = text_column(repr=False)
     superuser: bool = flag()
     disabled: bool = flag()
+    deleted: bool = flag()
     post_count: int = counter()
     follower_count: int = counter()
     following_count: int = counter()
@@ -104,16 +116,42 @@ def folded(username: str) -> str:
     return username.lower() if username.isascii() else ""
 
 
+# Holds for the users there are. Whoever selects or locks a user for somebody else to see says it.
+NOT_DELETED = ~col(User.deleted)
+
+
+def of_existing(user_id: Any) -> Any:
+    """Hold for what belongs to a user who is not deleted, without reading that user.
+
+    There are hardly ever deleted users, so their ids are read once for a statement.
+    """
+    deleted = select(User.id).where(col(User.deleted)).scalar_subquery()
+    return user_id != all_(func.array(deleted))
+
+
 def user_named(username: Any) -> SelectOfScalar[User]:
     """The user of that folded name."""
-    return select(User).where(func.lower(User.username) == username)
+    return select(User).where(func.lower(User.username) == username, NOT_DELETED)
+
+
+def get_user(session: Session, user_id: int, **lock: Any) -> User | None:
+    """Read a user from the database, and not from what the session knows; None if deleted."""
+    query = select(User).where(col(User.id) == user_id, NOT_DELETED)
+    if lock:
+        query = query.with_for_update(**lock)
+    return session.exec(query.execution_options(populate_existing=True)).first()
+
+
+def lock_user(session: Session, user_id: int) -> User | None:
+    """Lock a user until the transaction ends, and read what they are then; None if deleted."""
+    return get_user(session, user_id, key_share=True)
 
 
 def users() -> Query:
     """What everybody may see of users."""
     columns: Any = (User.id, User.username, User.avatar, User.bio)
     query: Query = select(*columns)
-    return query
+    return query.where(NOT_DELETED)
 
 
 def profiles() -> Query:
@@ -130,11 +168,18 @@ def following(user_id: Any) -> Query:
 
 
 def follow() -> Query:
-    """Makes `viewer_id` follow `user_id`; says since when, and whether that is new."""
+    """Makes `viewer_id` follow `user_id`; says since when, and whether that is new.
+
+    Gives nothing where one of them does not exist, or `viewer_id` follows as many as is allowed.
+    """
     both = col(User.id).in_((VIEWER, USER_ID))
     # First the users, by their ids: see docs/decisions/0006-counters.md.
-    locked = select(User.id).where(both).order_by(col(User.id)).with_for_update(key_share=True)
-    added = insert_or_get(Social, (VIEWER, USER_ID), locked)
+    users = select(User.id, User.following_count).where(both, NOT_DELETED).order_by(col(User.id))
+    locked = users.with_for_update(key_share=True).cte("locked")
+    following_count = func.max(locked.c.following_count).filter(locked.c.id == VIEWER)
+    may: Query = select(func.count().label("users")).select_from(locked)
+    may = may.having(func.count() == 2, following_count < settings.social.max_following)
+    added = insert_or_get(Social, (VIEWER, USER_ID), may)
     counted = (
         update(User)
         .where(both, added.c.created)
@@ -145,6 +190,14 @@ def follow() -> Query:
     )
     query: Query = select(*added.c)
     return query.add_cte(counted.cte("counted"))
+
+
+def follow_of() -> Query:
+    """Since when `viewer_id` follows the user `user_id`, all null if they do not."""
+    columns: Any = (Social.from_id, Social.to_id, Social.date)
+    query: Query = select(*columns).select_from(User)
+    theirs = (col(Social.to_id) == User.id) & (col(Social.from_id) == VIEWER)
+    return query.outerjoin(Social, theirs).where(User.id == USER_ID, NOT_DELETED)
 
 
 def _email(value: str) -> str:

@@ -3,10 +3,11 @@ from sqlmodel import Session, col, update
 
 from pamps.auth import Address, Superuser
 from pamps.db import ActiveSession
+from pamps.deletion import delete_account, wake
 from pamps.errors import errors
 from pamps.models import User
-from pamps.models.account import delete_account
 from pamps.models.auth import record
+from pamps.models.user import NOT_DELETED
 from pamps.routes.user import NamedUser, user_not_found
 from pamps.sessions import end_sessions
 
@@ -20,10 +21,12 @@ def delete_user(
     user: NamedUser, actor: Superuser, address: Address, session: ActiveSession
 ) -> None:
     """Delete an account with all that is its user's, for good."""
+    audit = record("delete account", user, actor, address)
     if not delete_account(session, user.id):
         raise user_not_found()
-    session.add(record("delete account", user, actor, address))
+    session.add(audit)
     session.commit()
+    wake()
 
 
 @router.post("/disable/", status_code=204, responses=errors(400))
@@ -50,6 +53,6 @@ def enable_user(
 
 
 def _set_disabled(session: Session, user: User, disabled: bool) -> None:
-    change = update(User).where(col(User.id) == user.id).values(disabled=disabled)
+    change = update(User).where(col(User.id) == user.id, NOT_DELETED).values(disabled=disabled)
     if not session.exec(change).rowcount:
         raise user_not_found()

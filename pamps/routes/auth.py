@@ -32,7 +32,14 @@ from pamps.metrics import count_sign_in
 from pamps.models import Attempt, User, UserSession
 from pamps.models.auth import Caller, SessionResponse, sessions
 from pamps.models.base import Id, Text, examples
-from pamps.models.user import EXAMPLE_PASSWORD, NewPassword, PasswordChange, folded, user_named
+from pamps.models.user import (
+    EXAMPLE_PASSWORD,
+    NewPassword,
+    PasswordChange,
+    folded,
+    lock_user,
+    user_named,
+)
 from pamps.pagination import ActivePage, List
 from pamps.ratelimit import attempt_sign_in, forgive
 from pamps.security import needs_rehash
@@ -145,7 +152,7 @@ def _sign_in(
     If it is no longer the same, gives the user as they are now instead. Raises HTTPException 403.
     """
     # Until the session is there nobody changes the password, or disables the account.
-    user = session.get(User, verified.id, with_for_update={"key_share": True})
+    user = lock_user(session, verified.id)
     if user is None or user.password != verified.password:
         return user
     who = {"user_id": user.id, "address": address}

@@ -10,17 +10,18 @@ from pamps.auth import (
     Address,
     AuthenticatedUser,
     caller,
+    check_session,
     get_current_user,
     get_fresh_user,
     may_sign_in,
 )
 from pamps.db import ActiveSession, change_counter
+from pamps.deletion import MANY_LIKES, delete_liked_post, wake
 from pamps.errors import errors
 from pamps.models import Like, Post, User
 from pamps.models.auth import record
 from pamps.models.base import Id
 from pamps.models.post import (
-    POST_ID,
     LikeResponse,
     PostPatch,
     PostRequest,
@@ -28,24 +29,24 @@ from pamps.models.post import (
     PostResponseWithReplies,
     Posts,
     create,
+    existing_post,
     like,
     liked_posts,
     likers,
     posts,
     thread,
 )
-from pamps.models.user import Users
+from pamps.models.user import Users, lock_user, of_existing
 from pamps.pagination import ActivePage, List, Owner, Page, next_page
 from pamps.paths import reference
 from pamps.routes.user import Name, named
 from pamps.statements import Statement
-from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
 
 POST_NOT_FOUND = "Post not found"
 
-this = Owner(select(Post.id).where(Post.id == POST_ID), POST_NOT_FOUND)
+this = Owner(existing_post(), POST_NOT_FOUND)
 no_reply = col(Post.parent_id).is_(None)
 
 HOME = List(posts().where(no_reply), Post.id)
@@ -71,7 +72,8 @@ def not_found() -> HTTPException:
 
 
 def find_post(post_id: Id, session: ActiveSession) -> Post:
-    post = session.get(Post, post_id)
+    found = select(Post).where(Post.id == post_id, of_existing(Post.user_id))
+    post = session.exec(found).first()
     if post is None:
         raise not_found()
     return post
@@ -108,11 +110,14 @@ async def list_posts(request: Request, page: ActivePage) -> Any:
 
 
 @router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
-async def create_post(post: PostRequest, user: AuthenticatedUser, request: Request) -> Any:
+async def create_post(
+    post: PostRequest, user: AuthenticatedUser, claims: ActiveClaims, request: Request
+) -> Any:
     """Write a post or, with `parent_id`, a reply."""
     created = await CREATE.fetch(viewer_id=user.id, **post.model_dump())
     if not created:
-        raise unauthorized() if post.parent_id is None else not_found()
+        await check_session(claims)
+        raise not_found()
     (stored,) = created
     headers = tag(stored | {"replies": []}, protected=PROTECTED)
     headers["Location"] = reference(request, f"{stored['id']}/")
@@ -180,6 +185,12 @@ async def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
     return await page.answer(request, REPLIES, caller(request), post_id=post_id)
 
 
+def check_seen(request: Request, post: Post) -> None:
+    """Raise HTTPException 412 if `If-Match` is of another text than that of the post."""
+    if "If-Match" in request.headers:
+        check_match(request, post.model_dump(), PROTECTED)
+
+
 def check_post(request: Request, session: Session, post_id: int) -> None:
     """Raise HTTPException 412 if the caller has not seen the text as it is; lock it if so."""
     if "If-Match" in request.headers:
@@ -188,7 +199,7 @@ def check_post(request: Request, session: Session, post_id: int) -> None:
         post = session.get(Post, post_id, with_for_update=lock, populate_existing=True)
         if post is None:
             raise not_found()
-        check_match(request, post.model_dump(), PROTECTED)
+        check_seen(request, post)
 
 
 @router.patch("/{post_id}/", response_model=PostResponse, responses=errors(401, 403, 404, 412, 413))
@@ -221,9 +232,13 @@ def delete_post(
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
     # First the author, then the post: see docs/decisions/0006-counters.md.
-    author = session.get(User, post.user_id, with_for_update={"key_share": True})
+    check_seen(request, post)
+    author = lock_user(session, post.user_id)
     check_post(request, session, post.id)
-    deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount
+    if has_many_likes := post.like_count >= MANY_LIKES:
+        deleted = delete_liked_post(session, post)
+    else:
+        deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount > 0
     if author is None or not deleted:
         raise not_found()  # somebody was faster
     change_counter(session, User.post_count, author.id, -1)
@@ -232,6 +247,8 @@ def delete_post(
     if post.parent_id is not None:
         change_counter(session, Post.reply_count, post.parent_id, -1)
     session.commit()
+    if has_many_likes:
+        wake()
 
 
 LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You like it already."}}
@@ -243,9 +260,13 @@ LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You 
     response_model=LikeResponse,
     responses=LIKED | errors(401, 404),
 )
-async def like_post(post_id: Id, user: AuthenticatedUser) -> Any:
+async def like_post(post_id: Id, user: AuthenticatedUser, claims: ActiveClaims) -> Any:
     """Like a post."""
-    (liked,) = await LIKE.fetch(viewer_id=user.id, post_id=post_id)
+    found = await LIKE.fetch(viewer_id=user.id, post_id=post_id)
+    if not found:
+        await check_session(claims)
+        raise not_found()
+    (liked,) = found
     is_new = liked.pop("created")
     return written(liked, 201 if is_new else 200)
 
@@ -254,7 +275,8 @@ async def like_post(post_id: Id, user: AuthenticatedUser) -> Any:
 def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
     """Like a post no longer."""
     # First the post, then its likes: see docs/decisions/0006-counters.md.
-    if session.get(Post, post_id, with_for_update={"key_share": True}) is None:
+    post = select(Post.id).where(Post.id == post_id, of_existing(Post.user_id))
+    if session.exec(post.with_for_update(key_share=True)).first() is None:
         raise not_found()
     like = delete(Like).where(col(Like.user_id) == user.id, col(Like.post_id) == post_id)
     if session.exec(like).rowcount:

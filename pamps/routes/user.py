@@ -1,6 +1,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, delete, func, select, update
@@ -12,17 +13,20 @@ from pamps.auth import (
     Address,
     AuthenticatedUser,
     FreshUser,
+    check_session,
     require_fresh,
     stored_user,
 )
+from pamps.config import settings
 from pamps.db import ActiveSession, change_counter, in_session
+from pamps.deletion import delete_account, wake
 from pamps.errors import errors
 from pamps.models import Post, Social, User
-from pamps.models.account import delete_account, lock_account
-from pamps.models.auth import of_session
+from pamps.models.auth import of_session, record
 from pamps.models.base import Id, Text
 from pamps.models.post import Posts, timeline
 from pamps.models.user import (
+    NOT_DELETED,
     SocialResponse,
     UserMe,
     UserPatch,
@@ -32,8 +36,11 @@ from pamps.models.user import (
     Users,
     folded,
     follow,
+    follow_of,
     followers,
     following,
+    get_user,
+    lock_user,
     profiles,
     user_named,
     users,
@@ -42,7 +49,7 @@ from pamps.pagination import ActivePage, List, Owner
 from pamps.paths import reference
 from pamps.ratelimit import attempt_sign_up
 from pamps.statements import Statement
-from pamps.tokens import unauthorized
+from pamps.tokens import Claims, unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
 
@@ -60,6 +67,7 @@ TIMELINE = List(timeline(), Post.id)
 PROFILE = Statement(profiles().where(func.lower(User.username) == bindparam("username")))
 ME = Statement(of_session(profiles().add_columns(col(User.email), col(User.superuser))))
 FOLLOW = Statement(follow())
+FOLLOW_OF = Statement(follow_of())
 
 
 def user_not_found() -> HTTPException:
@@ -127,12 +135,12 @@ PROTECTED = ("id", "avatar", "bio", "email")
 def check_me(request: Request, session: Session, user_id: int) -> None:
     """Raise HTTPException 412 if the caller has not seen the profile as it is; lock it if so."""
     if "If-Match" in request.headers:
-        # Anew, as it may have been changed since it was found.
-        lock: Any = {"key_share": True}
-        user = session.get(User, user_id, with_for_update=lock, populate_existing=True)
-        if user is None:
-            raise unauthorized()
-        check_match(request, user.model_dump(), PROTECTED)
+        # Before anything is locked, and again then, as it may have changed meanwhile.
+        for read_user in (get_user, lock_user):
+            user = read_user(session, user_id)
+            if user is None:
+                raise unauthorized()
+            check_match(request, user.model_dump(), PROTECTED)
 
 
 @router.get("/me/", response_model=UserMe, responses=errors(401))
@@ -168,13 +176,20 @@ def update_me(
 
 @router.delete("/me/", status_code=204, responses=errors(401, 412))
 def delete_me(
-    user: FreshUser, claims: ActiveClaims, session: ActiveSession, request: Request
+    user: FreshUser,
+    claims: ActiveClaims,
+    session: ActiveSession,
+    address: Address,
+    request: Request,
 ) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
-    lock_account(session, user.id)
     check_me(request, session, user.id)
-    delete_account(session, user.id)
+    if not delete_account(session, user.id):
+        raise unauthorized()
+    if user.superuser:
+        session.add(record("delete account", user, user, address))
     session.commit()
+    wake()
 
 
 FOLLOWED: dict[int | str, Any] = {
@@ -188,20 +203,41 @@ FOLLOWED: dict[int | str, Any] = {
     response_model=SocialResponse,
     responses=FOLLOWED | errors(400, 401, 404),
 )
-async def follow_user(user_id: Id, user: AuthenticatedUser) -> Any:
+async def follow_user(user_id: Id, user: AuthenticatedUser, claims: ActiveClaims) -> Any:
     """Follow a user."""
     if user_id == user.id:
         raise HTTPException(400, "You cannot follow yourself")
-    (social,) = await FOLLOW.fetch(viewer_id=user.id, user_id=user_id)
+    both = {"viewer_id": user.id, "user_id": user_id}
+    found = await FOLLOW.fetch(**both)
+    if not found:
+        return written(await _followed(claims, both), 200)
+    (social,) = found
     is_new = social.pop("created")
     return written(social, 201 if is_new else 200)
+
+
+async def _followed(claims: Claims, both: dict[str, int]) -> dict[str, Any]:
+    """The row of a follow that could not be stored, if it is there already.
+
+    Raises HTTPException 401, 404, RequestValidationError.
+    """
+    await check_session(claims)
+    found = await FOLLOW_OF.fetch(**both)
+    if not found:
+        raise user_not_found()
+    if found[0]["from_id"] is None:
+        words = f"You follow {settings.social.max_following} users, which is as many as is allowed"
+        told = {"type": "too_many_follows", "loc": ("path", "user_id"), "msg": words}
+        raise RequestValidationError([told])
+    return found[0]
 
 
 @router.delete("/follow/{user_id}", status_code=204, responses=errors(401, 404))
 def unfollow_user(user_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
     """Follow a user no longer."""
     # First the users, then what lies between them: see docs/decisions/0006-counters.md.
-    pair = select(User.id).where(col(User.id).in_((user.id, user_id))).order_by(col(User.id))
+    pair = select(User.id).where(col(User.id).in_((user.id, user_id)), NOT_DELETED)
+    pair = pair.order_by(col(User.id))
     if user_id not in session.exec(pair.with_for_update(key_share=True)).all():
         raise user_not_found()
     social = delete(Social).where(col(Social.from_id) == user.id, col(Social.to_id) == user_id)
