@@ -86,10 +86,10 @@ def _complete(document: dict[str, Any]) -> None:
             _complete_parameters(method, operation)
             _complete_responses(method, operation["responses"])
             _add_headers(method, operation["responses"], schemas, makes)
-            for media in operation.get("requestBody", {}).get("content", {}).values():
-                for kind in media["schema"].get("anyOf", [media["schema"]]):
+            for media, content in operation.get("requestBody", {}).get("content", {}).items():
+                for kind in content["schema"].get("anyOf", [content["schema"]]):
                     if "$ref" in kind:
-                        _drop_defaults(schemas[_name(kind)])
+                        _complete_request(media, schemas[_name(kind)])
 
 
 def _name(reference: dict[str, Any]) -> str:
@@ -108,10 +108,13 @@ def _describe_errors(schemas: dict[str, Any]) -> None:
     }
 
 
-def _drop_defaults(schema: dict[str, Any]) -> None:
-    """Generators of typed clients take a field with a default for one that must be there."""
-    for field in schema["properties"].values():
+def _complete_request(media: str, schema: dict[str, Any]) -> None:
+    for name, field in schema["properties"].items():
+        # Generators of typed clients take a field with a default for one that must be there.
         field.pop("default", None)
+        if "form" in media and "enum" not in field:
+            # Swagger UI asks for each field of a form, and would make something up.
+            field["examples"] = [schema["examples"][0].get(name, "")]
 
 
 def _complete_parameters(method: str, operation: dict[str, Any]) -> None:

@@ -37,3 +37,13 @@ def test_try_it_out(under_api):
             assert told == ("201", f"{address}/api/post/")
             assert try_out(page, "get", "/post/")[0] == "200"
         assert [post["text"] for post in client.get("/api/post/").json()] == ["by hand"]
+
+
+def test_examples_as_they_stand(under_api):
+    """Nothing is typed, and no field is filled in by the page with what it makes up."""
+    with nginx(under_api, UNDER_API["left"]) as client:
+        with chromium(f"{client.base_url}/api/docs") as page:
+            assert try_out(page, "post", "/user/")[0] == "201"
+            assert try_out(page, "post", "/token")[0] == "200"
+            assert try_out(page, "get", "/user/{username}/")[0] == "200"
+            assert try_out(page, "get", "/post/")[0] == "200"
