@@ -41,9 +41,9 @@ def test_try_it_out(under_api):
 
 def test_examples_as_they_stand(under_api):
     """Nothing is typed, and no field is filled in by the page with what it makes up."""
-    with nginx(under_api, UNDER_API["left"]) as client:
-        with chromium(f"{client.base_url}/api/docs") as page:
-            assert try_out(page, "post", "/user/")[0] == "201"
-            assert try_out(page, "post", "/token")[0] == "200"
-            assert try_out(page, "get", "/user/{username}/")[0] == "200"
-            assert try_out(page, "get", "/post/")[0] == "200"
+    proxy = nginx(under_api, UNDER_API["left"])
+    with proxy as client, chromium(f"{client.base_url}/api/docs") as page:
+        assert try_out(page, "post", "/user/")[0] == "201"
+        assert try_out(page, "post", "/token")[0] == "200"
+        assert try_out(page, "get", "/user/{username}/")[0] == "200"
+        assert try_out(page, "get", "/post/")[0] == "200"
