@@ -10,12 +10,13 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
+import psycopg2
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import URL, Connection, Engine, event, func, update
 from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session, create_engine
 
-from pamps import address, embedded
+from pamps import address, connecting, embedded
 from pamps.config import settings
 from pamps.folder import FOLDER
 from pamps.loops import PerLoop
@@ -113,11 +114,28 @@ def _hide_details(context: Any) -> None:
             hide_detail(error)
 
 
-if not settings.db.uri:
-
-    @event.listens_for(Engine, "do_connect")
-    def _start_embedded(*_: Any) -> None:
+@event.listens_for(engine, "do_connect")
+def _connect(_dialect: Any, _record: Any, _: Any, arguments: dict[str, Any]) -> Any:
+    """Connect; while a request waits, until there is a connection. Raises TooLate."""
+    if not settings.db.uri:
         embedded.start()
+    while True:
+        try:
+            return connecting.connect(arguments)
+        except psycopg2.OperationalError as error:
+            if math.isinf(deadline.get()) or not connecting.is_full(error):
+                raise
+        time.sleep(connecting.PAUSE_SECONDS)
+        be_in_time()
+
+
+@event.listens_for(engine, "checkin")
+def _close_if_scarce(_: Any, record: Any) -> None:
+    if connecting.are_scarce():
+        record.invalidate()
+
+
+connecting.close_idle.append(engine.dispose)
 
 
 # No more at a time than there are threads and connections: else requests that have one could wait

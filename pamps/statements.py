@@ -4,6 +4,7 @@ Threads that wait for them cost as much as all the rest: see docs/decisions/0001
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
@@ -12,7 +13,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from sqlalchemy import Connection, Select, func, text
 from sqlmodel import Session, UTCDateTime
 
-from pamps import db, embedded
+from pamps import connecting, db, embedded
 from pamps.config import settings
 from pamps.loops import PerLoop
 
@@ -20,8 +21,10 @@ from pamps.loops import PerLoop
 def _begin_connecting() -> Any:
     if not settings.db.uri:
         embedded.start()
-    dsn, arguments = db.engine.dialect.create_connect_args(db.engine.url)
-    return psycopg2.connect(*dsn, **{**arguments, **db.CONNECT_ARGS}, async_=True)
+    _, arguments = db.engine.dialect.create_connect_args(db.engine.url)
+    arguments = {**arguments, **db.CONNECT_ARGS}
+    server = connecting.find_server(arguments)
+    return psycopg2.connect(**{**arguments, **server}, async_=True)
 
 
 async def _connect() -> Any:
@@ -46,6 +49,8 @@ async def _connect() -> Any:
                     leave(file)
     except BaseException as error:
         driver.close()
+        if not connecting.is_full(error):
+            connecting.forget_server()
         if isinstance(error, TimeoutError):
             raise psycopg2.OperationalError("timeout expired") from None
         raise
@@ -127,29 +132,54 @@ class _Pool:
 
     def __init__(self, size: int) -> None:
         self.places = CapacityLimiter(size)
+        self._size = size
         self._idle: list[_Connection] = []
+        self._loop = asyncio.get_running_loop()
+        connecting.close_idle.append(self._close_from_threads)
 
     async def fetch(self, sql: str, values: dict[str, Any]) -> list[Any]:
         async with self.places:
-            db.be_in_time()
-            connection = await self._take()
-            try:
-                db.be_in_time()  # A new connection may have taken too long.
-                return await connection.fetch(sql, values)
-            finally:
-                if not connection.closed:
-                    self._idle.append(connection)
+            return await self.fetch_at_once(sql, values)
+
+    async def fetch_at_once(self, sql: str, values: dict[str, Any]) -> list[Any]:
+        """Run a statement without waiting for others, for the health check alone."""
+        db.be_in_time()
+        connection = await self._take()
+        try:
+            db.be_in_time()  # A new connection may have taken too long.
+            return await connection.fetch(sql, values)
+        finally:
+            if connecting.are_scarce() or len(self._idle) >= self._size:
+                connection.close()
+            elif not connection.closed:
+                self._idle.append(connection)
 
     async def _take(self) -> _Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.closed:
-                return connection
-        return _Connection(await _connect())
+        """A connection, which PostgreSQL may have to get back from somebody else first."""
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+            try:
+                return _Connection(await _connect())
+            except psycopg2.OperationalError as error:
+                if not connecting.is_full(error):
+                    raise
+            await asyncio.sleep(connecting.PAUSE_SECONDS)
+            db.be_in_time()
 
-    def close(self) -> None:
+    def _close_from_threads(self) -> None:
+        with suppress(RuntimeError):  # of a loop that has ended
+            self._loop.call_soon_threadsafe(self._close_idle)
+
+    def _close_idle(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+    def close(self) -> None:
+        connecting.close_idle.remove(self._close_from_threads)
+        self._close_idle()
 
 
 pools = PerLoop(lambda: _Pool(settings.db.pool_size), _Pool.close)

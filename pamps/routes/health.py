@@ -1,13 +1,15 @@
 import asyncio
 import logging
+import time
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException
 
-from pamps import schema
+from pamps import db, schema
 from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
 from pamps.protocol import Protocol
+from pamps.statements import pools
 
 logger = logging.getLogger(__name__)
 
@@ -17,12 +19,15 @@ router = APIRouter(prefix="/health", include_in_schema=False)
 BUDGET_SECONDS = 1
 
 
-def _ask() -> asyncio.Task[str | None]:
-    # In a thread of its own, and with a connection that no request needs.
-    return asyncio.ensure_future(to_thread.run_sync(schema.problem, limiter=CapacityLimiter(1)))
+async def _ask() -> str | None:
+    """Ask by both kinds of connections that requests use, without waiting for requests."""
+    db.deadline.set(time.monotonic() + BUDGET_SECONDS)
+    await pools.get().fetch_at_once("SELECT 1", {})
+    # In a thread of its own.
+    return await to_thread.run_sync(schema.problem, limiter=CapacityLimiter(1))
 
 
-questions = PerLoop(_ask)
+questions = PerLoop(lambda: asyncio.ensure_future(_ask()))
 
 
 async def _problem() -> str | None:
