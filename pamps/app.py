@@ -27,6 +27,7 @@ from pamps.db import SESSIONS, engine
 from pamps.deadline import Deadline
 from pamps.docs import add_docs
 from pamps.errors import handle_errors
+from pamps.folder import EmbeddedError, secret_key
 from pamps.headers import add_headers
 from pamps.idempotency import Idempotency
 from pamps.openapi import add_openapi
@@ -77,6 +78,10 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 logs.configure()
+try:
+    secret_key()
+except EmbeddedError as error:  # said by `pamps serve` before, but not by uvicorn
+    raise SystemExit(f"pamps: {error}") from None
 app = FastAPI(
     title="Pamps",
     version=__version__,

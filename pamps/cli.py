@@ -1,5 +1,6 @@
 """The command line: `pamps`."""
 
+import logging
 import os
 import socket
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pamps.models import User
 
+logger = logging.getLogger(__name__)
 main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
 
 # Arguments, under the names that a command's help gives them.
@@ -97,7 +99,8 @@ def serve(
 ) -> None:
     """Serve the API."""
     from pamps import logs, metrics, schema, server
-    from pamps.db import engine
+    from pamps.db import description, engine
+    from pamps.folder import secret_key
 
     with ExitStack() as stack:
         if settings.metrics.port:
@@ -106,6 +109,7 @@ def serve(
         with _listening(host, port):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             socket.create_server((host, port), family=family).close()
+        secret_key()  # which workers cannot say in one line that they cannot have
         if ENVIRONMENT == "development":
             schema.migrate()
         elif problem := schema.problem():
@@ -115,6 +119,7 @@ def serve(
             docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
             typer.echo(f"Pamps: http://{host}:{port}{docs}")
         logs.configure()
+        logger.info("serving %s", description())
         os.environ["PAMPS_SERVER__workers"] = str(workers)  # by which each chooses its pool_size
         server.run(host, port, workers)
 

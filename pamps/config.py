@@ -6,14 +6,14 @@ import tomllib
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
-from dynaconf import Dynaconf
 from psycopg2.extensions import make_dsn
 
-from pamps import address
+from pamps import address, sources
+from pamps.sources import stop
 
 HERE = Path(__file__).parent
 # The checkout; a Pamps that was installed as a wheel belongs to the folder that it is run from.
@@ -61,26 +61,22 @@ LIMITS = ("requests", "sign_ins", "sign_ins_per_account", "sign_ins_per_address"
 LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
 
-def _stop(name: str, problem: str) -> NoReturn:
-    raise SystemExit(f"pamps: {name}: {problem}")
-
-
 def _check(name: str, value: Any, default: Any) -> None:
     """A value has the type of its default. Errors do not quote it: it may be a secret."""
     if type(value) is not type(default):
-        _stop(name, f"must be {TYPES[type(default)]}")
+        stop(name, f"must be {TYPES[type(default)]}")
     if isinstance(default, dict) and default:
         for key in value:
             full_name = f"{name}.{key}".lstrip(".")
             if key not in default:
-                _stop(full_name, f"no such setting; there are {', '.join(default)}")
+                stop(full_name, f"no such setting; there are {', '.join(default)}")
             _check(full_name, value[key], default[key])
     elif isinstance(default, list) and not all(isinstance(item, str) for item in value):
-        _stop(name, f"must be {TYPES[list]}")
+        stop(name, f"must be {TYPES[list]}")
     elif type(default) is int:
         smallest, largest = 0 if name in MAY_BE_0 else 1, LARGEST.get(name, LARGEST[""])
         if not smallest <= value <= largest:
-            _stop(name, f"must be from {smallest} to {largest}")
+            stop(name, f"must be from {smallest} to {largest}")
 
 
 def _is_network(address: str) -> bool:
@@ -111,29 +107,29 @@ def _is_origin(origin: str) -> bool:
 def _check_limits(rate_limit: dict[str, Any]) -> None:
     for name in LIMITS:
         if not re.fullmatch(LIMIT, rate_limit[name]):
-            _stop(f"rate_limit.{name}", "must be like 300/5 minutes")
+            stop(f"rate_limit.{name}", "must be like 300/5 minutes")
     storage = rate_limit["storage_uri"]
     if storage and not find_spec("redis"):
-        _stop("rate_limit.storage_uri", "needs the package redis: pip install 'pamps[redis]'")
+        stop("rate_limit.storage_uri", "needs the package redis: pip install 'pamps[redis]'")
     if storage and not _is_address(storage, "redis", "rediss"):
-        _stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
+        stop("rate_limit.storage_uri", "must be empty or like redis://host:6379")
 
 
 def _check_base(server: dict[str, Any]) -> None:
     if not re.fullmatch(PATH, server["root_path"]):
-        _stop("server.root_path", "must be empty or like /api, without a slash at the end")
+        stop("server.root_path", "must be empty or like /api, without a slash at the end")
     public_url = server["public_url"]
     is_address = _is_address(public_url, "http", "https") and re.fullmatch(URL, public_url)
     if public_url and not is_address:
         rules = "without a slash at the end, a query or a user"
-        _stop("server.public_url", f"must be empty or like https://example.com/api, {rules}")
+        stop("server.public_url", f"must be empty or like https://example.com/api, {rules}")
 
 
 def _check_telemetry(endpoint: str) -> None:
     if endpoint and not find_spec("opentelemetry.exporter"):
-        _stop("telemetry.endpoint", "needs its packages: pip install 'pamps[telemetry]'")
+        stop("telemetry.endpoint", "needs its packages: pip install 'pamps[telemetry]'")
     if endpoint and not (_is_address(endpoint, "http", "https") and urlsplit(endpoint).hostname):
-        _stop("telemetry.endpoint", "must be empty or like http://localhost:4318")
+        stop("telemetry.endpoint", "must be empty or like http://localhost:4318")
 
 
 def _check_production(values: dict[str, Any]) -> None:
@@ -142,11 +138,11 @@ def _check_production(values: dict[str, Any]) -> None:
     secret, shortest = security["SECRET_KEY"], KEY_BYTES[security["ALGORITHM"]]
     if secret.startswith(PUBLIC_SECRETS) or len(secret.encode()) < shortest:
         words = f"must be a secret of your own, of {shortest} bytes or more"
-        _stop("security.SECRET_KEY", words)
+        stop("security.SECRET_KEY", words)
     if values["db"]["echo"]:
-        _stop("db.echo", "must be false in production: statements do not belong in its log")
+        stop("db.echo", "must be false in production: statements do not belong in its log")
     if cors["allow_credentials"] and "*" in cors["allow_origins"]:
-        _stop("cors.allow_origins", "must name the origins where allow_credentials is true")
+        stop("cors.allow_origins", "must name the origins where allow_credentials is true")
 
 
 def _fit(loaded: Any) -> None:
@@ -161,52 +157,41 @@ def _fit(loaded: Any) -> None:
 def _load() -> Any:
     """Stops the process with one line that names the key, where a value is wrong."""
     if ENVIRONMENT not in ENVIRONMENTS:
-        _stop("PAMPS_ENV", f"must be one of {', '.join(ENVIRONMENTS)}")
-    try:
-        loaded = Dynaconf(
-            envvar_prefix="PAMPS",
-            root_path=ROOT,
-            preload=[HERE / "default.toml"],
-            settings_files=["settings.toml", ".secrets.toml"],
-            environments=list(ENVIRONMENTS),
-            env_switcher="PAMPS_ENV",
-            load_dotenv=False,
-            merge_enabled=True,
-        )
-        values = {key.lower(): value for key, value in loaded.as_dict().items()}
-    except Exception as error:  # Of many kinds. Only those about TOML do not quote a value.
-        reason = str(error) if "toml" in type(error).__module__ else type(error).__name__
-        _stop("the settings cannot be read", reason)
+        stop("PAMPS_ENV", f"must be one of {', '.join(ENVIRONMENTS)}")
     defaults = tomllib.loads((HERE / "default.toml").read_text("utf-8"))["default"]
-    tables = {k: v for k, v in values.items() if k in defaults or isinstance(v, dict)}
-    _check("", tables, defaults)
+    loaded = sources.read(HERE / "default.toml", ROOT, ENVIRONMENT, ENVIRONMENTS, defaults)
+    values = {key.lower(): value for key, value in loaded.as_dict().items()}
+    del values["filter_strategy"]  # an argument of ours, which dynaconf takes for a setting
+    _check("", values, defaults)
     uri, security = values["db"]["uri"], values["security"]
+    if not uri and not values["db"]["embedded"]:
+        stop("db.uri", "is missing; db.embedded = true serves the PostgreSQL that comes along")
     secret = security["SECRET_KEY"]
     try:
         if uri:
             address.parse(uri)
     except ValueError as error:
-        _stop("db.uri", str(error))
+        stop("db.uri", str(error))
     try:
         make_dsn("", **values["db"]["connect_args"])
     except psycopg2.ProgrammingError as error:
-        _stop("db.connect_args", str(error).strip())
+        stop("db.connect_args", str(error).strip())
     if security["ARGON2_MEMORY_COST"] < 8 * security["ARGON2_PARALLELISM"]:
-        _stop("security.ARGON2_MEMORY_COST", "must be 8 times ARGON2_PARALLELISM or more")
+        stop("security.ARGON2_MEMORY_COST", "must be 8 times ARGON2_PARALLELISM or more")
     if security["ALGORITHM"] not in KEY_BYTES:
-        _stop("security.ALGORITHM", f"must be one of {', '.join(KEY_BYTES)}")
+        stop("security.ALGORITHM", f"must be one of {', '.join(KEY_BYTES)}")
     if not secret:
-        _stop("security.SECRET_KEY", "is missing")
+        stop("security.SECRET_KEY", "is missing")
     _check_limits(values["rate_limit"])
     _check_base(values["server"])
     _check_telemetry(values["telemetry"]["endpoint"])
     for proxy in values["server"]["trusted_proxies"]:
         if not _is_network(proxy):
-            _stop("server.trusted_proxies", "must be addresses or networks like 10.0.0.0/8")
+            stop("server.trusted_proxies", "must be addresses or networks like 10.0.0.0/8")
     for origin in values["cors"]["allow_origins"]:
         if origin != "*" and not _is_origin(origin):
             rules = "lower case, no slash at the end, no default port"
-            _stop("cors.allow_origins", f"must be * or like https://example.com: {rules}")
+            stop("cors.allow_origins", f"must be * or like https://example.com: {rules}")
     if ENVIRONMENT == "production":
         _check_production(values)
     _fit(loaded)

@@ -8,6 +8,7 @@ from itertools import islice
 from passlib.context import CryptContext
 
 from pamps.config import settings
+from pamps.folder import secret_key
 
 COMMON_PASSWORDS = 3000
 
@@ -69,7 +70,7 @@ def keyed_hash(purpose: str, *parts: str | bytes) -> bytes:
 
     Nobody without SECRET_KEY can find out by guessing what was hashed.
     """
-    key = hmac.digest(settings.security.SECRET_KEY.encode(), purpose.encode(), "sha256")
+    key = hmac.digest(secret_key().encode(), purpose.encode(), "sha256")
     words = [part.encode() if isinstance(part, str) else part for part in parts]
     # Each with its length, so that ("ab", "c") is not ("a", "bc").
     message = b"".join(len(word).to_bytes(8) + word for word in words)

@@ -16,6 +16,7 @@ from jose.utils import base64url_decode, base64url_encode
 from pydantic import BaseModel, Field as Limit, StringConstraints
 
 from pamps.config import settings
+from pamps.folder import secret_key
 
 Scope = Literal["access_token", "refresh_token"]
 LONGEST = 4096
@@ -53,7 +54,7 @@ def unauthorized(detail: str = "Could not validate credentials") -> HTTPExceptio
 
 def sign_token(scope: Scope, user_id: int, sid: int, expires: datetime, **more: Any) -> str:
     claims = {"sub": str(user_id), "sid": sid, "scope": scope, "exp": expires} | more
-    return jwt.encode(claims, settings.security.SECRET_KEY, settings.security.ALGORITHM)
+    return jwt.encode(claims, secret_key(), settings.security.ALGORITHM)
 
 
 def _is_canonical(part: str) -> bool:
@@ -74,7 +75,7 @@ def _verified(token: str) -> Claims:
     if jwt.get_unverified_header(token) != {"alg": security.ALGORITHM, "typ": "JWT"}:
         raise unauthorized()
     options = {"verify_exp": False}
-    found = jwt.decode(token, security.SECRET_KEY, [security.ALGORITHM], options=options)
+    found = jwt.decode(token, secret_key(), [security.ALGORITHM], options=options)
     return Claims.model_validate(found, strict=True)
 
 

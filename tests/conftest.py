@@ -29,6 +29,8 @@ stack = contextlib.ExitStack()
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the databases: the migrated one before there are workers, and for each a copy."""
     os.environ["PAMPS_ENV"] = "testing"
+    # As the repository's would be replaced by one in the checkout.
+    os.environ["PAMPS_SECURITY__SECRET_KEY"] = "a-secret-that-signs-the-tokens-of-all-the-tests"
     # Long enough for the hashes of tests, and the suite has hundreds of failures.
     os.environ["PAMPS_SECURITY__SIGN_IN_FAILURE_MILLISECONDS"] = "50"
     worker = os.environ.get("PYTEST_XDIST_WORKER")
@@ -36,10 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         server = os.environ.get("PAMPS_DB__uri")
         if not server:
             server = stack.enter_context(databases.embedded_server())
-        os.environ["PAMPS_TEST_SERVER"] = server
+        os.environ["TEST_SERVER"] = server
         template = stack.enter_context(databases.migrated_database(server))
-        os.environ["PAMPS_TEST_TEMPLATE"] = template
-    server, template = os.environ["PAMPS_TEST_SERVER"], os.environ["PAMPS_TEST_TEMPLATE"]
+        os.environ["TEST_TEMPLATE"] = template
+    server, template = os.environ["TEST_SERVER"], os.environ["TEST_TEMPLATE"]
     copy = databases.copied_database(server, template, worker or "main")
     os.environ["PAMPS_DB__uri"] = stack.enter_context(copy)
 
@@ -85,7 +87,7 @@ def no_leaks(watch: canary.Watch) -> Iterator[None]:
 @pytest.fixture
 def other_database() -> Iterator[str]:
     """The address of a migrated database that a test may wreck."""
-    server, template = os.environ["PAMPS_TEST_SERVER"], os.environ["PAMPS_TEST_TEMPLATE"]
+    server, template = os.environ["TEST_SERVER"], os.environ["TEST_TEMPLATE"]
     name = os.environ.get("PYTEST_XDIST_WORKER", "main") + "_other"
     with databases.copied_database(server, template, name) as address:
         yield address

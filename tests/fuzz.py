@@ -21,7 +21,7 @@ from tests.databases import embedded_server, migrated_database
 from tests.test_serve import served
 
 CHECKOUT = Path(__file__).parent.parent
-ADDRESS = "PAMPS_FUZZ_ADDRESS"
+ADDRESS = "FUZZ_ADDRESS"
 
 
 class Account:

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,25 @@ from tests.test_cli import pamps
 CHECKOUT = Path(__file__).parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
 WRONG = [
+    (
+        "PAMPS_DB_URI",
+        "postgresql://u:p@h/x",
+        "PAMPS_DB_URI: no such setting; did you mean PAMPS_DB__",
+    ),
+    (
+        "PAMPS_SECRET_KEY",
+        "x" * 40,
+        "PAMPS_SECRET_KEY: no such setting; did you mean PAMPS_SECURITY",
+    ),
+    (
+        "PAMPS_ENVIRONMENT",
+        "production",
+        "PAMPS_ENVIRONMENT: no such setting; did you mean PAMPS_ENV",
+    ),
+    ("PAMPS_PORT", "8080", "PAMPS_PORT: no such setting"),
+    ("PAMPS_SERVER__port__x", "8080", "PAMPS_SERVER__port__x: no such setting"),
+    ("PAMPS_LOG", "debug", "log: must be a table"),
     ("PAMPS_ENV", "staging", "PAMPS_ENV: must be one of development, testing, production"),
-    ("PAMPS_DB", "pamps_test", "db: must be a table"),
     ("PAMPS_DB__uri", "mysql://localhost/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://u:p@h:port/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "sqlite:///x", "db.uri: must be empty or like postgresql://"),
@@ -25,8 +43,8 @@ WRONG = [
     ("PAMPS_DB__uri", "postgresql://u:secret%@h/x", "db.uri: percent-encode the user and the pass"),
     ("PAMPS_DB__uri", "postgresql://u:se/cret@h/x", "db.uri: percent-encode the user and the pass"),
     ("PAMPS_DB__uri", "postgresql://u:a/b?secret=1@h/x", "db.uri: percent-encode the user and"),
-    ("PAMPS_DB__url", "x", "db.url: no such setting"),
-    ("PAMPS_DBX__uri", "x", "dbx: no such setting"),
+    ("PAMPS_DB__url", "x", "PAMPS_DB__url: no such setting; did you mean PAMPS_DB__uri?"),
+    ("PAMPS_DBX__uri", "x", "PAMPS_DBX__uri: no such setting; did you mean PAMPS_DB__uri?"),
     ("PAMPS_SERVER__port", "70000", "server.port: must be from 1 to 65535"),
     ("PAMPS_METRICS__port", "70000", "metrics.port: must be from 0 to 65535"),
     ("PAMPS_METRICS__port", "-1", "metrics.port: must be from 0 to 65535"),
@@ -105,7 +123,11 @@ WRONG = [
     ("PAMPS_RATE_LIMIT__storage_uri", "memcached://x", "rate_limit.storage_uri: must be empty"),
     ("PAMPS_RATE_LIMIT__storage_uri", "redis://:secret@h:port", "storage_uri: must be empty"),
     ("PAMPS_SECURITY__SESSION_EXPIRE_DAYS", "5000000", "SESSION_EXPIRE_DAYS: must be from 1 to"),
-    ("PAMPS_SECURITY__SECRET_KEY", "@int my-secret", "the settings cannot be read: "),
+    (
+        "PAMPS_SECURITY__SECRET_KEY",
+        "@int my-secret",
+        "PAMPS_SECURITY__SECRET_KEY: cannot be read: ",
+    ),
     ("PAMPS_POST__max_length", "1.5", "post.max_length: must be a whole number"),
 ]
 
@@ -139,6 +161,7 @@ def test_a_wrong_value_stops_with_one_line_that_names_it(monkeypatch, name, valu
     ],
 )
 def test_production_wants_a_secret_of_its_own(monkeypatch, secret):
+    monkeypatch.delenv("PAMPS_SECURITY__SECRET_KEY")
     environment = {} if secret is None else {"PAMPS_SECURITY__SECRET_KEY": secret}
     with pytest.raises(SystemExit, match=r"security\.SECRET_KEY: "):
         load(monkeypatch, {"PAMPS_ENV": "production"} | environment)
@@ -233,3 +256,130 @@ def test_what_is_left_out_fits_the_machine(monkeypatch):
 def test_a_command_says_it_in_one_line_too():
     done = pamps("user-list", PAMPS_DB__echo="perhaps")
     assert (done.returncode, done.stderr) == (1, "pamps: db.echo: must be true or false\n")
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """As much of one as the settings are read from."""
+    (tmp_path / "pamps").mkdir()
+    for name in ("pamps/config.py", "pamps/default.toml", "alembic.ini"):
+        shutil.copy(CHECKOUT / name, tmp_path / name)
+    (tmp_path / ".secrets.toml").write_text(f'[default.security]\nSECRET_KEY = "{SECRET}"\n')
+    return tmp_path
+
+
+def load_from(checkout: Path) -> Any:
+    return runpy.run_path(str(checkout / "pamps" / "config.py"))["settings"]
+
+
+def test_later_sources_replace_lists_and_tables(monkeypatch, checkout):
+    (checkout / "settings.toml").write_text("""
+[default.cors]
+allow_origins = ["https://a.example"]
+[default.db]
+connect_args = {sslmode = "require"}
+pool_size = 3
+[testing.cors]
+allow_origins = ["https://b.example"]
+[testing.db]
+connect_args = {application_name = "b"}
+""")
+    loaded = load_from(checkout)
+    assert loaded.cors.allow_origins == ["https://b.example"]
+    assert loaded.db.connect_args == {"application_name": "b"}
+    assert loaded.db.pool_size == 3, "tables of settings are taken key by key"
+    with (checkout / ".secrets.toml").open("a") as file:
+        file.write("[default.cors]\nallow_origins = []\n[default.db]\nconnect_args = {}\n")
+    loaded = load_from(checkout)
+    assert loaded.cors.allow_origins == []
+    assert loaded.db.connect_args == {}
+    monkeypatch.setenv("PAMPS_CORS__allow_origins", '["https://c.example"]')
+    monkeypatch.setenv("PAMPS_DB__connect_args", "{keepalives = 1}")
+    loaded = load_from(checkout)
+    assert loaded.cors.allow_origins == ["https://c.example"]
+    assert loaded.db.connect_args == {"keepalives": 1}
+
+
+def test_an_empty_variable_replaces_a_list_and_a_table(monkeypatch, checkout):
+    (checkout / "settings.toml").write_text("""
+[default]
+db = {connect_args = {sslmode = "require"}, pool_size = 3}
+cors = {allow_origins = ["https://a.example"]}
+""")
+    monkeypatch.setenv("PAMPS_DB__CONNECT_ARGS", "{}")
+    monkeypatch.setenv("PAMPS_CORS__allow_origins", "[]")
+    loaded = load_from(checkout)
+    assert (loaded.db.connect_args, loaded.db.pool_size) == ({}, 3)
+    assert loaded.cors.allow_origins == []
+    monkeypatch.setenv("PAMPS_DB", "{pool_size = 4, echo = true}")
+    loaded = load_from(checkout)
+    assert (loaded.db.pool_size, loaded.db.echo, loaded.db.connect_timeout) == (4, True, 5)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DYNACONF_DB__pool_size": "7", "DYNACONF_NOTHING": "x"},
+        {"MERGE_ENABLED_FOR_DYNACONF": "true", "ENVIRONMENTS_FOR_DYNACONF": "false"},
+        {"SETTINGS_FILE_FOR_DYNACONF": "/nowhere.toml", "ROOT_PATH_FOR_DYNACONF": "/nowhere"},
+        {"LOADERS_FOR_DYNACONF": "[]", "ENVVAR_PREFIX_FOR_DYNACONF": "OTHER"},
+        {"ENV_FOR_DYNACONF": "production", "FORCE_ENV_FOR_DYNACONF": "production"},
+        {"PROJECT_ROOT": "/nowhere", "SETTINGS_MODULE": "nothing"},
+        {"LOAD_DOTENV_FOR_DYNACONF": "true", "NESTED_SEPARATOR_FOR_DYNACONF": "___"},
+        # What Kubernetes tells of services that are called pamps and pamps-db.
+        {"PAMPS_PORT": "tcp://10.0.0.1:80", "PAMPS_PORT_80_TCP": "tcp://10.0.0.1:80"},
+        {"PAMPS_PORT_80_TCP_ADDR": "10.0.0.1", "PAMPS_PORT_80_TCP_PROTO": "tcp"},
+        {"PAMPS_SERVICE_HOST": "10.0.0.1", "PAMPS_SERVICE_PORT_HTTP": "80"},
+        {"PAMPS_DB_SERVICE_PORT": "80", "PAMPS_DB_PORT": "tcp://10.0.0.2:5432"},
+        {"PAMPS_DB": "pamps_test"},
+    ],
+)
+def test_variables_of_others_have_no_effect(monkeypatch, variables):
+    uri = os.environ["PAMPS_DB__uri"]
+    assert load(monkeypatch, {}).as_dict() == load(monkeypatch, variables).as_dict()
+    loaded = load(monkeypatch, {"PAMPS_POST__max_length": "500"})
+    assert (loaded.db.uri, loaded.db.pool_size, loaded.post.max_length) == (uri, 8, 500)
+    assert set(variables) <= set(os.environ)
+
+
+@pytest.mark.parametrize("name", ["settings.toml", ".secrets.toml", "settings.local.toml"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "Is a directory"),
+        (Path("/nowhere"), "is a link to nothing"),
+        (b"\xff", "it is not in UTF-8"),
+        (b"[default", "Expected ']'"),
+        (b"[db]\nuri = 'x'\n", "db is no environment, as default, development"),
+        (b"[prod.db]\nuri = 'x'\n", "prod is no environment"),
+        (b"uri = 'x'\n", "uri is no environment"),
+    ],
+)
+def test_a_file_that_cannot_be_read(checkout, name, content, words):
+    file = checkout / name
+    file.unlink(missing_ok=True)
+    if content is None:
+        file.mkdir()
+    elif isinstance(content, Path):
+        file.symlink_to(content)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(SystemExit) as stop:
+        load_from(checkout)
+    assert stop.value.code.startswith(f"pamps: {file}: ")
+    assert words in stop.value.code
+    assert "\n" not in stop.value.code
+
+
+@pytest.mark.parametrize("content", ["[default]\nnothing = 1\n", "[testing.nothing]\nx = 1\n"])
+def test_a_setting_that_there_is_not(checkout, content):
+    (checkout / "settings.toml").write_text(content)
+    with pytest.raises(SystemExit, match="nothing: no such setting; there are db, security"):
+        load_from(checkout)
+
+
+def test_production_wants_to_be_told_of_the_embedded_database(monkeypatch):
+    environment = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": SECRET}
+    with pytest.raises(SystemExit, match=r"db\.uri: is missing; db\.embedded = true"):
+        load(monkeypatch, environment | {"PAMPS_DB__uri": ""})
+    assert load(monkeypatch, {"PAMPS_DB__embedded": "true"}).db.uri == ""

@@ -41,7 +41,7 @@ def test_wheel(tmp_path):
 
 def test_create_databases():
     """Twice, as at a second start; the blank after the comma is the workshop's."""
-    server = make_url(os.environ["PAMPS_TEST_SERVER"])
+    server = make_url(os.environ["TEST_SERVER"])
     names = [f"made_{os.getpid()}_a", f"made_{os.getpid()}_b"]
     environment = {
         "POSTGRES_DBS": ", ".join(names),

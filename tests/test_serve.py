@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,12 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+from jose import jwt
+from sqlalchemy import make_url
 
 from tests import canary
 from tests.databases import PAMPS
+from tests.test_cli import assert_one_red_line, pamps, run
 from tests.test_embedded import is_running, kill_server
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
@@ -114,3 +118,64 @@ def test_workers_stop_when_the_parent_is_killed(folder):
     assert time.monotonic() < deadline
     while is_running(folder):
         assert time.monotonic() < deadline
+
+
+# The one in .secrets.toml.
+PUBLIC_SECRET = "development-only-secret-that-everyone-can-read"
+
+
+def test_nothing_is_signed_with_the_secret_that_everybody_can_read(folder):
+    settings = embedded(folder) | {"PAMPS_SECURITY__SECRET_KEY": PUBLIC_SECRET}
+
+    def status(client: httpx.Client, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return client.get("/user/me/", headers=headers).status_code
+
+    with served(settings, "--host", "0.0.0.0", "--workers", "2") as (process, client):
+        client.post("/user/", json=USER)
+        token = client.post("/token", data=USER).json()["access_token"]
+        forged = jwt.encode(jwt.get_unverified_claims(token), PUBLIC_SECRET, "HS256")
+        for _ in range(8):  # to both workers
+            assert (status(client, token), status(client, forged)) == (200, 401)
+        process.terminate()
+    secret = folder / "secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert jwt.decode(token, secret.read_text(), "HS256")
+    with served(settings) as (process, client):
+        assert (status(client, token), status(client, forged)) == (200, 401)
+        process.terminate()
+
+
+def test_of_many_that_start_at_once_all_have_one_secret(folder):
+    settings = os.environ | embedded(folder) | {"PAMPS_SECURITY__SECRET_KEY": PUBLIC_SECRET}
+    script = "from pamps.folder import secret_key; print(secret_key())"
+    command = [sys.executable, "-c", script]
+    started = [
+        subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) for _ in range(6)
+    ]
+    (secret,) = {process.communicate()[0] for process in started}
+    assert len(secret.strip()) == 64
+    assert list(folder.iterdir()) == [folder / "secret"]
+
+
+def test_where_no_secret_can_be_kept(folder):
+    folder.touch()
+    variables = {"PAMPS_SECURITY__SECRET_KEY": PUBLIC_SECRET, "PAMPS_DB__embedded_dir": str(folder)}
+    assert_one_red_line(pamps("serve", **variables), "security.SECRET_KEY: everybody can read it")
+    # And where uvicorn is started without `pamps serve`.
+    done = run([sys.executable, "-c", "import pamps.app"], **variables)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("pamps: security.SECRET_KEY: everybody can read it")
+
+
+def test_the_database_is_in_the_log(folder, other_database):
+    log: list[str] = []
+    with served(embedded(folder), log=log) as (process, _):
+        process.terminate()
+    assert any(f"serving the database in {folder}" in line for line in log)
+    url = make_url(other_database)
+    address = url.update_query_dict({"password": canary.WORD}).render_as_string(hide_password=False)
+    with served({"PAMPS_DB__uri": address}, log=log) as (process, _):
+        process.terminate()
+    assert any(f"serving the database {url.database} on " in line for line in log)
+    canary.assert_unseen("".join(log))
