@@ -2,5 +2,5 @@
 # Measures Pamps against the floor: see docs/performance.md. Needs wrk.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./setup.sh
+source ./setup.sh requirements-dev.txt
 exec .venv/bin/python -m bench.run "$@"

@@ -1,9 +1,19 @@
-# Sourced by run.sh and test.sh: makes .venv with the locked requirements and Pamps itself, unless it
-# is there and up to date. PYTHON chooses the interpreter.
+# Sourced with the name of a lock: makes .venv with what serving needs, that lock and Pamps itself,
+# unless it is there and up to date. PYTHON chooses the interpreter.
 
-up_to_date=$({ pwd; cat requirements-dev.txt requirements.in setup.py; } | cksum)
+lock=$1
+serving=(requirements-checkout.txt requirements.txt)
+made=$({ pwd; cat "${serving[@]}" requirements.in setup.py; } | cksum)
+installed=$({ echo "$made"; cat "$lock"; } | cksum)
 
-is_up_to_date() { [ "$(cat .venv/up_to_date 2>/dev/null)" = "$up_to_date" ]; }
+is_made() { [ "$(cat .venv/made 2>/dev/null)" = "$made" ]; }
+is_up_to_date() { is_made && [ "$(cat ".venv/$lock" 2>/dev/null)" = "$installed" ]; }
+
+# With pip where uv cannot, as where only pip knows the registry.
+install() {
+  VIRTUAL_ENV="$PWD/.venv" .venv/bin/python -m uv pip install "$@" ||
+    .venv/bin/python -m pip --disable-pip-version-check install "$@"
+}
 
 if ! is_up_to_date; then
   for python in ${PYTHON:-python3 python3.13 python3.12 python3.11} ''; do
@@ -17,13 +27,26 @@ if ! is_up_to_date; then
   # the open file, which the shell keeps when Python has ended.
   exec 9>.venv.lock
   "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
-  if ! is_up_to_date; then
-    echo "Setting up .venv with $("$python" --version) …" >&2
-    "$python" -m venv --clear .venv
-    pip=(.venv/bin/python -m pip -qq --disable-pip-version-check install)
-    "${pip[@]}" --require-hashes -r requirements-dev.txt
-    "${pip[@]}" --no-deps --no-build-isolation -e .
-    echo "$up_to_date" >.venv/up_to_date
-  fi
+  {
+    if ! is_made; then
+      echo "Making .venv with $("$python" --version)"
+      "$python" -m venv --clear .venv
+      echo 'Installing uv and PostgreSQL'
+      .venv/bin/python -m pip --disable-pip-version-check install \
+        --require-hashes -r requirements-checkout.txt
+      echo "Installing $(grep -c == requirements.txt) packages for serving"
+      # Compiled now, or else each command does it where PYTHONDONTWRITEBYTECODE is set.
+      UV_COMPILE_BYTECODE=1 install --require-hashes -r requirements.txt
+      install --no-deps --no-build-isolation -e .
+      echo "$made" >.venv/made
+    fi
+    if ! is_up_to_date; then
+      if [ "$lock" != requirements.txt ]; then
+        echo "Installing what else of $(grep -c == "$lock") packages is missing"
+        install --require-hashes -r "$lock"
+      fi
+      echo "$installed" >".venv/$lock"
+    fi
+  } >&2
   exec 9>&-
 fi

@@ -6,13 +6,15 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+# A project of its own without ports, so that a `docker compose up` beside it goes on.
 compose() {
+  set -- --project-name pamps-test --file docker-compose.yaml "$@"
   if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
 in_docker() {
   export PAMPS_DB=pamps_test
-  trap 'compose down' EXIT
+  trap 'compose down --volumes' EXIT
   compose up -d --build
   compose exec -T api pamps reset-db --force
   compose exec -T api alembic upgrade head
@@ -24,7 +26,7 @@ in_docker() {
 }
 
 here() {
-  source ./setup.sh
+  source ./setup.sh requirements-dev.txt
   local clean=0
   .venv/bin/ruff check --quiet . || clean=$?
   .venv/bin/ruff format --check --quiet . || clean=$?
@@ -40,7 +42,7 @@ here() {
 }
 
 faults() {
-  source ./setup.sh
+  source ./setup.sh requirements-dev.txt
   exec .venv/bin/python -m tests.faults --long "$@"
 }
 

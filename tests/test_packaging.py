@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -37,6 +38,44 @@ def test_wheel(tmp_path):
     assert "Requires-Python: >=3.11" in text
     assert "Requires-Dist: fastapi" in text
     assert "Provides-Extra: embedded" in text
+
+
+def test_the_locks_agree():
+    """What ./run.sh installs stays as it is when ./test.sh installs the rest."""
+    pins = [
+        set(re.findall("^[a-z0-9-]+==[^ ]+", (CHECKOUT / name).read_text(), re.M))
+        for name in ("requirements.txt", "requirements-checkout.txt", "requirements-dev.txt")
+    ]
+    serving = {pin for pin in pins[0] | pins[1] if not pin.startswith("uv==")}
+    assert serving <= pins[2]
+
+
+def test_docker_has_a_project_of_its_own(tmp_path):
+    """The tests neither take a `docker compose up` over nor down, nor its ports."""
+    told = tmp_path / "told"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$*" >> {told}\n')
+    docker.chmod(0o755)
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([CHECKOUT / "test.sh", "--docker", "-x"], env=os.environ | path, check=True)
+    calls = [line for line in told.read_text().splitlines() if line != "compose version"]
+    assert len(calls) == 5
+    own = "compose --project-name pamps-test --file docker-compose.yaml "
+    assert all(call.startswith(own) for call in calls)
+    assert "ports:" not in (CHECKOUT / "docker-compose.yaml").read_text()
+
+
+def test_backups_are_in_no_commit_and_no_image():
+    for name, pattern in ((".gitignore", "*.backup"), (".dockerignore", "**/*.backup")):
+        assert pattern in (CHECKOUT / name).read_text().splitlines()
+
+
+def test_scripts_have_no_line_endings_of_windows():
+    """Whatever git is told to do with text."""
+    assert "*.sh text eol=lf" in (CHECKOUT / ".gitattributes").read_text().splitlines()
+    scripts = [path for path in CHECKOUT.rglob("*.sh") if ".venv" not in path.parts]
+    assert scripts
+    assert not any(b"\r" in script.read_bytes() for script in scripts)
 
 
 def test_create_databases():
