@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -120,14 +121,26 @@ def test_a_kept_answer_that_cannot_be_read(api_client, sign_up, key):
     assert api_client.post("/token", data=form, headers=key).json() == again.json()
 
 
-def test_another_secret(api_client, sign_up, key, monkeypatch):
-    """What was kept with the one before is of no use, and does no harm."""
+@pytest.fixture
+def secrets(monkeypatch) -> Iterator[Callable[[str], None]]:
+    """Sets another secret, as if the process had been started with it."""
     from pamps.config import settings
+    from pamps.folder import secret_key
 
+    def use(secret: str) -> None:
+        monkeypatch.setitem(settings.security, "SECRET_KEY", secret)
+        secret_key.cache_clear()
+
+    yield use
+    secret_key.cache_clear()
+
+
+def test_another_secret(api_client, sign_up, key, secrets):
+    """What was kept with the one before is of no use, and does no harm."""
     sign_up("ana")
     form = {"username": "ana", "password": canary.password("ana")}
     first = api_client.post("/token", data=form, headers=key)
-    monkeypatch.setitem(settings.security, "SECRET_KEY", "another secret of thirty-two bytes")
+    secrets("another secret of thirty-two bytes")
     again = api_client.post("/token", data=form, headers=key)
     assert again.status_code == 200
     assert again.json() != first.json()
