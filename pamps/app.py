@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from pamps import (
     __version__,
@@ -32,6 +31,7 @@ from pamps.headers import add_headers
 from pamps.idempotency import Idempotency
 from pamps.openapi import add_openapi
 from pamps.paths import BASE, ControlCharacters, Head, PlainPaths, match_without_slash
+from pamps.proxies import ProxyHeaders
 from pamps.ratelimit import RateLimit
 from pamps.retries import Retries
 from pamps.routes import routes
@@ -118,5 +118,4 @@ app.add_middleware(PlainPaths)
 app.add_middleware(logs.RequestLog)
 if settings.metrics.port:
     app.add_middleware(metrics.RequestMetrics)
-if proxies := settings.server.trusted_proxies:
-    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
+app.add_middleware(ProxyHeaders, trusted=settings.server.trusted_proxies)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -107,21 +106,21 @@ def serve(
             with _listening(settings.metrics.host, settings.metrics.port):
                 stack.enter_context(metrics.served())
         with _listening(host, port):
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family).close()
+            listener = stack.enter_context(server.listen(host, port))
         secret_key()  # which workers cannot say in one line that they cannot have
         if ENVIRONMENT == "development":
             schema.migrate()
         elif problem := schema.problem():
             fail(problem)
-        engine.dispose()  # where workers serve, this process needs no connection any more
+        engine.dispose()  # as only the workers need connections from now on
         if not settings.log.json:  # which nothing else may stand between
-            docs = f", its documentation: http://{host}:{port}/docs" if settings.server.docs else ""
-            typer.echo(f"Pamps: http://{host}:{port}{docs}")
+            url = server.url(host, port)
+            docs = f", its documentation: {url}/docs" if settings.server.docs else ""
+            typer.echo(f"Pamps: {url}{docs}")
         logs.configure()
         logger.info("serving %s", description())
         os.environ["PAMPS_SERVER__workers"] = str(workers)  # by which each chooses its pool_size
-        server.run(host, port, workers)
+        server.run(listener, workers)
 
 
 @main.command()

@@ -43,6 +43,7 @@ LARGEST = {
     "db.lock_timeout": 3600,
     "db.idle_in_transaction_timeout": 3600,
     "server.receive_timeout": 3600,
+    "server.keep_alive": 3600,
     "server.request_timeout": 3600,
     "": 10_000_000,
 }

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, Literal, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,9 @@ from pamps.statements import pools
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # Most answers take a few milliseconds, a sign-in that fails half a second.
 SECONDS = 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
+
+# In the name of a file, in the place of a process.
+DEAD = "dead"
 
 Outcome = Literal["succeeded", "failed", "disabled", "throttled"]
 OUTCOMES: tuple[Outcome, ...] = ("succeeded", "failed", "disabled", "throttled")
@@ -127,15 +131,30 @@ class _AllWorkers:
 
         collector: Any = multiprocess.MultiProcessCollector
         self.folder, self.files = Path(folder), collector(None, folder)
+        self.alone = Lock()
 
     def collect(self) -> Iterable[Any]:
-        # One worker is this very process, several are its children.
-        alive = {os.getpid(), *(child.pid for child in multiprocessing.active_children())}
-        for file in self.folder.glob("gauge_live*.db"):
-            if int(file.stem.rpartition("_")[2]) not in alive:
-                file.unlink(missing_ok=True)
-        numbers: Iterable[Any] = self.files.collect()
-        return numbers
+        with self.alone:
+            self._fold()
+            numbers: Iterable[Any] = self.files.collect()
+            return numbers
+
+    def _fold(self) -> None:
+        """Add what dead workers have counted to one file for all of them, and remove theirs."""
+        from prometheus_client.mmap_dict import MmapedDict
+
+        numbers: Any = MmapedDict
+        alive = {str(child.pid) for child in multiprocessing.active_children()}
+        for file in self.folder.glob("*_*.db"):
+            kind, _, process = file.stem.rpartition("_")
+            if process in alive | {DEAD}:
+                continue
+            if not kind.startswith("gauge"):  # which says only what is now
+                sums = numbers(str(self.folder / f"{kind}_{DEAD}.db"))
+                for key, number, *_ in numbers.read_all_values_from_file(str(file)):
+                    sums.write_value(key, sums.read_value(key)[0] + number, 0)
+                sums.close()
+            file.unlink()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def served(
 ) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
     """A development server with these settings, and a client for it. `log` gets what it logs.
 
-    It is one process if nothing says otherwise, as each takes a second to start.
+    It has one worker if nothing says otherwise, as each takes a second to start.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -49,15 +49,11 @@ def served(
         try:
             for line in process.stderr:
                 log.append(line)
-                if "Uvicorn running" in line:
+                if "Application startup complete" in line:
                     break
             # Whoever logs waits when nobody reads.
             reader = Thread(target=log.extend, args=[process.stderr])
             reader.start()
-            # It says so shortly before it listens.
-            while process.poll() is None:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
             address = f"http://127.0.0.1:{port}"
             with httpx.Client(base_url=address, timeout=20) as client:
                 yield process, client
