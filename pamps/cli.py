@@ -302,11 +302,10 @@ def _read_password() -> str:
 @main.command()
 def set_password(username: Username) -> None:
     """Give a user a new password, asked for or read from a pipe, and end all their sessions."""
-    from pamps.models.auth import record
+    from pamps.models.auth import end_sessions, record
     from pamps.models.user import NewPassword
     from pamps.ratelimit import pardon
     from pamps.security import get_password_hash
-    from pamps.sessions import end_sessions
 
     with _open_session() as session:
         _find_user(session, username)

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager, suppress
 from sqlmodel import Session, col, select, update
 
 from pamps.models.account import ERASED, batches, deleted_accounts, nothing_left
+from pamps.models.auth import end_sessions
 from pamps.models.post import Post
 from pamps.models.user import NOT_DELETED, User
-from pamps.sessions import end_sessions
 from pamps.statements import Statement
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field as Limit
-from sqlmodel import Session, col, delete, func, select
+from sqlmodel import Session, func, select
 
 from pamps.config import settings
 from pamps.models.auth import UserSession, end, rotate, rotated
@@ -117,11 +117,3 @@ async def refresh_session(refresh_token: str) -> Token:
 async def end_session(claims: Claims) -> None:
     """End the session of a token, if it is still there."""
     await END.fetch(**claims.session_key)
-
-
-def end_sessions(session: Session, user_id: int, session_id: int | None = None) -> bool:
-    """Ends one session of a user or all of them, and says whether there was any."""
-    ended = delete(UserSession).where(col(UserSession.user_id) == user_id)
-    if session_id is not None:
-        ended = ended.where(col(UserSession.id) == session_id)
-    return session.exec(ended).rowcount > 0

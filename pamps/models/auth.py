@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindparam, func
-from sqlmodel import Field, SQLModel, col, delete, select, update
+from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
 from pamps.models.base import VIEWER, Query, created, identity, reference, text_column
 from pamps.models.user import NOT_DELETED, User
@@ -193,6 +193,14 @@ def expired_sessions(most: int) -> Any:
     expired = select(UserSession.sid).where(~is_live()).order_by(col(UserSession.expires))
     some = expired.limit(most).with_for_update(skip_locked=True)
     return delete(UserSession).where(col(UserSession.sid).in_(some))
+
+
+def end_sessions(session: Session, user_id: int, session_id: int | None = None) -> bool:
+    """Ends one session of a user or all of them, and says whether there was any."""
+    ended = delete(UserSession).where(col(UserSession.user_id) == user_id)
+    if session_id is not None:
+        ended = ended.where(col(UserSession.id) == session_id)
+    return session.exec(ended).rowcount > 0
 
 
 class SessionResponse(BaseModel):

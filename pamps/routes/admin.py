@@ -6,10 +6,9 @@ from pamps.db import ActiveSession
 from pamps.deletion import delete_account, wake
 from pamps.errors import errors
 from pamps.models import User
-from pamps.models.auth import record
+from pamps.models.auth import end_sessions, record
 from pamps.models.user import NOT_DELETED
 from pamps.routes.user import NamedUser, user_not_found
-from pamps.sessions import end_sessions
 
 router = APIRouter(
     prefix="/user/{username}", tags=["admin"], responses=errors(401, 403, 404, 429, 503)

@@ -30,7 +30,7 @@ from pamps.db import ActiveSession, in_session
 from pamps.errors import OAuthError, errors
 from pamps.metrics import count_sign_in
 from pamps.models import Attempt, User, UserSession
-from pamps.models.auth import Caller, SessionResponse, sessions
+from pamps.models.auth import Caller, SessionResponse, end_sessions, sessions
 from pamps.models.base import Id, Text, examples
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
@@ -43,7 +43,7 @@ from pamps.models.user import (
 from pamps.pagination import ActivePage, List
 from pamps.ratelimit import attempt_sign_in, forgive
 from pamps.security import needs_rehash
-from pamps.sessions import Token, end_session, end_sessions, open_session, refresh_session
+from pamps.sessions import Token, end_session, open_session, refresh_session
 from pamps.tokens import read_token, unauthorized
 
 logger = logging.getLogger(__name__)
