@@ -17,7 +17,7 @@ from tests.test_overload import USER, locked
 from tests.test_serve import served
 
 # More than several batches.
-MANY = 350
+MANY = 450
 FANS = """
 INSERT INTO "user" (username, email, password)
 SELECT 'fan' || n, 'fan' || n || '@pamps.com', '$argon2$' FROM generate_series(1, {many}) n

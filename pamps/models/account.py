@@ -15,7 +15,7 @@ from pamps.models.post import Like, Post
 from pamps.models.user import USER_ID, Social, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
-BATCH = 100
+BATCH = 200
 # What is overwritten at once. It is no name that a query finds, and no hash of any password.
 ERASED: dict[str, Any] = {
     "deleted": True,
