@@ -21,12 +21,17 @@ BASE: str = settings.server.public_url or ROOT
 def match_without_slash(routes: Iterable[BaseRoute]) -> None:
     """Make routes match the paths that PlainPaths leaves, without a slash at the end.
 
-    Their own paths, which the documentation shows, stay as they are.
+    Their own paths, which the documentation shows, stay as they are. Where one without a parameter
+    matches, none with a parameter does: no word of a path is ever taken for a name.
     """
-    for route in routes:
-        if isinstance(route, Route) and route.path != "/":
-            path = route.path_regex.pattern.removesuffix("$").removesuffix("/")
-            route.path_regex = re.compile(rf"{path}\Z")
+    ours = [route for route in routes if isinstance(route, Route) and route.path != "/"]
+    words = {route.path.removesuffix("/") for route in ours if "{" not in route.path}
+    for route in ours:
+        pattern = route.path_regex.pattern.removesuffix("$").removesuffix("/")
+        others = [word for word in sorted(words) if re.fullmatch(pattern, word)]
+        if "{" in route.path and others:
+            pattern = rf"^(?!(?:{'|'.join(map(re.escape, others))})\Z)" + pattern.removeprefix("^")
+        route.path_regex = re.compile(rf"{pattern}\Z")
 
 
 class PlainPaths:
