@@ -62,7 +62,13 @@ def write(file: Path, *, overwrite: bool) -> int:
         )
         os.close(descriptor)
         try:
-            options = ["--format=custom", "--no-password", f"--schema={ours}", f"--file={name}"]
+            options = [
+                "--format=custom",
+                "--encoding=UTF8",
+                "--no-password",
+                f"--schema={ours}",
+                f"--file={name}",
+            ]
             programs.run(pg_dump, *options, f"--dbname={address}", environment=password)
             size = Path(name).stat().st_size
             Path(name).rename(file)

@@ -56,7 +56,10 @@ CONNECT_ARGS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-} | settings.db.connect_args
+    **settings.db.connect_args,
+    # Whatever PGCLIENTENCODING, the role or the database says: no other holds all text.
+    "client_encoding": "UTF8",
+}
 
 engine = create_engine(
     database_url(),

@@ -27,6 +27,7 @@ from pamps.errors import refusal
 from pamps.loops import PerLoop
 from pamps.metrics import count_sign_in
 from pamps.models.auth import Attempt
+from pamps.models.user import folded
 from pamps.security import keyed_hash
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def _limit(name: str) -> RateLimitItem:
 
 
 def _account(username: str) -> bytes:
-    return keyed_hash("sign-in account", username.strip().lower())
+    return keyed_hash("sign-in account", folded(username.strip()))
 
 
 def _record(

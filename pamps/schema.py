@@ -36,6 +36,12 @@ WORKSHOP_COLUMNS = {"id", "email", "username", "avatar", "bio", "password"}
 OUR_COLUMNS = {"post_count", "follower_count", "following_count"}
 
 
+ENCODING = (
+    "the database's encoding is {}, which does not hold all text: make one with"
+    " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+)
+
+
 class SchemaError(Exception):
     """The schema is not one that this code can bring up to date; the message says what to do."""
 
@@ -52,6 +58,8 @@ def problem() -> str | None:
 
 def problem_of(cursor: Cursor) -> str | None:
     """The same, as a transaction sees it."""
+    if problem := _encoding_problem(cursor):
+        return problem
     try:
         found = _revisions(cursor)
     except UndefinedTable:
@@ -76,6 +84,8 @@ def check(connection: Connection) -> None:
     """
     driver: Any = connection.connection.driver_connection
     cursor = driver.cursor()
+    if problem := _encoding_problem(cursor):
+        raise SchemaError(problem)
     cursor.execute("SELECT to_regclass('alembic_version')")
     if cursor.fetchone() != (None,):
         names = [path.name for path in (_folder() / "versions").iterdir()]
@@ -84,6 +94,12 @@ def check(connection: Connection) -> None:
             return
     if problem := problem_of(cursor):
         raise SchemaError(problem)
+
+
+def _encoding_problem(cursor: Cursor) -> str | None:
+    """What is wrong with a database that stores text in another encoding."""
+    encoding = cursor.connection.info.parameter_status("server_encoding")
+    return None if encoding == "UTF8" else ENCODING.format(encoding)
 
 
 def _revisions(cursor: Cursor) -> set[str]:

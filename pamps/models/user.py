@@ -1,6 +1,7 @@
 """Users and who follows whom: tables, queries, requests, responses."""
 
 from datetime import datetime
+from string import ascii_lowercase, ascii_uppercase
 from typing import Annotated, Any
 
 import email_validator
@@ -23,6 +24,7 @@ from sqlalchemy import (
     all_,
     bindparam,
     cast,
+    collate,
     func,
     text,
     update,
@@ -61,6 +63,21 @@ RESERVED_NAMES = """
 NAMED = text("NOT deleted")
 
 
+# The one rule by which names and e-mails are the same: ASCII letters alone have case, so that it is
+# the same here and in a database of any language. In Turkish the small letter of I is no i.
+FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def folded(value: str) -> str:
+    """A name or an e-mail as they are compared."""
+    return value.translate(FOLD)
+
+
+def fold(column: Any) -> Any:
+    """The same in SQL."""
+    return func.lower(collate(column, "C"))
+
+
 class User(SQLModel, table=True):
     """Somebody who can sign in. The counters change together with what they count.
 
@@ -68,10 +85,8 @@ class User(SQLModel, table=True):
     """
 
     __table_args__ = (
-        Index("uq_user_email", func.lower(text("email")), unique=True, postgresql_where=NAMED),
-        Index(
-            "uq_user_username", func.lower(text("username")), unique=True, postgresql_where=NAMED
-        ),
+        Index("uq_user_email", fold(text("email")), unique=True, postgresql_where=NAMED),
+        Index("uq_user_username", fold(text("username")), unique=True, postgresql_where=NAMED),
         Index("ix_user_deleted", "id", postgresql_where=text("deleted")),
         CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash in its modular form: a plain password never gets as far as the disk.
@@ -111,11 +126,6 @@ class Social(SQLModel, table=True):
 USER_ID: Any = bindparam("user_id", type_=BigInteger)
 
 
-def folded(username: str) -> str:
-    """A name as names are compared. Only ASCII has case here: U+212A is no k."""
-    return username.lower() if username.isascii() else ""
-
-
 # Holds for the users there are. Whoever selects or locks a user for somebody else to see says it.
 NOT_DELETED = ~col(User.deleted)
 
@@ -131,7 +141,7 @@ def of_existing(user_id: Any) -> Any:
 
 def user_named(username: Any) -> SelectOfScalar[User]:
     """The user of that folded name."""
-    return select(User).where(func.lower(User.username) == username, NOT_DELETED)
+    return select(User).where(fold(User.username) == username, NOT_DELETED)
 
 
 def get_user(session: Session, user_id: int, **lock: Any) -> User | None:
@@ -212,7 +222,7 @@ def _email(value: str) -> str:
 
 
 def _not_reserved(name: str) -> str:
-    if name.lower() in RESERVED_NAMES:
+    if folded(name) in RESERVED_NAMES:
         raise PydanticCustomError("username_reserved", "This name is a word of the API's paths")
     return name
 

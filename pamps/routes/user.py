@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from sqlalchemy import bindparam
-from sqlmodel import Session, col, delete, func, select, update
+from sqlmodel import Session, col, delete, select, update
 
 from pamps import hashing
 from pamps.answers import check_match, read, tag, written
@@ -34,6 +34,7 @@ from pamps.models.user import (
     UserRequest,
     UserResponse,
     Users,
+    fold,
     folded,
     follow,
     follow_of,
@@ -64,7 +65,7 @@ USERS = List(users(), User.id, newest_first=False)
 FOLLOWERS = List(followers(named.id), Social.id, owner=named)
 FOLLOWING = List(following(named.id), Social.id, owner=named)
 TIMELINE = List(timeline(), Post.id)
-PROFILE = Statement(profiles().where(func.lower(User.username) == bindparam("username")))
+PROFILE = Statement(profiles().where(fold(User.username) == bindparam("username")))
 ME = Statement(of_session(profiles().add_columns(col(User.email), col(User.superuser))))
 FOLLOW = Statement(follow())
 FOLLOW_OF = Statement(follow_of())
