@@ -68,6 +68,7 @@ DATA = (
     """,
     'UPDATE "user" SET following_count = 1 WHERE id > 2 AND id <= {famous} + 2',
     'UPDATE "user" SET follower_count = {famous} WHERE id = {star}',
+    "SELECT setval(pg_get_serial_sequence('\"user\"', 'id'), {famous} + 10)",
     "VACUUM ANALYZE",
 )
 
