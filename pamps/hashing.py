@@ -7,6 +7,7 @@ the places for sessions, so that other requests do not wait for hashes.
 """
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,6 @@ from fastapi import HTTPException
 
 from pamps import db
 from pamps.config import settings
-from pamps.errors import RETRY_AFTER
 from pamps.security import get_password_hash, verify_password
 
 T = TypeVar("T")
@@ -28,6 +28,8 @@ T = TypeVar("T")
 SLOWEST_SECONDS = 0.3
 # So the last of the queue is still answered within the request's time.
 PLACES = max(1, int(settings.server.request_timeout / SLOWEST_SECONDS))
+# What those who find no place are told to wait at most, in seconds.
+LONGEST_WAIT = 5
 _places = threading.BoundedSemaphore(PLACES)
 _thread = ThreadPoolExecutor(1, "hashing")
 
@@ -39,7 +41,9 @@ def place() -> Iterator[None]:
     To be taken before anything else is done for a request that will need a hash.
     """
     if not _places.acquire(blocking=False):
-        raise HTTPException(503, "Too many passwords to check at once, try again", RETRY_AFTER)
+        # At different times, so that they do not come all at once again.
+        headers = {"Retry-After": str(random.randint(1, LONGEST_WAIT))}  # nosec B311
+        raise HTTPException(503, "Too many passwords to check at once, try again", headers)
     try:
         yield
     finally:

@@ -49,7 +49,8 @@ def test_more_than_can_be_hashed_in_time(api_client, api_client_user1, monkeypat
             sign_up(api_client, "user2"),
             change_password(api_client_user1),
         ):
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.status_code == 503
+            assert 1 <= int(refused.headers["retry-after"]) <= 5
             assert "try again" in refused.json()["detail"]
         assert query("SELECT count(*) FROM attempt") == attempts
         body = {"refresh_token": tokens["refresh_token"]}
