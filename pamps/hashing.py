@@ -7,7 +7,9 @@ the places for sessions, so that other requests do not wait for hashes.
 """
 
 import asyncio
+import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +33,15 @@ PLACES = max(1, int(settings.server.request_timeout / SLOWEST_SECONDS))
 # What those who find no place are told to wait at most, in seconds.
 LONGEST_WAIT = 5
 _places = threading.BoundedSemaphore(PLACES)
-_thread = ThreadPoolExecutor(1, "hashing")
+
+
+def _give_way() -> None:
+    """Let the event loop have the core when both want it; elsewhere it would slow the process."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+_thread = ThreadPoolExecutor(1, "hashing", _give_way)
 
 
 @contextmanager
