@@ -127,7 +127,10 @@ class Protocol(HttpToolsProtocol):
         if self._in_head:
             super().on_header(name, value)
             return
-        # A trailer, which is discarded: it could contradict what a proxy has checked.
+        # A trailer, which is discarded: it could contradict what a proxy has checked. The parser
+        # itself would obey this one, and read nothing more on a connection that others may share.
+        if name.lower() in (b"connection", b"proxy-connection"):
+            raise Refused(HTTPStatus.BAD_REQUEST, "Connection cannot be a trailer")
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES:
             raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

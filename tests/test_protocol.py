@@ -133,6 +133,16 @@ REFUSED = {
     "a list of lengths": (f"{HEAD}Content-Length: 1, 1\r\n\r\n{{", 400, "Content-Length"),
     "a length with a sign": (f"{HEAD}Content-Length: +1\r\n\r\n{{", 400, "Content-Length"),
     "a length in a trailer": (f"{OPEN}Content-Length: 1\r\n\r\n", 400, "can't be present"),
+    "the end of a connection in a trailer": (
+        f"{OPEN}Connection: close\r\n\r\n",
+        400,
+        "Connection cannot be a trailer",
+    ),
+    "the same in the words of old proxies": (
+        f"{OPEN}proxy-connection: close\r\n\r\n",
+        400,
+        "Connection cannot be a trailer",
+    ),
     "chunks in HTTP/1.0": (
         f"POST /user/ HTTP/1.0\r\n{HOST}{CHUNKED}\r\n0\r\n\r\n",
         400,
