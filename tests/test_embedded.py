@@ -400,8 +400,10 @@ def test_a_number_that_another_process_has_now(used_folder):
         pid_file = data / "postmaster.pid"
         pid_file.write_text(f"{other.pid}\n{data}\n")
         os.chown(pid_file, data.stat().st_uid, data.stat().st_gid)
-        assert write(used_folder) == 2
-        other.kill()
+        try:
+            assert write(used_folder) == 2
+        finally:
+            other.kill()
 
 
 def test_the_advice_for_another_version_works(folder, tmp_path):
