@@ -55,6 +55,8 @@ class Protocol(HttpToolsProtocol):
     _refused = False
     _bytes = 0
     _head_bytes = 0
+    # Requests that are not answered yet.
+    _cycles: list[Any] = []  # noqa: RUF012 - replaced, and never changed
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -69,6 +71,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._received()
+        # uvicorn tells only the latest request, and an earlier one would write to nobody.
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
         if self._unread:
             self._unread.cancel()
@@ -141,6 +147,8 @@ class Protocol(HttpToolsProtocol):
             return  # and is read again
         self._in_head = False
         super().on_headers_complete()
+        waiting = [cycle for cycle in self._cycles if not cycle.response_complete]
+        self._cycles = [*waiting, self.cycle]
         if self._closing:
             self.cycle.keep_alive = False
         if len(self.pipeline) > MAX_PIPELINED:

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -199,6 +200,20 @@ BAD_BODY = f"{CHUNKED}\r\nx\r\n"
 )
 def test_each_request_before_a_refusal_has_its_own_answer(client, sent, expected):
     assert exchange(client, sent)[0] == expected
+
+
+def test_too_many_requests_at_once_on_a_connection():
+    """It is cut off, and what was begun for it ends without an error in the log."""
+    log: list[str] = []
+    with served({}, log=log) as (process, other):
+        address = other.base_url.host, other.base_url.port
+        with socket.create_connection(address, timeout=20) as connection:
+            connection.sendall(f"GET /post/ HTTP/1.1\r\n{HOST}\r\n".encode() * 18)
+            with suppress(ConnectionResetError):
+                assert connection.recv(65536) == b""
+        assert other.get("/post/").status_code == 200
+        process.terminate()
+    assert [line for line in log if " ERROR " in line] == []
 
 
 SERVED = {
