@@ -72,6 +72,8 @@ class Workers(Multiprocess):
         uvicorn itself would wait for each answer, and meanwhile neither hear a signal nor replace
         another worker.
         """
+        if self.should_exit.is_set():
+            return  # Ctrl-C is for the workers too, and they may have ended already
         for index, process in enumerate(self.processes):
             if process.process.is_alive() and self._answers(process):
                 continue

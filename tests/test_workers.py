@@ -56,6 +56,20 @@ def test_the_signal_to_reload_replaces_a_single_worker(database):
     assert process.returncode == 0
 
 
+def test_workers_that_end_before_their_parent_are_not_replaced(database):
+    """Ctrl-C is for all of them, and the parent may be the last to notice."""
+    log: list[str] = []
+    with served(database, "--workers", "2", log=log) as (process, client):
+        assert client.get("/health/live").status_code == 200
+        wait_for(lambda: len(workers(log)) == 2)
+        process.send_signal(signal.SIGSTOP)
+        os.killpg(process.pid, signal.SIGINT)
+        wait_for(lambda: sum("Finished server process" in line for line in log) == 2)
+        process.send_signal(signal.SIGCONT)
+    assert process.returncode == 0
+    assert not any("starting another" in line for line in log)
+
+
 def test_closing_the_terminal_ends_all_in_order(folder):
     ours, theirs = os.openpty()
     with socket.create_server(("127.0.0.1", 0)) as free:
