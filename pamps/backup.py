@@ -79,15 +79,21 @@ def write(file: Path, *, overwrite: bool) -> int:
     return size
 
 
-def restore(file: Path) -> str | None:
+def read(file: Path) -> Path:
+    """Reads all of a backup, or ends the command; gives the pg_restore that can."""
+    with engine.connect() as connection:
+        pg_restore = _programs("pg_restore", connection)[-1]  # the newest reads all files
+    try:
+        programs.run(pg_restore, "--file=/dev/null", file.absolute())
+    except EmbeddedError as error:
+        fail(f"cannot restore {file}: {error}")
+    return pg_restore
+
+
+def restore(file: Path, pg_restore: Path) -> str | None:
     """Replaces all that is in the database by a backup; gives what is left to do, if anything."""
     with engine.connect() as connection:
         ours = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-        pg_restore = _programs("pg_restore", connection)[-1]  # which reads all files
-    try:
-        programs.run(pg_restore, "--file=/dev/null", file.absolute())  # which reads all of it
-    except EmbeddedError as error:
-        fail(f"cannot restore {file}: {error}")
     options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", f"--schema={ours}"]
     command = [str(pg_restore), *options, "--file=-", str(file.absolute())]
     with engine.begin() as connection:

@@ -370,8 +370,9 @@ def restore(file: File, force: Force = False) -> None:
     from pamps import backup
     from pamps.db import description
 
+    pg_restore = backup.read(file)
     _be_sure(force, f"This replaces all that is in {description()} by {file}.")
-    advice = backup.restore(file)
+    advice = backup.restore(file, pg_restore)
     typer.echo(f"restored {file} in {description()}")
     if advice:
         typer.echo(f"but {advice}")

@@ -159,6 +159,8 @@ def test_a_file_that_is_no_good_changes_nothing(here, tmp_path):
     assert_refused(invoke("restore", "-f", file), 'schema "damage" does not exist')
     assert_refused(invoke("restore", "-f", tmp_path / "none"), "No such file or directory")
     assert_refused(invoke("restore", "-f", tmp_path), "cannot restore")
+    # Nobody is asked about it before.
+    assert_refused(invoke("restore", tmp_path / "none"), "No such file or directory")
     assert contents(here) == before
 
 
