@@ -27,6 +27,8 @@ def parse(uri: str) -> dict[str, str]:
         raise ValueError(ENCODE if "@" in rest else EXAMPLE) from None
     if any("@" in parts.get(key, "") for key in ("host", "dbname")):
         raise ValueError(ENCODE)
-    if not re.fullmatch("[0-9,]*", parts.get("port", "")):
-        raise ValueError(EXAMPLE)
+    # One for each host; libpq has a default for one that is empty.
+    for port in parts.get("port", "").split(","):
+        if port and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+            raise ValueError(EXAMPLE)
     return parts

@@ -28,7 +28,7 @@ TYPES = {
     int: "a whole number",
     bool: "true or false",
     dict: "a table",
-    list: "a list of texts",
+    list: 'a list of texts, like ["one", "two"]',
 }
 # RFC 7518, section 3.2: a key is at least as long as the hash, in bytes.
 KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}

@@ -35,6 +35,8 @@ WRONG = [
     ("PAMPS_ENV", "staging", "PAMPS_ENV: must be one of development, testing, production"),
     ("PAMPS_DB__uri", "mysql://localhost/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://u:p@h:port/x", "db.uri: must be empty or like postgresql://"),
+    ("PAMPS_DB__uri", "postgresql://u:p@h:99999/x", "db.uri: must be empty or like postgresql://"),
+    ("PAMPS_DB__uri", "postgresql://h:5432,h:0/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "sqlite:///x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://[::1/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://h/x?pgbouncer=true", "db.uri: PostgreSQL has no parameter pgb"),
@@ -64,7 +66,7 @@ WRONG = [
     ("PAMPS_SECURITY__ALGORITHM", "none", "security.ALGORITHM: must be one of HS256"),
     ("PAMPS_SECURITY__ACCESS_TOKEN_EXPIRE_MINUTES", "-5", "ACCESS_TOKEN_EXPIRE_MINUTES: must be"),
     ("PAMPS_SERVER__trusted_proxies", '["10.0.0.1", "*"]', "server.trusted_proxies: must be addr"),
-    ("PAMPS_SERVER__trusted_proxies", "10.0.0.1", "server.trusted_proxies: must be a list of"),
+    ("PAMPS_SERVER__trusted_proxies", "10.0.0.1", 'a list of texts, like ["one", "two"]'),
     ("PAMPS_CORS__allow_origins", "[1, 2]", "cors.allow_origins: must be a list of texts"),
     *(
         ("PAMPS_CORS__allow_origins", f'["https://a.b", "{origin}"]', "cors.allow_origins: must be")
