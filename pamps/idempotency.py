@@ -32,6 +32,9 @@ from pamps.ratelimit import attempt_sign_in, network
 from pamps.security import keyed_hash
 from pamps.tokens import read_token
 
+# Done twice it is as done once, and it has to end the session of its own token, whatever was
+# answered to another one. It has no limit either, so nothing may be kept of it.
+SIGN_OUT = "/logout"
 KEY = re.compile("[ -~]{1,255}")
 # What routes say besides the content; all others are of the answer that is sent now.
 KEPT_HEADERS = "Content-Type", "ETag", "Location"
@@ -189,7 +192,8 @@ class Idempotency:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        if is_post and scope["path"] != SIGN_OUT:
             request = Request(scope, receive)
             if keys := request.headers.getlist("Idempotency-Key"):
                 try:

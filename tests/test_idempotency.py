@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests import canary
-from tests.conftest import Client
+from tests.conftest import Client, sign_in
 from tests.databases import execute, wait_for_deletions
 
 
@@ -283,6 +283,17 @@ def test_tokens_that_are_no_good_are_no_answer(api_client, sign_up, key):
         assert api_client.post("/logout", headers=headers).status_code == 204
         seen.add(tokens["access_token"])
     assert len(seen) == 3
+
+
+def test_signing_out_with_a_key_used_before(api_client, sign_up):
+    """It ends the session of its own token, and nothing is kept: signing out has no limit."""
+    sign_up("ana")
+    for _ in range(2):
+        headers = {"Authorization": f"Bearer {sign_in(api_client, 'ana')['access_token']}"}
+        signed_out = api_client.post("/logout", headers=headers | {"Idempotency-Key": "same"})
+        assert signed_out.status_code == 204
+        assert api_client.get("/user/me/", headers=headers).status_code == 401
+    assert rows("SELECT count(*) FROM idempotency") == [(0,)]
 
 
 def test_a_sign_in_with_a_key_holds_nobody_up(sign_up, api_client):
