@@ -115,6 +115,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
         advice = schema.problem_of(driver.cursor())
         if advice == schema.MISSING or advice in schema.NOT_OURS:
             fail(f"cannot restore {file}: it is no backup of Pamps")
+        _end_sessions(driver.cursor())
         schema.set_timeouts(driver.cursor())  # which are the database's, and in no backup
         return advice
 
@@ -158,6 +159,13 @@ def _drop_tables(cursor: Cursor) -> None:
     cursor.execute(TABLES)
     if tables := ", ".join(name for (name,) in cursor.fetchall()):
         cursor.execute(f"DROP TABLE {tables} CASCADE")
+
+
+def _end_sessions(cursor: Cursor) -> None:
+    """A session that was ended after the backup must not come back with it."""
+    cursor.execute("SELECT to_regclass('session')")  # which the first Pamps did not have
+    if cursor.fetchone() != (None,):
+        cursor.execute("DELETE FROM session")
 
 
 class _Rows:

@@ -69,8 +69,8 @@ def problem_of(cursor: Cursor) -> str | None:
     if not found:
         return MISSING
     if not found <= _known():
-        _scripts.cache_clear()  # a migration may have been added since this process started
-    if len(heads := _scripts().get_heads()) > 1:
+        read_migrations.cache_clear()  # a migration may have been added since this process started
+    if len(heads := read_migrations().get_heads()) > 1:
         return f"there are several last migrations, {', '.join(heads)}: run alembic merge heads"
     if found == set(heads):
         return None
@@ -118,12 +118,12 @@ def _unknown(cursor: Cursor) -> str:
 
 
 def _known() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
+    return {script.revision for script in read_migrations().walk_revisions()}
 
 
 @cache
-def _scripts() -> Any:
-    """The migrations, read once: to look through their folder takes long."""
+def read_migrations() -> Any:
+    """Read the migrations, which takes long, so only once. Return Alembic's ScriptDirectory."""
     from alembic.script import ScriptDirectory  # here, as it takes long to import
 
     return ScriptDirectory.from_config(_config())

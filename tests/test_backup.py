@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import psycopg2
 import pytest
 from click.testing import Result
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from tests import canary
 from tests.databases import embedded_server, execute, tables
 from tests.test_cli import pamps
+from tests.test_serve import served
 
 ODD = "two\nlines\r\n, a tab\t, \\n \\. \\N, 'single' and \"double\", %s, {}, 🐦 é"
 DEFINITIONS = (
@@ -137,10 +139,48 @@ def test_what_was_there_comes_back(database, tmp_path):
     for words, told in ((what, "This replaces all that is in"), (restored, f"restored {file} in")):
         assert words.startswith(f"{told} the database ")
         assert place in words
-    assert contents(address) == before
+    assert contents(address) == before | {"session": []}
     assert execute(url, "SHOW statement_timeout") == [("5s",)]  # which is in no backup
     insert = "INSERT INTO post (text, user_id) SELECT 'new', min(id) FROM \"user\" RETURNING id"
     assert execute(url, insert) == [(max(row[0] for row in before["post"]) + 1,)]
+
+
+def test_a_database_that_is_set_back_revives_no_token(other_database, tmp_path):
+    """Ids are given to other users then, here to a superuser."""
+    settings = {"PAMPS_DB__uri": other_database}
+    file = tmp_path / "pamps.backup"
+
+    def sign_up(client: httpx.Client, name: str) -> dict:
+        account = {"username": name, "email": f"{name}@pamps.com"}
+        account["password"] = canary.password(name)
+        assert client.post("/user/", json=account).status_code == 201
+        tokens: dict = client.post("/token", data=account).raise_for_status().json()
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        return tokens | client.get("/user/me/").json()
+
+    assert pamps("backup", file, **settings).returncode == 0
+    with served(settings) as (process, client):
+        ana = sign_up(client, "ana")
+        process.terminate()
+    assert pamps("restore", "-f", file, **settings).returncode == 0
+    with served(settings) as (process, client):
+        bia = sign_up(client, "bia")
+        assert bia["id"] == ana["id"]
+        assert pamps("promote", "bia", **settings).returncode == 0
+        client.headers["Authorization"] = f"Bearer {ana['access_token']}"
+        for method, path in (
+            ("GET", "/user/me/"),
+            ("POST", "/post/"),
+            ("DELETE", "/user/me/"),
+            ("POST", "/user/bia/disable/"),
+        ):
+            response = client.request(method, path, json={"text": "x"})
+            assert response.status_code == 401, (method, path)
+        again = client.post("/refresh_token", json={"refresh_token": ana["refresh_token"]})
+        assert again.status_code == 401
+        client.headers["Authorization"] = f"Bearer {bia['access_token']}"
+        assert client.get("/user/me/").json()["superuser"] is True
+        process.terminate()
 
 
 def test_a_file_that_is_no_good_changes_nothing(here, tmp_path):
@@ -220,7 +260,7 @@ def test_restore_asks(here, tmp_path, monkeypatch):
         assert_refused(invoke("restore", file), "this is production: add --force")
         assert contents(here) != before
         assert invoke("restore", "--force", file).stdout.startswith(f"restored {file} in ")
-    assert contents(here) == before
+    assert contents(here) == before | {"session": []}
 
 
 @pytest.mark.parametrize(

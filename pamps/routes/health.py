@@ -32,6 +32,8 @@ questions = PerLoop(lambda: asyncio.ensure_future(_ask()))
 
 async def _problem() -> str | None:
     """What is wrong with the database, asked once for all who ask meanwhile."""
+    # No matter of the database, and it takes long on a busy machine.
+    await to_thread.run_sync(schema.read_migrations, limiter=CapacityLimiter(1))
     if questions.get().done():
         questions.end()
     question = questions.get()
