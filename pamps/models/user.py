@@ -252,7 +252,8 @@ Bio = Annotated[
 ]
 
 
-EXAMPLE_PASSWORD = "correct horse battery staple"  # nosec B105: what the documentation shows
+# What the documentation shows.
+EXAMPLE_PASSWORD = "correct horse battery staple"  # nosec B105
 
 
 class NewPassword(BaseModel):
