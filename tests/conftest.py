@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PAMPS_SECURITY__SECRET_KEY"] = "a-secret-that-signs-the-tokens-of-all-the-tests"
     # Long enough for the hashes of tests, and the suite has hundreds of failures.
     os.environ["PAMPS_SECURITY__SIGN_IN_FAILURE_MILLISECONDS"] = "50"
+    # Not 8000, where a developer's own server may listen.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        os.environ["PAMPS_SERVER__port"] = str(free.getsockname()[1])
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         server = os.environ.get("PAMPS_DB__uri")
