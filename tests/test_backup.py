@@ -132,9 +132,9 @@ def test_what_was_there_comes_back(database, tmp_path):
         assert tables(address) == set()
     done = pamps("restore", file, stdin="y\n", **variables)
     assert done.returncode == 0, done.stderr
-    place = str(url.query["host"]).removesuffix("/socket")
-    if variables["PAMPS_DB__uri"]:
-        place = f"{url.database} on "
+    place = f"{url.database} on "
+    if not variables["PAMPS_DB__uri"]:
+        place = str(url.query["host"]).removesuffix("/socket")
     what, _, restored = done.stdout.partition("\nAre you sure? [y/N]: ")
     for words, told in ((what, "This replaces all that is in"), (restored, f"restored {file} in")):
         assert words.startswith(f"{told} the database ")

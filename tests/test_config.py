@@ -275,6 +275,7 @@ def load_from(checkout: Path) -> Any:
 
 
 def test_later_sources_replace_lists_and_tables(monkeypatch, checkout):
+    monkeypatch.delenv("PAMPS_DB__connect_args", raising=False)  # docker compose sets it
     (checkout / "settings.toml").write_text("""
 [default.cors]
 allow_origins = ["https://a.example"]

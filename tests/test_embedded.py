@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 
@@ -207,8 +208,10 @@ def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
 
 def processes(folder: Path) -> list[str]:
     """The processes that were started with that folder."""
-    listed = subprocess.run(["ps", "-Ao", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if str(folder) in line]
+    lines = [
+        " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
+    ]
+    return [line for line in lines if str(folder) in line]
 
 
 LIBPQ = {
