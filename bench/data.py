@@ -81,7 +81,8 @@ LEFT JOIN (SELECT from_id, count(*) following FROM social GROUP BY 1) c ON c.fro
 POST = """
 INSERT INTO post (id, text, date, user_id, parent_id, like_count, reply_count)
 SELECT id, 'The post with the number ' || id || ' says what there is to say.',
-    timestamptz '2026-01-01Z' - ({posts} - id) * interval '1 second', user_id, parent_id,
+    timestamptz '2026-01-01 00:00:00.123456Z' - ({posts} - id) * interval '1 second',
+    user_id, parent_id,
     coalesce(likes, 0), coalesce(replies, 0)
 FROM written
 LEFT JOIN (SELECT post_id, count(*) likes FROM "like" GROUP BY 1) a ON a.post_id = id

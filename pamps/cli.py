@@ -217,10 +217,12 @@ def delete_user(
     with _open_session() as session:
         user = _find_user(session, username)
         if not force:
-            account = f"{user.username}, {user.email}"
+            account, user_id = f"{user.username}, {user.email}", user.id
             session.rollback()  # nothing is held while somebody reads
             _ask(f"This deletes {shown(account)}, and all that is theirs, in {description()}.")
             user = _find_user(session, username)
+            if user.id != user_id:  # the name was given up and taken meanwhile
+                fail(f"{username} is somebody else now: nothing was deleted")
         audit = record("delete account", user)
         if not delete_account(session, user.id):
             fail(f"User not found: {username}")

@@ -293,6 +293,26 @@ def test_delete_user(api_client, sign_up):
     assert api_client.get("/post/").json() == []
 
 
+def test_delete_user_deletes_whom_it_has_shown(api_client, sign_up):
+    """And not somebody who has taken the name while it asked."""
+    ana = sign_up("ana")
+    with subprocess.Popen(
+        [PAMPS, "delete-user", "ana"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(process.stdout.fileno(), 1000)
+        assert ana.delete("/user/me/").status_code == 204
+        other = sign_up("ana")
+        _, refused = process.communicate(b"y\n")
+    assert process.returncode == 1
+    assert b"ana is somebody else now: nothing was deleted" in refused
+    assert other.get("/user/me/").status_code == 200
+
+
 def test_set_password(api_client, api_client_user1):
     """From a pipe; a terminal asks twice."""
     word = f"{canary.WORD} é"
