@@ -74,7 +74,7 @@ def delete_rows(session: Session, user_id: int) -> None:
 
 def wake() -> None:
     """Have this process begin to delete rows now, if it serves."""
-    for waker in _wakers:
+    for waker in tuple(_wakers):  # as other threads may add theirs
         waker()
 
 
