@@ -9,7 +9,7 @@ from contextlib import closing
 
 import psycopg2
 
-from pamps.fake import PASSWORD_HASH
+from pamps.maintenance.fake import PASSWORD_HASH
 
 # How many the users reader_50, reader_500 and reader_5000 follow, if there are so many.
 READERS = (50, 500, 5000)

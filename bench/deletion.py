@@ -20,7 +20,7 @@ import httpx
 from sqlalchemy import URL
 
 from bench import servers
-from pamps.fake import PASSWORD_HASH
+from pamps.maintenance.fake import PASSWORD_HASH
 from tests.databases import execute
 
 STAR, EMPTY, WRITERS = 1, 2, range(3, 7)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
-from pamps.models.base import Id, Text
+from pamps.models.columns import Id, Text
 from pamps.models.post import PostText
 from pamps.models.types import PictureUrl
 from pamps.models.user import Bio, Email, Password, Username

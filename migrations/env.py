@@ -6,8 +6,8 @@ from alembic import context
 from sqlalchemy import Connection, func, select
 
 from pamps.db import database_url, engine
+from pamps.maintenance.schema import TIMEOUTS, set_timeouts
 from pamps.models import SQLModel
-from pamps.schema import TIMEOUTS, set_timeouts
 
 # Any number that nobody else takes: it is the name of the lock that migrations share.
 MIGRATION_LOCK = 0x70616D7073

@@ -9,32 +9,25 @@ from contextlib import asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
-from pamps import (
-    __version__,
-    cleanup,
-    deletion,
-    embedded,
-    logs,
-    metrics,
-    server,
-    statements,
-    telemetry,
-)
-from pamps.body import WholeBody
+from pamps import __version__, server, statements
 from pamps.config import settings
 from pamps.db import SESSIONS, engine
-from pamps.deadline import Deadline
-from pamps.docs import add_docs
 from pamps.errors import handle_errors
 from pamps.folder import EmbeddedError, secret_key
-from pamps.headers import add_headers
-from pamps.idempotency import Idempotency
+from pamps.maintenance import cleanup, deletion
+from pamps.middleware.body import WholeBody
+from pamps.middleware.deadline import Deadline
+from pamps.middleware.idempotency import Idempotency
+from pamps.middleware.proxy_headers import ProxyHeaders
+from pamps.middleware.rate_limit import RateLimit
+from pamps.middleware.retries import Retries
+from pamps.middleware.security_headers import add_headers
+from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import add_openapi
 from pamps.paths import BASE, ControlCharacters, Head, PlainPaths, match_without_slash
-from pamps.proxies import ProxyHeaders
-from pamps.ratelimit import RateLimit
-from pamps.retries import Retries
+from pamps.postgres import embedded
 from pamps.routes import routes
+from pamps.swagger import add_docs
 
 DESCRIPTION = """
 Short posts, replies, likes, and a timeline of the people you follow.

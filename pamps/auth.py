@@ -8,7 +8,7 @@ from fastapi.security import OAuth2PasswordBearer
 from sqlmodel import Session
 from starlette.requests import HTTPConnection
 
-from pamps.models.auth import Caller, callers
+from pamps.models.session import Caller, callers
 from pamps.models.user import User, get_user
 from pamps.paths import BASE
 from pamps.statements import Statement

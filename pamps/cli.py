@@ -68,8 +68,8 @@ def _open_session(**options: Any) -> Iterator["Session"]:
     """A session with a database of Pamps. Raises SchemaError where it is another."""
     from sqlmodel import Session
 
-    from pamps import schema
     from pamps.db import engine
+    from pamps.maintenance import schema
 
     with Session(engine, **options) as session:
         schema.check(session.connection())
@@ -97,9 +97,11 @@ def serve(
     ] = settings.server.workers,
 ) -> None:
     """Serve the API."""
-    from pamps import logs, metrics, schema, server
+    from pamps import server
     from pamps.db import description, engine
     from pamps.folder import secret_key
+    from pamps.maintenance import schema
+    from pamps.observability import logs, metrics
 
     with ExitStack() as stack:
         if settings.metrics.port:
@@ -126,7 +128,7 @@ def serve(
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    from pamps import schema
+    from pamps.maintenance import schema
 
     schema.migrate()
     typer.echo("The database is up to date.")
@@ -175,7 +177,7 @@ def create_user(
     superuser: Annotated[bool, typer.Option("--superuser", help="One who administers.")] = False,
 ) -> Any:
     """Create user"""
-    from pamps.models.auth import record
+    from pamps.models.session import record
     from pamps.models.user import UserRequest
     from pamps.security import get_password_hash
 
@@ -211,8 +213,8 @@ def delete_user(
 ) -> None:
     """Delete a user and all that is theirs, for good."""
     from pamps.db import description
-    from pamps.deletion import delete_account, delete_rows
-    from pamps.models.auth import record
+    from pamps.maintenance.deletion import delete_account, delete_rows
+    from pamps.models.session import record
 
     with _open_session() as session:
         user = _find_user(session, username)
@@ -235,7 +237,7 @@ def delete_user(
 @main.command()
 def recount() -> None:
     """Count again what profiles and posts have counters of, and put right what is wrong."""
-    from pamps.recount import recount
+    from pamps.maintenance.recount import recount
 
     with _open_session() as session:
         changed = recount(session)
@@ -263,7 +265,7 @@ def _set_superuser(username: str, superuser: bool) -> None:
     from sqlmodel import col, update
 
     from pamps.models import User
-    from pamps.models.auth import record
+    from pamps.models.session import record
 
     with _open_session() as session:
         user = _find_user(session, username)
@@ -304,9 +306,9 @@ def _read_password() -> str:
 @main.command()
 def set_password(username: Username) -> None:
     """Give a user a new password, asked for or read from a pipe, and end all their sessions."""
-    from pamps.models.auth import end_sessions, record
+    from pamps.middleware.rate_limit import pardon
+    from pamps.models.session import end_sessions, record
     from pamps.models.user import NewPassword
-    from pamps.ratelimit import pardon
     from pamps.security import get_password_hash
 
     with _open_session() as session:
@@ -339,8 +341,8 @@ def _be_sure(force: bool, what: str) -> None:
 @main.command()
 def reset_db(force: Force = False) -> None:
     """Resets the database tables"""
-    from pamps import schema
     from pamps.db import description
+    from pamps.maintenance import schema
 
     if (problem := schema.problem()) in schema.NOT_OURS:
         raise schema.SchemaError(problem)
@@ -360,7 +362,7 @@ def backup(
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")] = False,
 ) -> None:
     """Write all that is in the database to a file."""
-    from pamps import backup
+    from pamps.maintenance import backup
 
     size = backup.write(file, overwrite=force)
     typer.echo(f"backed up to {file} ({size:,} bytes)")
@@ -369,8 +371,8 @@ def backup(
 @main.command()
 def restore(file: File, force: Force = False) -> None:
     """Replace all that is in the database by a backup."""
-    from pamps import backup
     from pamps.db import description
+    from pamps.maintenance import backup
 
     pg_restore = backup.read(file)
     _be_sure(force, f"This replaces all that is in {description()} by {file}.")
@@ -387,7 +389,7 @@ def fake_data(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
 ) -> None:
     """Fill the database with made-up users, posts, replies, likes and follows."""
-    from pamps import fake
+    from pamps.maintenance import fake
 
     if ENVIRONMENT == "production":
         fail("made-up users share a known password: not in production")

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from pamps import address, sources
+from pamps import sources
+from pamps.postgres import address
 from pamps.sources import stop
 
 HERE = Path(__file__).parent

@@ -8,8 +8,8 @@ import psycopg2.errors
 from pydantic import ValidationError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pamps import schema
 from pamps.folder import EmbeddedError
+from pamps.maintenance import schema
 
 # The database decides what collides and what is gone. This is what its constraints tell a client.
 CONSTRAINTS = {

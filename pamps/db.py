@@ -16,10 +16,10 @@ from sqlalchemy import URL, Connection, Engine, event, func, update
 from sqlalchemy.exc import DisconnectionError
 from sqlmodel import Session, create_engine
 
-from pamps import address, connecting, embedded
 from pamps.config import settings
 from pamps.folder import FOLDER
 from pamps.loops import PerLoop
+from pamps.postgres import address, connecting, embedded
 
 P = ParamSpec("P")
 T = TypeVar("T")

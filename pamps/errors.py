@@ -25,7 +25,7 @@ from pamps.config import settings
 from pamps.database_errors import collision, is_away, is_conflict
 from pamps.db import TooLate
 from pamps.folder import EmbeddedError
-from pamps.logs import request_id
+from pamps.observability.logs import request_id
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from pamps.idempotency import SIGN_OUT
+from pamps.middleware.idempotency import SIGN_OUT
 
 # What an answer means, wherever it is given.
 DESCRIPTIONS = {

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field as Limit
 from sqlalchemy import select, true
 from sqlmodel import col
 
-from pamps.answers import read
 from pamps.auth import get_current_user
-from pamps.models import base
+from pamps.models import columns as base
 from pamps.paths import reference
+from pamps.responses import read
 from pamps.statements import Statement
 from pamps.tokens import Claims
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field as Limit
 from sqlmodel import Session, func, select
 
 from pamps.config import settings
-from pamps.models.auth import UserSession, end, rotate, rotated
+from pamps.models.session import UserSession, end, rotate, rotated
 from pamps.models.user import User
 from pamps.security import keyed_hash
 from pamps.statements import Statement

@@ -13,9 +13,10 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from sqlalchemy import Connection, Select, func, text
 from sqlmodel import Session, UTCDateTime
 
-from pamps import connecting, db, embedded
+from pamps import db
 from pamps.config import settings
 from pamps.loops import PerLoop
+from pamps.postgres import connecting, embedded
 
 
 def _begin_connecting() -> Any:

@@ -25,7 +25,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 HOLD_SERVER = """
 import sys
-from pamps import embedded
+from pamps.postgres import embedded
 embedded.start()
 print(embedded.ADDRESS.render_as_string(hide_password=False), flush=True)
 sys.stdin.read()

@@ -205,7 +205,7 @@ def test_a_file_that_is_no_good_changes_nothing(here, tmp_path):
 
 
 def test_a_backup_of_something_else_changes_nothing(here, tmp_path):
-    from pamps import programs
+    from pamps.postgres import programs
 
     file, before = tmp_path / "other.backup", contents(here)
     pg_dump = programs.folders("pg_dump")[0] / "pg_dump"

@@ -212,7 +212,7 @@ def insert_strange() -> None:
     from sqlmodel import Session
 
     from pamps.db import engine
-    from pamps.fake import PASSWORD_HASH
+    from pamps.maintenance.fake import PASSWORD_HASH
     from pamps.models import Audit, User
 
     with Session(engine) as session:

@@ -225,7 +225,7 @@ def test_of_two_deletions_at_once_each_deletes_its_own(sign_up):
 
 
 def test_a_post_that_many_like(api_client, sign_up):
-    from pamps.deletion import MANY_LIKES
+    from pamps.maintenance.deletion import MANY_LIKES
 
     ana, bia = sign_up("ana"), sign_up("bia")
     parent = bia.write()
@@ -264,7 +264,7 @@ def rows_read(plan: dict) -> float:
 
 
 def test_an_empty_account_costs_as_little_in_a_large_service(api_client, sign_up):
-    from pamps.deletion import BATCHES, DELETED_ACCOUNTS, NOTHING_LEFT
+    from pamps.maintenance.deletion import BATCHES, DELETED_ACCOUNTS, NOTHING_LEFT
 
     ana = sign_up("ana")
     many = "generate_series(1, 20000) n"

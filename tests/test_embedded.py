@@ -15,7 +15,7 @@ import pytest
 
 CONNECT = """
 import sys, psycopg2
-from pamps import embedded
+from pamps.postgres import embedded
 embedded.start()
 connection = psycopg2.connect(embedded.ADDRESS.render_as_string())
 connection.autocommit = True
@@ -183,7 +183,7 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess:
     """Starts the server, for as long as it takes to say so."""
     script = """
 import sys
-from pamps import embedded
+from pamps.postgres import embedded
 try:
     embedded.start()
 except embedded.EmbeddedError as error:
@@ -256,7 +256,7 @@ def test_a_start_that_is_interrupted_leaves_no_process(used_folder):
     with (data / "postgresql.conf").open("a") as file:
         file.write("restore_command = 'sleep 600'\n")
     with subprocess.Popen(
-        [sys.executable, "-c", "from pamps import embedded; embedded.start()"],
+        [sys.executable, "-c", "from pamps.postgres import embedded; embedded.start()"],
         env=environment(used_folder),
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -329,7 +329,7 @@ import errno, fcntl, os, sys
 def flock(file, operation):
     raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 fcntl.flock = flock
-from pamps import embedded
+from pamps.postgres import embedded
 try:
     embedded.start()
 except embedded.EmbeddedError as error:
@@ -411,13 +411,13 @@ def test_a_number_that_another_process_has_now(used_folder):
 
 def test_the_advice_for_another_version_works(folder, tmp_path):
     """With data of the oldest PostgreSQL that is installed, be it the only one."""
-    from pamps import programs
+    from pamps.postgres import programs
 
     oldest = programs.folders("initdb")[-1]
     version = programs.version(oldest / "initdb")
-    script = "from pamps import programs; from pathlib import Path\n"
+    script = "from pamps.postgres import programs; from pathlib import Path\n"
     script += f"programs.folders = lambda _: [Path({str(oldest)!r})]\n"
-    script += "from pamps import embedded, schema; schema.migrate()"
+    script += "from pamps.maintenance import schema; schema.migrate()"
     subprocess.run([sys.executable, "-c", script], env=environment(folder), check=True)
     data = folder / "data"
     assert (data / "PG_VERSION").read_text() == f"{version}\n"

@@ -82,7 +82,7 @@ def test_loops_that_have_ended(app):
 
 def test_requests_are_counted_whatever_loop_they_come_in(monkeypatch, redis_uri):
     from pamps.config import settings
-    from pamps.ratelimit import RateLimit
+    from pamps.middleware.rate_limit import RateLimit
 
     monkeypatch.setitem(settings.rate_limit, "enabled", True)
     with warnings.catch_warnings():

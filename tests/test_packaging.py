@@ -92,7 +92,8 @@ def test_create_databases():
     }
     script = CHECKOUT / "postgres" / "create-databases.sh"
     programs = subprocess.check_output(
-        [sys.executable, "-c", "from pamps import embedded; print(embedded._programs())"], text=True
+        [sys.executable, "-c", "from pamps.postgres import embedded; print(embedded._programs())"],
+        text=True,
     ).strip()
     path = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     for _ in range(2):

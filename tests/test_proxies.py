@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from pamps.proxies import ProxyHeaders
+from pamps.middleware.proxy_headers import ProxyHeaders
 
 PROXY = "10.0.0.7"
 

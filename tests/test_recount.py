@@ -75,7 +75,7 @@ def test_recount_while_everybody_writes(sign_up):
     from sqlmodel import Session
 
     from pamps.db import engine
-    from pamps.recount import recount
+    from pamps.maintenance.recount import recount
 
     users = [sign_up(f"user{n}") for n in range(4)]
     posts = [user.write() for user in users]

@@ -165,7 +165,7 @@ def test_a_session_has_an_end(api_client, api_client_user1):
 
 
 def test_expired_sessions_are_swept(api_client, sign_up):
-    from pamps.cleanup import sweep
+    from pamps.maintenance.cleanup import sweep
 
     sign_up("ana")
     bia = sign_up("bia")

@@ -196,7 +196,7 @@ def test_signing_out_and_a_new_password_are_never_refused(api_client, api_client
 
 def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
     from pamps.config import settings
-    from pamps.ratelimit import RateLimit
+    from pamps.middleware.rate_limit import RateLimit
 
     monkeypatch.setitem(settings.rate_limit, "storage_uri", "redis://127.0.0.1:1")
     client = TestClient(RateLimit(Response("here")))
@@ -206,7 +206,7 @@ def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
 
 def test_the_windows_of_a_clock_that_goes_on(monkeypatch):
     """Each begins with a caller's first request, and is forgotten when it is over."""
-    from pamps import ratelimit
+    from pamps.middleware import rate_limit as ratelimit
 
     now = 1000.0
     monkeypatch.setattr(ratelimit, "time", SimpleNamespace(monotonic=lambda: now))
@@ -233,7 +233,7 @@ def test_the_windows_of_a_clock_that_goes_on(monkeypatch):
 def test_a_clock_that_is_set(enabled, monkeypatch, seconds):
     """It lets nobody ask more often, and makes nobody wait longer."""
     from pamps.config import settings
-    from pamps.ratelimit import RateLimit
+    from pamps.middleware.rate_limit import RateLimit
 
     monkeypatch.setitem(settings.rate_limit, "requests", "2/5 minutes")
     client = TestClient(RateLimit(Response("here")))

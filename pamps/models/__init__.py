@@ -1,8 +1,8 @@
 from sqlmodel import SQLModel
 
-from .auth import Attempt, Audit, UserSession
 from .idempotency import Outcome
 from .post import Like, Post
+from .session import Attempt, Audit, UserSession
 from .user import Social, User
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import exists, func, true
 from sqlmodel import col, delete, select, update
 
-from pamps.models.base import Query
+from pamps.models.columns import Query
 from pamps.models.idempotency import Outcome
 from pamps.models.post import Like, Post
 from pamps.models.user import USER_ID, Social, User

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Index, LargeBinary, bindparam, func
 from sqlmodel import Field, SQLModel, col, delete, select
 
-from pamps.models.base import Query, created, reference
+from pamps.models.columns import Query, created, reference
 
 KEPT = timedelta(hours=24)
 

@@ -24,7 +24,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col, select, update
 
 from pamps.config import settings
-from pamps.models.base import (
+from pamps.models.columns import (
     LIMIT,
     VIEWER,
     JsonId,

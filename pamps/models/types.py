@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pamps.models.base import storable
+from pamps.models.columns import storable
 
 # Characters that show nothing: white space, control characters, what Unicode calls
 # Default_Ignorable_Code_Point, and letters and symbols whose glyph is empty, such as U+2800.

@@ -33,7 +33,7 @@ from sqlmodel import Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
-from pamps.models.base import (
+from pamps.models.columns import (
     VIEWER,
     Query,
     Text,

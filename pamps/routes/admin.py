@@ -3,10 +3,10 @@ from sqlmodel import Session, col, update
 
 from pamps.auth import Address, Superuser
 from pamps.db import ActiveSession
-from pamps.deletion import delete_account, wake
 from pamps.errors import errors
+from pamps.maintenance.deletion import delete_account, wake
 from pamps.models import User
-from pamps.models.auth import end_sessions, record
+from pamps.models.session import end_sessions, record
 from pamps.models.user import NOT_DELETED
 from pamps.routes.user import NamedUser, user_not_found
 

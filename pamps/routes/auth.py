@@ -16,7 +16,6 @@ from pydantic import (
 from sqlmodel import Session, col, update
 
 from pamps import hashing
-from pamps.answers import written
 from pamps.auth import (
     ActiveClaims,
     Address,
@@ -28,10 +27,10 @@ from pamps.auth import (
 )
 from pamps.db import ActiveSession, in_session
 from pamps.errors import OAuthError, errors
-from pamps.metrics import count_sign_in
+from pamps.middleware.rate_limit import attempt_sign_in, forgive
 from pamps.models import Attempt, User, UserSession
-from pamps.models.auth import Caller, SessionResponse, end_sessions, sessions
-from pamps.models.base import Id, Text, examples
+from pamps.models.columns import Id, Text, examples
+from pamps.models.session import Caller, SessionResponse, end_sessions, sessions
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
     NewPassword,
@@ -40,8 +39,9 @@ from pamps.models.user import (
     lock_user,
     user_named,
 )
+from pamps.observability.metrics import count_sign_in
 from pamps.pagination import ActivePage, List
-from pamps.ratelimit import attempt_sign_in, forgive
+from pamps.responses import written
 from pamps.security import needs_rehash
 from pamps.sessions import Token, end_session, open_session, refresh_session
 from pamps.tokens import read_token, unauthorized

@@ -5,9 +5,10 @@ import time
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException
 
-from pamps import db, schema
+from pamps import db
 from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
+from pamps.maintenance import schema
 from pamps.protocol import Protocol
 from pamps.statements import pools
 

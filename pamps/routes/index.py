@@ -3,8 +3,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 
-from pamps.answers import read
 from pamps.paths import reference
+from pamps.responses import read
 
 router = APIRouter(include_in_schema=False)
 

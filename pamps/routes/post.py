@@ -4,7 +4,6 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import Field as Limit
 from sqlmodel import Session, col, delete, func, select, update
 
-from pamps.answers import check_match, read, tag, written
 from pamps.auth import (
     ActiveClaims,
     Address,
@@ -16,11 +15,10 @@ from pamps.auth import (
     may_sign_in,
 )
 from pamps.db import ActiveSession, change_counter
-from pamps.deletion import MANY_LIKES, delete_liked_post, wake
 from pamps.errors import errors
+from pamps.maintenance.deletion import MANY_LIKES, delete_liked_post, wake
 from pamps.models import Like, Post, User
-from pamps.models.auth import record
-from pamps.models.base import Id
+from pamps.models.columns import Id
 from pamps.models.post import (
     LikeResponse,
     PostPatch,
@@ -36,9 +34,11 @@ from pamps.models.post import (
     posts,
     thread,
 )
+from pamps.models.session import record
 from pamps.models.user import Users, lock_user, of_existing
 from pamps.pagination import ActivePage, List, Owner, Page, next_page
 from pamps.paths import reference
+from pamps.responses import check_match, read, tag, written
 from pamps.routes.user import Name, named
 from pamps.statements import Statement
 

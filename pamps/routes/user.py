@@ -7,7 +7,6 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, delete, select, update
 
 from pamps import hashing
-from pamps.answers import check_match, read, tag, written
 from pamps.auth import (
     ActiveClaims,
     Address,
@@ -19,12 +18,13 @@ from pamps.auth import (
 )
 from pamps.config import settings
 from pamps.db import ActiveSession, change_counter, in_session
-from pamps.deletion import delete_account, wake
 from pamps.errors import errors
+from pamps.maintenance.deletion import delete_account, wake
+from pamps.middleware.rate_limit import attempt_sign_up
 from pamps.models import Post, Social, User
-from pamps.models.auth import of_session, record
-from pamps.models.base import Id, Text
+from pamps.models.columns import Id, Text
 from pamps.models.post import Posts, timeline
+from pamps.models.session import of_session, record
 from pamps.models.user import (
     NOT_DELETED,
     SocialResponse,
@@ -48,7 +48,7 @@ from pamps.models.user import (
 )
 from pamps.pagination import ActivePage, List, Owner
 from pamps.paths import reference
-from pamps.ratelimit import attempt_sign_up
+from pamps.responses import check_match, read, tag, written
 from pamps.statements import Statement
 from pamps.tokens import Claims, unauthorized
 

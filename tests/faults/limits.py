@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pamps import embedded
+from pamps.postgres import embedded
 from tests.faults.kills import writing
 from tests.faults.world import (
     Client,

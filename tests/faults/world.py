@@ -23,7 +23,7 @@ import psycopg2
 
 from bench.measure import family
 from bench.servers import free_port
-from pamps import embedded
+from pamps.postgres import embedded
 from tests import canary
 from tests.databases import PAMPS
 

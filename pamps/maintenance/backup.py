@@ -16,10 +16,11 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor, make_dsn
 from sqlalchemy import Connection
 
-from pamps import programs, schema
 from pamps.config import settings
 from pamps.db import engine
 from pamps.folder import EmbeddedError
+from pamps.maintenance import schema
+from pamps.postgres import programs
 from pamps.terminal import fail
 
 # Sessions in this database but for our own. Who may not know of what kind a session of somebody

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindparam, func
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
-from pamps.models.base import VIEWER, Query, created, identity, reference, text_column
+from pamps.models.columns import VIEWER, Query, created, identity, reference, text_column
 from pamps.models.user import NOT_DELETED, User
 
 logger = logging.getLogger(__name__)

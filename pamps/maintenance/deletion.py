@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from sqlmodel import Session, col, select, update
 
 from pamps.models.account import ERASED, batches, deleted_accounts, nothing_left
-from pamps.models.auth import end_sessions
 from pamps.models.post import Post
+from pamps.models.session import end_sessions
 from pamps.models.user import NOT_DELETED, User
 from pamps.statements import Statement
 

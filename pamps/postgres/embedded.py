@@ -26,7 +26,7 @@ import psycopg2
 from sqlalchemy import URL
 
 from pamps.folder import FOLDER, EmbeddedError, lock, make_folder, open_file
-from pamps.programs import folders, run, version
+from pamps.postgres.programs import folders, run, version
 
 DATA, SOCKET = FOLDER / "data", FOLDER / "socket"
 PID_FILE = DATA / "postmaster.pid"

@@ -22,12 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps import auth
 from pamps.auth import client_address, signed_in
 from pamps.config import settings
-from pamps.deadline import is_health_check
 from pamps.errors import refusal
 from pamps.loops import PerLoop
-from pamps.metrics import count_sign_in
-from pamps.models.auth import Attempt
+from pamps.middleware.deadline import is_health_check
+from pamps.models.session import Attempt
 from pamps.models.user import folded
+from pamps.observability.metrics import count_sign_in
 from pamps.security import keyed_hash
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pamps import db
 from pamps.folder import EmbeddedError
-from pamps.models.auth import expired_sessions
+from pamps.middleware.rate_limit import expired_attempts
 from pamps.models.idempotency import expired_outcomes
-from pamps.ratelimit import expired_attempts
+from pamps.models.session import expired_sessions
 
 logger = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps import db
 from pamps.auth import client_address, session_user, signed_in
 from pamps.errors import refusal
-from pamps.models.auth import Caller
+from pamps.middleware.rate_limit import attempt_sign_in, network
 from pamps.models.idempotency import Outcome, outcomes
+from pamps.models.session import Caller
 from pamps.models.user import NOT_DELETED, User
-from pamps.ratelimit import attempt_sign_in, network
 from pamps.security import keyed_hash
 from pamps.tokens import read_token
 

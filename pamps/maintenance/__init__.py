@@ -1,0 +1,1 @@
+"""What administrators start, and what runs in the background."""

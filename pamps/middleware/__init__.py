@@ -1,0 +1,1 @@
+"""Middleware, one ASGI class a file."""

@@ -1,0 +1,1 @@
+"""PostgreSQL itself: its address, its programs, and the server that comes along."""
