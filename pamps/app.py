@@ -32,20 +32,20 @@ from pamps.swagger import add_docs
 DESCRIPTION = """
 Short posts, replies, likes, and a timeline of the people you follow.
 
-**Sign in** with `POST /token` (the *Authorize* button does it) and send the access token as
-`Authorization: Bearer …`. **Lists** are arrays of at most `limit` items; while there are more, the
-`Link` header of the answer refers to the next page, relative to the address of this one.
-**`ETag`** of an answer, sent back as `If-None-Match`, makes it a 304 if nothing has changed; as
-`If-Match` of a change, a 412 if what it would overwrite has. **`Idempotency-Key`** of a POST makes
-sure that it happens once, however often it is sent, and **503** asks for that: try again.
-**Errors** are `{"detail": …}`.
+**Sign in** with `POST /token` (the *Authorize* button does that) and send the access token in the
+header `Authorization: Bearer …`. **Errors** are `{"detail": …}`. **Lists** are arrays of at most
+`limit` items; while there are more, the `Link` header refers to the next page, relative to the
+address of this one. An **`ETag`**, sent back as `If-None-Match`, gives 304 if nothing has changed;
+sent as `If-Match` of a change, it gives 412 if somebody else has changed the same thing. A POST with an
+**`Idempotency-Key`** is done once, however often it is sent, so it can be sent again after a lost
+connection or a **503**.
 """
 
 TAGS = [
-    {"name": "auth", "description": "Signing in, staying signed in, signing out; your password."},
-    {"name": "user", "description": "Accounts, profiles, who follows whom, and your timeline."},
+    {"name": "auth", "description": "Sign in, refresh tokens, sign out; sessions and the password."},
+    {"name": "user", "description": "Accounts, profiles, follows and the timeline."},
     {"name": "post", "description": "Posts, replies and likes."},
-    {"name": "admin", "description": "What superusers may do to the accounts of others."},
+    {"name": "admin", "description": "What superusers may do to other accounts."},
 ]
 
 
