@@ -35,14 +35,14 @@ Short posts, replies, likes, and a timeline of the people you follow.
 **Sign in** with `POST /token` (the *Authorize* button does that) and send the access token in the
 header `Authorization: Bearer …`. **Errors** are `{"detail": …}`. **Lists** are arrays of at most
 `limit` items; while there are more, the `Link` header refers to the next page, relative to the
-address of this one. An **`ETag`**, sent back as `If-None-Match`, gives 304 if nothing has changed;
-sent as `If-Match` of a change, it gives 412 if somebody else has changed the same thing. A POST with an
-**`Idempotency-Key`** is done once, however often it is sent, so it can be sent again after a lost
-connection or a **503**.
+address of this one. An **`ETag`** sent back as `If-None-Match` gives 304 if nothing has changed;
+sent as `If-Match` of a change, it gives 412 if what the change would overwrite has changed.
+A POST with an **`Idempotency-Key`** is done once, however often it is sent, so it can be sent again
+after a lost connection or a **503**.
 """
 
 TAGS = [
-    {"name": "auth", "description": "Sign in, refresh tokens, sign out; sessions and the password."},
+    {"name": "auth", "description": "Signing in and out, tokens, sessions, the password."},
     {"name": "user", "description": "Accounts, profiles, follows and the timeline."},
     {"name": "post", "description": "Posts, replies and likes."},
     {"name": "admin", "description": "What superusers may do to other accounts."},
