@@ -26,6 +26,7 @@ from pamps.database_errors import collision, is_away, is_conflict
 from pamps.db import TooLate
 from pamps.folder import EmbeddedError
 from pamps.observability.logs import request_id
+from pamps.state import request_state
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ async def _validation_error(request: Request, error: Any) -> JSONResponse:
 def _media_type_hint(request: Request) -> str | None:
     """What to say where the body is of another media type than the route reads."""
     sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if not sent or not request.state.body:
+    if not sent or not request_state(request.scope).body:
         return None
     if isinstance(request.scope["route"].body_field.field_info, Form):
         if sent in ("application/x-www-form-urlencoded", "multipart/form-data"):
@@ -118,7 +119,7 @@ async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:
     """Takes as long as any other failure. Its answer waits in Guard, without a connection."""
     whole = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     passed = time.perf_counter() - error.started
-    request.state.wait = whole - passed % whole
+    request_state(request.scope).delay = whole - passed % whole
     return await _http_error(request, error)
 
 
@@ -140,9 +141,7 @@ def _database_away(request: Request, error: BaseException) -> JSONResponse:
 
 
 async def _database_error(request: Request, error: Any) -> JSONResponse:
-    if not is_away(error) or (
-        is_conflict(error) and getattr(request.state, "may_try_again", False)
-    ):
+    if not is_away(error) or (is_conflict(error) and request_state(request.scope).may_retry):
         raise error
     return _database_away(request, error)
 
@@ -161,7 +160,7 @@ class Guard:
 
         async def noting_send(message: Message) -> None:
             nonlocal started
-            if not started and (seconds := scope.get("state", {}).get("wait")):
+            if not started and (seconds := request_state(scope).delay):
                 await asyncio.sleep(seconds)
             started = True
             await send(message)

@@ -4,12 +4,13 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pamps.errors import refusal
+from pamps.state import request_state
 
 MAX_BODY_BYTES = 64 * 1024
 
 
 class WholeBody:
-    """Lets a request in when its body is there, as `scope["state"]["body"]`, and not too large.
+    """Lets a request in when its body is there, as `RequestState.body`, and not too large.
 
     So a client that is slow to send it takes no place of those that are limited. How long it may
     take is up to the server.
@@ -35,5 +36,5 @@ class WholeBody:
             if too_large:
                 await refusal(Request(scope), 413, "Content Too Large")(scope, receive, send)
                 return
-            scope.setdefault("state", {})["body"] = body
+            request_state(scope).body = body
         await self.app(scope, receive, send)

@@ -30,6 +30,7 @@ from pamps.models.idempotency import Outcome, outcomes
 from pamps.models.session import Caller
 from pamps.models.user import NOT_DELETED, User
 from pamps.security import keyed_hash
+from pamps.state import request_state
 from pamps.tokens import read_token
 
 # Done twice it is as done once, and it has to end the session of its own token, whatever was
@@ -208,7 +209,9 @@ class Idempotency:
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
             told = "Idempotency-Key should be given once, as 1 to 255 characters of ASCII"
             raise _invalid(told)
-        keyed = _Keyed(request, keys[0], request.state.body, await signed_in(request))
+        keyed = _Keyed(
+            request, keys[0], request_state(request.scope).body, await signed_in(request)
+        )
         username = await _username(request)
         async with db.sessions.get():
             try:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.database_errors import is_conflict
+from pamps.state import request_state
 
 # Before each further try, at most so many seconds; by chance, as the other one tries again too.
 PAUSES = 0.02, 0.05, 0.1
@@ -29,10 +30,10 @@ class Retries:
             return
 
         async def receive_body() -> Message:
-            return {"type": "http.request", "body": scope["state"]["body"], "more_body": False}
+            return {"type": "http.request", "body": request_state(scope).body, "more_body": False}
 
         for pause in (*PAUSES, None):
-            scope["state"]["may_try_again"] = pause is not None
+            request_state(scope).may_retry = pause is not None
             try:
                 await self.app(scope, receive_body, send)
                 return

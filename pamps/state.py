@@ -1,0 +1,55 @@
+"""The state of one request: what middleware hands on to handlers and to other middleware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from starlette.types import Scope
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from pamps.models.session import Caller
+    from pamps.tokens import Claims
+
+
+class Unset(Enum):
+    """The type of UNSET, which marks a field whose value has not been looked up yet."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+@dataclass(slots=True)
+class RequestState:
+    """Everything that a request carries besides its ASGI scope.
+
+    A field is set by one layer only, which its comment names.
+    """
+
+    # BodyLimitMiddleware: the whole body; empty for GET and HEAD.
+    body: bytes = b""
+    # RequestLogMiddleware: the id of the request in the log and in the header X-Request-ID.
+    request_id: str = ""
+    # auth: the claims of the access token, and the user whose it is; None without a valid token.
+    claims: Claims | Unset | None = UNSET
+    user: Caller | Unset | None = UNSET
+    # IdempotencyMiddleware: the transaction of a request with an Idempotency-Key.
+    transaction: Connection | None = None
+    # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.
+    may_retry: bool = False
+    # The handler of a failed sign-in: for how many seconds ErrorMiddleware holds the response back.
+    delay: float = 0
+
+
+def request_state(scope: Scope) -> RequestState:
+    """Return the state of the request of this ASGI scope; the first call makes it."""
+    states = scope.setdefault("state", {})
+    if "request" not in states:
+        states["request"] = RequestState()
+    state: RequestState = states["request"]
+    return state
