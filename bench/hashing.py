@@ -22,7 +22,7 @@ from passlib.hash import bcrypt
 from sqlalchemy import make_url
 
 from tests.databases import embedded_server, execute, migrated_database
-from tests.test_serve import served
+from tests.servers import served
 
 FORM = "application/x-www-form-urlencoded"
 # Between two refreshes, so that the client itself is no load.

@@ -20,7 +20,7 @@ from passlib.hash import bcrypt
 from sqlalchemy import make_url
 
 from tests.databases import embedded_server, execute, migrated_database
-from tests.test_serve import served
+from tests.servers import served
 
 
 def area(left: list[float], right: list[float]) -> float:

@@ -9,9 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urljoin
 
-import httpx
 import pytest
 import redis
 from fakeredis import TcpFakeServer
@@ -19,6 +17,7 @@ from fastapi.testclient import TestClient
 from limits.aio.storage.redis.bridge import RedisBridge
 
 from tests import canary, databases
+from tests.helpers import Client, sign_in
 from tests.proxies import missing
 
 # Tests that need programs which most machines of developers do not have.
@@ -123,53 +122,6 @@ def redis_uri() -> Iterator[str]:
     thread.join()
 
 
-class Client(TestClient):
-    """An HTTP client, signed in as `username` if that is given."""
-
-    id: int
-    username: str
-
-    def __init__(self, server: TestClient, token: str | None = None, address: str = "") -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        super().__init__(server.app, headers=headers, client=(address or "testclient", 1))
-        self.portal = server.portal
-        self.event_hooks = {"response": [Client.check]}
-
-    @staticmethod
-    def check(response: httpx.Response) -> None:
-        """A refusal never has a secret in it, nor do the headers of anything."""
-        canary.assert_unseen(str(response.headers))
-        if response.status_code >= 400:
-            response.read()
-            canary.assert_unseen(response.text)
-
-    def follow(self, *others: "Client") -> None:
-        for other in others:
-            assert self.post(f"/user/follow/{other.id}").status_code in (200, 201)
-
-    def write(self, text: str = "hello", parent_id: int | None = None) -> dict:
-        response = self.post("/post/", json={"text": text, "parent_id": parent_id})
-        assert response.status_code == 201, response.text
-        return response.json()
-
-    def like(self, post: dict) -> None:
-        assert self.post(f"/post/{post['id']}/like/").status_code in (200, 201)
-
-    def ids(self, path: str, **params: object) -> list[int]:
-        response = self.get(path, params=params or None)
-        assert response.status_code == 200, response.text
-        return [item["id"] for item in response.json()]
-
-    def walk(self, path: str) -> Iterator[list[dict]]:
-        """The pages of a list, as `Link` leads from one to the next."""
-        while path:
-            response = self.get(path)
-            assert response.status_code == 200, response.text
-            yield response.json()
-            link = response.links.get("next", {}).get("url", "")
-            path = link and urljoin(path, link)
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[TestClient]:
     """The API as it is served: one event loop for all clients, started and shut down once."""
@@ -199,13 +151,6 @@ def sign_up(api_client: Client) -> Callable[..., Client]:
         return client
 
     return sign_up
-
-
-def sign_in(client: TestClient, username: str, password: str | None = None) -> dict:
-    form = {"username": username, "password": password or canary.password(username)}
-    response = client.post("/token", data=form)
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, make_url, text
 
 from tests import canary
 
@@ -63,11 +63,46 @@ def disconnect(database: URL) -> None:
         pass
 
 
+@contextlib.contextmanager
+def locked(database: str, statement: str) -> Iterator[psycopg2.extensions.cursor]:
+    """What the statement locks is locked, from a connection of its own."""
+    dsn = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+    with contextlib.closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 0")
+        cursor.execute("SET idle_in_transaction_session_timeout = 0")
+        cursor.execute("SET deadlock_timeout = '10s'")
+        cursor.execute(statement)
+        yield cursor
+        connection.commit()
+
+
 def wait_for_deletions(database: URL) -> None:
     """Waits until nothing is left of deleted accounts."""
     deadline = time.monotonic() + 30
     while execute(database, 'SELECT id FROM "user" WHERE deleted'):
         assert time.monotonic() < deadline
+
+
+def assert_counters_are_true(database: URL | None = None) -> None:
+    from pamps.db import database_url
+
+    database = database or database_url()
+    wait_for_deletions(database)
+    for name, *numbers in execute(database, TRUTH):
+        assert numbers[::2] == numbers[1::2], name
+
+
+def here() -> URL:
+    from pamps.db import database_url
+
+    return database_url()
+
+
+def query(statement: str) -> list[tuple]:
+    from pamps.db import engine
+
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
 
 
 def tables(address: str) -> set[str]:

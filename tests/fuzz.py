@@ -19,7 +19,7 @@ import httpx
 import schemathesis
 
 from tests.databases import embedded_server, migrated_database
-from tests.test_serve import served
+from tests.servers import served
 
 CHECKOUT = Path(__file__).parent.parent
 ADDRESS = "FUZZ_ADDRESS"

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import canary
-from tests.conftest import sign_in
+from tests.helpers import sign_in
 
 # Anonymous, another user, the owner. The owner calls last: some of these routes delete.
 STATUS = {

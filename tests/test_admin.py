@@ -5,15 +5,8 @@ import pwd
 
 import pytest
 
-from tests.conftest import Client, sign_in
-from tests.test_cli import command, query
-from tests.test_counters import at_once
-
-
-def superuser(server: Client) -> Client:
-    """A client that is signed in as a superuser, `root`."""
-    command("create-user", "root@pamps.com", "root", "1234", "--superuser")
-    return Client(server, sign_in(server, "root", "1234")["access_token"])
+from tests.databases import query
+from tests.helpers import Client, at_once, command, sign_in, superuser
 
 
 @pytest.fixture

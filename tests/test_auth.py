@@ -4,7 +4,7 @@ import pytest
 from jose import jwt
 
 from tests import canary
-from tests.conftest import Client, sign_in
+from tests.helpers import Client, sign_in
 
 
 def claims(token: str) -> dict:

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 from tests import canary
 from tests.databases import embedded_server, execute, tables
-from tests.test_cli import pamps
-from tests.test_serve import served
+from tests.servers import pamps, served
 
 ODD = "two\nlines\r\n, a tab\t, \\n \\. \\N, 'single' and \"double\", %s, {}, 🐦 é"
 DEFINITIONS = (

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import canary
-from tests.conftest import Client
-from tests.test_cli import command
+from tests.helpers import Client, command
 
 USER = {"email": "a@pamps.com", "username": "ana", "password": "lalala"}
 JSON = {"Content-Type": "application/json"}

@@ -9,9 +9,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import make_url
 
 from tests import canary
-from tests.conftest import Client
 from tests.databases import disconnect, execute
-from tests.test_counters import at_once
+from tests.helpers import Client, at_once
 
 PATHS = ["/user/", "/user/ana/", "/user/ana/followers/", "/post/", "/post/user/ana/", "/post/{id}/"]
 PATHS += ["/post/likes/ana/", "/post/{id}/replies/", "/post/{id}/likes/", "/user/timeline"]

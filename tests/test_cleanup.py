@@ -5,7 +5,7 @@ import time
 from sqlalchemy import make_url
 
 from tests.databases import execute
-from tests.test_serve import served
+from tests.servers import served
 
 OLD = """
 INSERT INTO idempotency (key, request, status, answer, date)

@@ -10,58 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 from tests import canary
-from tests.conftest import sign_in
-from tests.databases import PAMPS, execute, tables
-
-PRODUCTION = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": "x" * 32}
-
-
-def pamps(*arguments: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
-    return run([PAMPS, *map(str, arguments)], stdin, **environment)
-
-
-def run(command: list, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
-    """Runs a command in a folder that has nothing to do with Pamps."""
-    done = subprocess.run(
-        command,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env=os.environ | {"COLUMNS": "100", "NO_COLOR": "1"} | environment,
-        timeout=60,
-    )
-    canary.assert_unseen(done.stdout + done.stderr)
-    return done
-
-
-def command(*arguments: str, stdin: str = "") -> str:
-    """Runs a command in this process, and gives what it prints."""
-    from pamps.cli import main
-
-    result = CliRunner().invoke(main, list(arguments), input=stdin, env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.stderr
-    canary.assert_unseen(result.output)
-    return result.stdout
-
-
-def assert_one_red_line(done: subprocess.CompletedProcess, words: str) -> None:
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.strip().splitlines() == [done.stderr.strip()]
-    assert words in done.stderr
-
-
-def query(statement: str) -> list[tuple]:
-    from pamps.db import engine
-
-    with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(statement))]
+from tests.databases import PAMPS, assert_counters_are_true, execute, query, tables
+from tests.helpers import command, sign_in
+from tests.servers import PRODUCTION, assert_one_red_line, pamps, run
 
 
 def test_help():
@@ -521,8 +477,6 @@ SELECT id - first, text, date, user_id - (SELECT min(id) FROM "user"), parent_id
 
 
 def test_fake_data(api_client):
-    from tests.test_counters import assert_counters_are_true
-
     printed = command("fake-data", "--users", "100", "--posts", "1000", "--seed", "7")
     assert "added 100 users and 1000 posts; each user's password is pamps" in printed
     assert "100%" in printed

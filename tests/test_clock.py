@@ -6,11 +6,9 @@ import pytest
 from jose import jwt
 from sqlalchemy import make_url
 
-from tests import canary
 from tests.databases import FAKETIME, execute
-from tests.test_serve import served
-
-USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
+from tests.helpers import USER
+from tests.servers import served
 
 
 @pytest.mark.parametrize("shift", ["+1d", "-1d"])

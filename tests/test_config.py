@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_cli import pamps
+from tests.servers import pamps
 
 CHECKOUT = Path(__file__).parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.databases import execute
-from tests.test_overload import USER, Relay
-from tests.test_serve import served
+from tests.helpers import USER
+from tests.servers import Relay, served
 
 
 def attempts(silent: socket.socket) -> int:

@@ -1,27 +1,10 @@
 """Writes at the same time: one row each, and counters that equal the truth."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from sqlalchemy import make_url
 
-from sqlalchemy import URL, make_url
-
-from tests.conftest import Client
-from tests.databases import TRUTH, execute, wait_for_deletions
-from tests.test_overload import signed_in
-
-
-def assert_counters_are_true(database: URL | None = None) -> None:
-    from pamps.db import database_url
-
-    database = database or database_url()
-    wait_for_deletions(database)
-    for name, *numbers in execute(database, TRUTH):
-        assert numbers[::2] == numbers[1::2], name
-
-
-def at_once(*calls: Callable[[], object]) -> list:
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result() for future in [pool.submit(call) for call in calls]]
+from tests.databases import assert_counters_are_true, execute
+from tests.helpers import Client, at_once
+from tests.servers import signed_in
 
 
 def test_the_same_like_and_follow_many_times(sign_up):

@@ -8,13 +8,16 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from tests import canary
-from tests.conftest import sign_in
-from tests.databases import execute, wait_for_deletions
-from tests.test_admin import superuser
-from tests.test_cli import command, query
-from tests.test_counters import assert_counters_are_true, at_once
-from tests.test_overload import USER, locked
-from tests.test_serve import served
+from tests.databases import (
+    assert_counters_are_true,
+    execute,
+    here,
+    locked,
+    query,
+    wait_for_deletions,
+)
+from tests.helpers import USER, at_once, command, sign_in, superuser
+from tests.servers import served
 
 # More than several batches.
 MANY = 450
@@ -44,12 +47,6 @@ UPDATE "user" SET post_count = (SELECT count(*) FROM post WHERE user_id = "user"
     follower_count = (SELECT count(*) FROM social WHERE to_id = "user".id),
     following_count = (SELECT count(*) FROM social WHERE from_id = "user".id)
 """
-
-
-def here() -> URL:
-    from pamps.db import database_url
-
-    return database_url()
 
 
 def make_famous(database: URL, user_id: int, many: int = MANY) -> None:

@@ -13,6 +13,8 @@ import psutil
 import psycopg2
 import pytest
 
+from tests.servers import is_running, kill_server
+
 CONNECT = """
 import sys, psycopg2
 from pamps.postgres import embedded
@@ -57,22 +59,6 @@ def write(folder: Path, become: Sequence[str] = ()) -> int:
     done = subprocess.run(command, env=environment(folder), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
-
-
-def kill_server(folder: Path) -> None:
-    """Kills the server, and returns when it is dead."""
-    pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(pid, signal.SIGKILL)
-    while is_running(folder):
-        pass
-
-
-def is_running(folder: Path) -> bool:
-    try:
-        psycopg2.connect(host=str(folder / "socket"), user="postgres", dbname="pamps").close()
-    except psycopg2.OperationalError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests import canary
-from tests.conftest import Client, sign_in
-from tests.test_cli import query
-from tests.test_counters import at_once
+from tests.databases import query
+from tests.helpers import Client, at_once, sign_in
 
 
 def sign_up(client: Client, name: str, **options: object):

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from tests import canary
-from tests.conftest import Client, sign_in
 from tests.databases import execute, wait_for_deletions
+from tests.helpers import Client, sign_in
 
 
 def rows(query: str) -> list[tuple]:

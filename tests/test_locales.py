@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.databases import execute
-from tests.test_cli import assert_one_red_line, pamps
-from tests.test_serve import served
+from tests.servers import assert_one_red_line, pamps, served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
 EMOJI = "👨‍👩‍👧 ŝ 日本"

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests import canary
-from tests.conftest import Client, sign_in
+from tests.helpers import Client, sign_in
 
 
 @pytest.fixture

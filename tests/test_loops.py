@@ -11,8 +11,8 @@ from fastapi.responses import Response
 from fastapi.testclient import TestClient
 
 from tests import canary
-from tests.test_cli import query
-from tests.test_counters import at_once
+from tests.databases import query
+from tests.helpers import at_once
 
 IN_USE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
 

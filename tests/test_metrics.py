@@ -16,8 +16,7 @@ from sqlalchemy import make_url
 
 from tests import canary
 from tests.databases import execute
-from tests.test_cli import assert_one_red_line, pamps, run
-from tests.test_serve import served
+from tests.servers import assert_one_red_line, pamps, run, served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
 COUNTED = "pamps_http_requests_total"

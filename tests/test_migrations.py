@@ -14,8 +14,7 @@ from alembic.config import Config
 from sqlalchemy import make_url
 
 from tests.databases import execute, tables
-from tests.test_cli import PRODUCTION, assert_one_red_line, pamps
-from tests.test_serve import served
+from tests.servers import PRODUCTION, assert_one_red_line, pamps, served
 
 CHECKOUT = Path(__file__).parent.parent
 

@@ -5,7 +5,7 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 
 from tests import canary
-from tests.conftest import sign_in
+from tests.helpers import sign_in
 
 
 def test_grant_type_refresh_token(api_client, api_client_user1):

@@ -3,52 +3,20 @@
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from tests import canary, databases
-from tests.databases import execute
-from tests.test_serve import served
-
-USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
-
-
-@contextlib.contextmanager
-def signed_in(database: str, **settings: str) -> Iterator[httpx.Client]:
-    """A server on that database, and a client for ana."""
-    settings = {f"PAMPS_{name}": value for name, value in settings.items()}
-    settings["PAMPS_DB__uri"] = database
-    with served(settings) as (process, client):
-        client.post("/user/", json=USER)
-        token = client.post("/token", data=USER).json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        yield client
-        process.terminate()
-
-
-@contextlib.contextmanager
-def locked(database: str, statement: str) -> Iterator[psycopg2.extensions.cursor]:
-    """What the statement locks is locked, from a connection of its own."""
-    dsn = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
-    with contextlib.closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = 0")
-        cursor.execute("SET idle_in_transaction_session_timeout = 0")
-        cursor.execute("SET deadlock_timeout = '10s'")
-        cursor.execute(statement)
-        yield cursor
-        connection.commit()
-
+from tests import databases
+from tests.databases import execute, locked
+from tests.helpers import USER
+from tests.servers import Relay, served, signed_in
 
 USERS = 'SELECT * FROM "user" ORDER BY id FOR UPDATE'
 
@@ -216,42 +184,6 @@ def test_a_database_that_takes_no_connections():
             assert client.get("/post/").status_code == 200
             assert client.post("/user/", json=USER).status_code == 201
             process.terminate()
-
-
-class Relay:
-    """The way to a database, which may end as a server does that is stopped just then."""
-
-    FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
-    FAREWELL = b"E" + (len(FATAL) + 4).to_bytes(4, "big") + FATAL
-
-    def __init__(self, database: str) -> None:
-        self.ends = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        url = make_url(database)
-        port = self.listener.getsockname()[1]
-        self.address = url.set(host="127.0.0.1", port=port, query={})
-        host, port = url.query.get("host") or url.host, url.port or 5432
-        self.server = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            client, _ = self.listener.accept()
-            family = socket.AF_UNIX if isinstance(self.server, str) else socket.AF_INET
-            server = socket.socket(family)
-            server.connect(self.server)
-            threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        with client, server:
-            while True:
-                for ready in select.select([client, server], [], [])[0]:
-                    if self.ends and ready is client:
-                        client.sendall(self.FAREWELL)
-                        return  # and what the client has sent is not read
-                    if not (data := ready.recv(65536)):
-                        return
-                    (server if ready is client else client).sendall(data)
 
 
 def test_a_database_that_ends_while_it_is_asked(other_database):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.conftest import Client, sign_in
+from tests.helpers import Client, sign_in
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import time
 import pytest
 
 from tests import canary
-from tests.conftest import Client, sign_in
-from tests.test_counters import at_once
+from tests.helpers import Client, at_once, sign_in
 
 NEW = "nova senha 🔑 "
 

@@ -6,8 +6,8 @@ from urllib.parse import urljoin
 import pytest
 from httpx import Response
 
-from tests.conftest import Client
-from tests.test_overload import signed_in
+from tests.helpers import Client
+from tests.servers import signed_in
 
 # What the documentation does not have.
 OTHERS = {

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.conftest import Client
+from tests.helpers import Client
 
 FIELDS = {"id", "text", "date", "user_id", "parent_id", "edited_at", "user", "like_count"}
 FIELDS |= {"reply_count", "liked"}

@@ -4,8 +4,7 @@ import json
 import re
 
 from tests import canary
-from tests.test_cli import PRODUCTION
-from tests.test_serve import served
+from tests.servers import PRODUCTION, served
 
 SETTINGS = PRODUCTION | {
     "PAMPS_RATE_LIMIT__requests": "40/5 minutes",

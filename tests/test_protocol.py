@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests import canary
-from tests.test_serve import served
+from tests.servers import served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
 HOST = "Host: pamps\r\n"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.databases import PAMPS
-from tests.test_serve import served
+from tests.servers import served
 
 # For a machine without curl: as much of it as the tour uses.
 CURL = f"""#!{sys.executable}

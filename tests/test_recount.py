@@ -1,10 +1,7 @@
 """Counters that are wrong, as after a change of the database by hand."""
 
-from tests.conftest import Client
-from tests.databases import execute
-from tests.test_cli import command, query
-from tests.test_counters import assert_counters_are_true, at_once
-from tests.test_deletion import here
+from tests.databases import assert_counters_are_true, execute, here, query
+from tests.helpers import Client, at_once, command
 
 WRONG = (
     'UPDATE "user" SET post_count = 0, follower_count = 0, following_count = 0',

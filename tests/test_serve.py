@@ -7,62 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from threading import Thread
 
 import httpx
 from jose import jwt
 from sqlalchemy import make_url
 
 from tests import canary
-from tests.databases import PAMPS
-from tests.test_cli import assert_one_red_line, pamps, run
-from tests.test_embedded import is_running, kill_server
-
-USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
-
-
-def embedded(folder: Path) -> dict[str, str]:
-    return {"PAMPS_DB__uri": "", "PAMPS_DB__embedded_dir": str(folder)}
-
-
-@contextmanager
-def served(
-    settings: dict[str, str], *arguments: str, log: list[str] | None = None
-) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
-    """A development server with these settings, and a client for it. `log` gets what it logs.
-
-    It has one worker if nothing says otherwise, as each takes a second to start.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    log = [] if log is None else log
-    with subprocess.Popen(
-        [PAMPS, "serve", "--port", str(port), *arguments],
-        env=os.environ | {"PAMPS_ENV": "development", "PAMPS_SERVER__workers": "1"} | settings,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            for line in process.stderr:
-                log.append(line)
-                if "Application startup complete" in line:
-                    break
-            # Whoever logs waits when nobody reads.
-            reader = Thread(target=log.extend, args=[process.stderr])
-            reader.start()
-            address = f"http://127.0.0.1:{port}"
-            with httpx.Client(base_url=address, timeout=20) as client:
-                yield process, client
-            process.wait(timeout=20)
-            reader.join()
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-    canary.assert_unseen("".join(log))
+from tests.helpers import USER
+from tests.servers import assert_one_red_line, embedded, is_running, kill_server, pamps, run, served
 
 
 def test_serve_with_two_workers(folder):

@@ -8,9 +8,8 @@ import pytest
 from jose import jwt
 
 from tests import canary
-from tests.conftest import Client, sign_in
-from tests.test_cli import command, query
-from tests.test_counters import at_once
+from tests.databases import query
+from tests.helpers import Client, at_once, command, sign_in, superuser
 
 
 def refresh(client: Client, tokens: dict):
@@ -292,8 +291,6 @@ def delete_account(client: Client) -> None:
 
 
 def disable(client: Client) -> None:
-    from tests.test_admin import superuser
-
     path = f"/user/{client.username}/disable/"
     assert superuser(client).post(path).status_code == 204
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests import canary
-from tests.test_serve import served
+from tests.servers import served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -12,10 +12,9 @@ from fastapi.responses import Response
 from fastapi.testclient import TestClient
 
 from tests import canary
-from tests.conftest import Client, sign_in
-from tests.test_cli import command, query
-from tests.test_counters import at_once
-from tests.test_serve import served
+from tests.databases import query
+from tests.helpers import Client, at_once, command, sign_in
+from tests.servers import served
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

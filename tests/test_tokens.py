@@ -7,7 +7,7 @@ import time
 import pytest
 from jose import jwt
 
-from tests.conftest import Client, sign_in
+from tests.helpers import Client, sign_in
 
 KEY = "another-secret-that-is-also-long-enough"
 

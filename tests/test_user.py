@@ -5,10 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests import canary
-from tests.conftest import Client, sign_in
 from tests.databases import wait_for_deletions
-from tests.test_cli import command
-from tests.test_counters import at_once
+from tests.helpers import Client, at_once, command, sign_in
 
 PUBLIC = {"id", "username", "avatar", "bio"}
 COUNTS = {"post_count", "follower_count", "following_count"}

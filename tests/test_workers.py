@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from tests.databases import PAMPS
-from tests.test_embedded import is_running
-from tests.test_serve import embedded, served
+from tests.servers import embedded, is_running, served
 
 # Runs a program as a new window of a terminal does: closing it ends what runs in it.
 IN_TERMINAL = """

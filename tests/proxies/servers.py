@@ -15,7 +15,7 @@ import httpx
 
 from tests import canary
 from tests.proxies import SEARCH_PATH
-from tests.test_serve import served
+from tests.servers import served
 
 NGINX = """
 daemon off;

@@ -1,0 +1,88 @@
+"""Clients of the API in this process, and what many tests do with them."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urljoin
+
+import httpx
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from tests import canary
+
+USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
+
+
+class Client(TestClient):
+    """An HTTP client, signed in as `username` if that is given."""
+
+    id: int
+    username: str
+
+    def __init__(self, server: TestClient, token: str | None = None, address: str = "") -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        super().__init__(server.app, headers=headers, client=(address or "testclient", 1))
+        self.portal = server.portal
+        self.event_hooks = {"response": [Client.check]}
+
+    @staticmethod
+    def check(response: httpx.Response) -> None:
+        """A refusal never has a secret in it, nor do the headers of anything."""
+        canary.assert_unseen(str(response.headers))
+        if response.status_code >= 400:
+            response.read()
+            canary.assert_unseen(response.text)
+
+    def follow(self, *others: "Client") -> None:
+        for other in others:
+            assert self.post(f"/user/follow/{other.id}").status_code in (200, 201)
+
+    def write(self, text: str = "hello", parent_id: int | None = None) -> dict:
+        response = self.post("/post/", json={"text": text, "parent_id": parent_id})
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def like(self, post: dict) -> None:
+        assert self.post(f"/post/{post['id']}/like/").status_code in (200, 201)
+
+    def ids(self, path: str, **params: object) -> list[int]:
+        response = self.get(path, params=params or None)
+        assert response.status_code == 200, response.text
+        return [item["id"] for item in response.json()]
+
+    def walk(self, path: str) -> Iterator[list[dict]]:
+        """The pages of a list, as `Link` leads from one to the next."""
+        while path:
+            response = self.get(path)
+            assert response.status_code == 200, response.text
+            yield response.json()
+            link = response.links.get("next", {}).get("url", "")
+            path = link and urljoin(path, link)
+
+
+def sign_in(client: TestClient, username: str, password: str | None = None) -> dict:
+    form = {"username": username, "password": password or canary.password(username)}
+    response = client.post("/token", data=form)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def superuser(server: Client) -> Client:
+    """A client that is signed in as a superuser, `root`."""
+    command("create-user", "root@pamps.com", "root", "1234", "--superuser")
+    return Client(server, sign_in(server, "root", "1234")["access_token"])
+
+
+def command(*arguments: str, stdin: str = "") -> str:
+    """Runs a command in this process, and gives what it prints."""
+    from pamps.cli import main
+
+    result = CliRunner().invoke(main, list(arguments), input=stdin, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.stderr
+    canary.assert_unseen(result.output)
+    return result.stdout
+
+
+def at_once(*calls: Callable[[], object]) -> list:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
