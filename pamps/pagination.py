@@ -14,7 +14,7 @@ from sqlmodel import col
 from pamps.auth import get_current_user
 from pamps.models import columns as base
 from pamps.paths import reference
-from pamps.responses import read
+from pamps.responses import conditional_response
 from pamps.statements import Statement
 from pamps.tokens import Claims
 
@@ -78,10 +78,12 @@ class Page(BaseModel):
             items = []
         more = len(items) > self.limit
         if not more:
-            return read(request, items)
+            return conditional_response(request, items)
         cursor = cursors[self.limit - 1]
         query = dict(request.query_params) | {"cursor": cursor}
-        return read(request, items[:-1], next_page(reference(request, **query)), cursor)
+        return conditional_response(
+            request, items[:-1], next_page(reference(request, **query)), cursor
+        )
 
 
 def next_page(address: str) -> dict[str, str]:

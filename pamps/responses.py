@@ -1,26 +1,28 @@
-"""Answers with rows of the database: JSON, and how a client that has it already is spared it."""
+"""JSON responses from rows of the database, entity tags, and conditional requests (RFC 9110)."""
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import orjson
 from fastapi import HTTPException, Request, Response
 
-# An entity tag, and what proxies that compress put at its end: see docs/decisions/0012-etags.md.
-TAG = re.compile(r'(?:W/)?"([^"]*)"')
-CODING = re.compile("(?:--?|;)(?:gzip|br|zstd|deflate)$")
+# What a response shows: one row, or a list of rows.
+Content = Mapping[str, object] | Sequence[Mapping[str, object]]
+
+ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+# What proxies that compress append to an entity tag: see docs/decisions/0012-etags.md.
+CODING_SUFFIX = re.compile("(?:--?|;)(?:gzip|br|zstd|deflate)$")
 
 
-def _encode(content: Any) -> bytes:
-    """JSON of rows, whose times are in UTC without saying so."""
-    return orjson.dumps(content, _time, orjson.OPT_PASSTHROUGH_DATETIME)
+def _encode(content: object) -> bytes:
+    """Encode as JSON. The times of rows are in UTC, without a time zone."""
+    return orjson.dumps(content, _encode_time, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def _time(value: datetime) -> str:
-    """A time with its fraction, which orjson leaves out of a whole second."""
+def _encode_time(value: datetime) -> str:
+    """Format a time with microseconds, which orjson omits where they are 0."""
     return f"{value.isoformat(timespec='microseconds')}Z"
 
 
@@ -28,62 +30,77 @@ def _digest(content: bytes, length: int = 32) -> str:
     return hashlib.sha256(content).hexdigest()[:length]
 
 
-def _version(content: Mapping[str, Any], protected: Sequence[str]) -> str:
-    """The first part of a tag: what a change of that resource would overwrite."""
+def _version(content: Mapping[str, object], protected: Sequence[str]) -> str:
+    """Return the first part of an entity tag, which stands for the protected fields."""
     return _digest(_encode([content[name] for name in protected]), 16)
 
 
-def _tag(body: bytes, content: Any, cursor: int | None, protected: Sequence[str]) -> str:
+def _entity_tag(body: bytes, content: Content, cursor: int | None, protected: Sequence[str]) -> str:
     whole = _digest(body + str(cursor).encode())
-    return f'"{_version(content, protected)}.{whole}"' if protected else f'"{whole}"'
+    if protected and isinstance(content, Mapping):
+        return f'"{_version(content, protected)}.{whole}"'
+    return f'"{whole}"'
 
 
-def tag(content: Any, cursor: int | None = None, protected: Sequence[str] = ()) -> dict[str, str]:
-    """The header `ETag` that `read` would send with it."""
-    return {"ETag": _tag(_encode(content), content, cursor, protected)}
+def _entity_tags(request: Request, header: str) -> set[str] | None:
+    """Return the entity tags in a request header, without quotes, or None for `*`."""
+    value = ",".join(request.headers.getlist(header))
+    if value.strip() == "*":
+        return None
+    return {CODING_SUFFIX.sub("", tag) for tag in ENTITY_TAG.findall(value)}
 
 
-def written(content: Any, status: int, headers: dict[str, str] | None = None) -> Response:
-    """What has been stored."""
+def etag_header(
+    content: Content, cursor: int | None = None, protected: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the header `ETag` that `conditional_response` would send with this content."""
+    return {"ETag": _entity_tag(_encode(content), content, cursor, protected)}
+
+
+def json_response(
+    content: Content, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     return Response(_encode(content), status, headers, "application/json")
 
 
-def _sent(request: Request, header: str) -> set[str] | None:
-    """The tags in a header of the request, without their quotes; None for all there are."""
-    value = ",".join(request.headers.getlist(header))
-    return None if value.strip() == "*" else {CODING.sub("", tag) for tag in TAG.findall(value)}
-
-
-def read(
+def conditional_response(
     request: Request,
-    content: Any,
+    content: Content,
     headers: Mapping[str, str] | None = None,
     cursor: int | None = None,
     protected: Sequence[str] = (),
 ) -> Response:
-    """What was asked for, or 304 for a client that says that it has just that (RFC 9110).
+    """Respond with the content, or with 304 if `If-None-Match` says that the client has it.
 
-    `cursor` is where the next page begins, and `protected` are the fields that a change of this
-    resource would overwrite.
+    `cursor` is where the next page of a list begins, and `protected` names the fields that a
+    change of this resource would overwrite (see `check_precondition`). RFC 9110, section 13.1.2.
     """
     body = _encode(content)
-    etag = _tag(body, content, cursor, protected)
-    # To be kept only if it is asked for anew each time: a user sees what they have just written.
-    common = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Authorization"}
-    known = _sent(request, "If-None-Match")
+    etag = _entity_tag(body, content, cursor, protected)
+    # `no-cache` lets a client keep the response but makes it ask each time, so that users see what
+    # they have just written.
+    headers = {
+        **(headers or {}),
+        "ETag": etag,
+        "Cache-Control": "no-cache",
+        "Vary": "Authorization",
+    }
+    known = _entity_tags(request, "If-None-Match")
     if known is None or etag.strip('"') in known:
-        return Response(None, 304, {**(headers or {}), **common})
-    return Response(body, 200, {**(headers or {}), **common}, "application/json")
+        return Response(None, 304, headers)
+    return Response(body, 200, headers, "application/json")
 
 
-def check_match(request: Request, content: Mapping[str, Any], protected: Sequence[str]) -> None:
-    """Raise HTTPException 412 if a client would overwrite what it has not seen.
+def check_precondition(
+    request: Request, content: Mapping[str, object], protected: Sequence[str]
+) -> None:
+    """Check that the client has seen the protected fields that its change will overwrite.
 
-    That is what `If-Match` is for (RFC 9110, section 13.1.1). Only the first part of a tag counts.
+    Raises HTTPException 412 if `If-Match` names other values of them (RFC 9110, section 13.1.1).
+    Only the first part of an entity tag is compared.
     """
-    seen = _sent(request, "If-Match")
-    if seen is None:
+    known = _entity_tags(request, "If-Match")
+    if known is None:
         return
-    if _version(content, protected) not in {tag.partition(".")[0] for tag in seen}:
-        detail = "It was changed since: what would be overwritten is not what the ETag stands for"
-        raise HTTPException(412, detail)
+    if _version(content, protected) not in {tag.partition(".")[0] for tag in known}:
+        raise HTTPException(412, "This has changed since the ETag in If-Match was issued")

@@ -41,7 +41,7 @@ from pamps.models.user import (
 )
 from pamps.observability.metrics import count_sign_in
 from pamps.pagination import ActivePage, List
-from pamps.responses import written
+from pamps.responses import json_response
 from pamps.security import needs_rehash
 from pamps.sessions import Token, end_session, open_session, refresh_session
 from pamps.tokens import read_token, unauthorized
@@ -177,7 +177,7 @@ async def refresh_token(body: RefreshToken) -> Any:
 
 
 def _sent(token: Token) -> Response:
-    return written(token.model_dump(), 200)
+    return json_response(token.model_dump(), 200)
 
 
 class SignOut(BaseModel):

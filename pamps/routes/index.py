@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 
 from pamps.paths import reference
-from pamps.responses import read
+from pamps.responses import conditional_response
 
 router = APIRouter(include_in_schema=False)
 
@@ -18,7 +18,9 @@ async def index(request: Request) -> Any:
         if isinstance(route, APIRoute) and route.include_in_schema and _stands_alone(route):
             links[route.name] = route.path.lstrip("/")
     links = {name: reference(request, path) for name, path in links.items()}
-    return read(request, {"title": app.title, "version": app.version, "links": links})
+    return conditional_response(
+        request, {"title": app.title, "version": app.version, "links": links}
+    )
 
 
 def _stands_alone(route: APIRoute) -> bool:

@@ -38,7 +38,7 @@ from pamps.models.session import record
 from pamps.models.user import Users, lock_user, of_existing
 from pamps.pagination import ActivePage, List, Owner, Page, next_page
 from pamps.paths import reference
-from pamps.responses import check_match, read, tag, written
+from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.routes.user import Name, named
 from pamps.statements import Statement
 
@@ -119,9 +119,9 @@ async def create_post(
         await check_session(claims)
         raise not_found()
     (stored,) = created
-    headers = tag(stored | {"replies": []}, protected=PROTECTED)
+    headers = etag_header(stored | {"replies": []}, protected=PROTECTED)
     headers["Location"] = reference(request, f"{stored['id']}/")
-    return written(stored, 201, headers)
+    return json_response(stored, 201, headers)
 
 
 # The paths with a fixed word come before those with an id in its place.
@@ -176,7 +176,7 @@ async def get_post_by_post_id(post_id: Id, request: Request) -> Any:
     found = await THREAD.fetch(viewer_id=viewer_id, post_id=post_id, limit=REPLIES_SHOWN + 1)
     post, cursor = shown(found, post_id)
     link = next_page(reference(request, "replies/", cursor=cursor)) if cursor else None
-    return read(request, post, link, cursor, PROTECTED)
+    return conditional_response(request, post, link, cursor, PROTECTED)
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
@@ -188,7 +188,7 @@ async def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
 def check_seen(request: Request, post: Post) -> None:
     """Raise HTTPException 412 if `If-Match` is of another text than that of the post."""
     if "If-Match" in request.headers:
-        check_match(request, post.model_dump(), PROTECTED)
+        check_precondition(request, post.model_dump(), PROTECTED)
 
 
 def check_post(request: Request, session: Session, post_id: int) -> None:
@@ -217,9 +217,9 @@ def update_post(
     values = {"viewer_id": user.id, "post_id": post.id, "limit": REPLIES_SHOWN + 1}
     changed, cursor = shown(THREAD.read(session, **values), post.id)
     session.commit()
-    etag = tag(changed, cursor, PROTECTED)
+    etag = etag_header(changed, cursor, PROTECTED)
     del changed["replies"]
-    return written(changed, 200, etag)
+    return json_response(changed, 200, etag)
 
 
 @router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404, 412))
@@ -268,7 +268,7 @@ async def like_post(post_id: Id, user: AuthenticatedUser, claims: ActiveClaims) 
         raise not_found()
     (liked,) = found
     is_new = liked.pop("created")
-    return written(liked, 201 if is_new else 200)
+    return json_response(liked, 201 if is_new else 200)
 
 
 @router.delete("/{post_id}/like/", status_code=204, responses=errors(401, 404))

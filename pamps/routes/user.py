@@ -48,7 +48,7 @@ from pamps.models.user import (
 )
 from pamps.pagination import ActivePage, List, Owner
 from pamps.paths import reference
-from pamps.responses import check_match, read, tag, written
+from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.statements import Statement
 from pamps.tokens import Claims, unauthorized
 
@@ -99,8 +99,8 @@ async def create_user(user: UserRequest, address: Address, request: Request) -> 
         created = user.user(await hashing.hash_password(user.password))
         await in_session(_store, created)
     profile = UserProfile.model_validate(created, from_attributes=True).model_dump()
-    headers = tag(profile) | {"Location": reference(request, f"{created.username}/")}
-    return written({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
+    headers = etag_header(profile) | {"Location": reference(request, f"{created.username}/")}
+    return json_response({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
 
 
 def _count_sign_up(session: Session, address: str) -> None:
@@ -141,13 +141,13 @@ def check_me(request: Request, session: Session, user_id: int) -> None:
             user = read_user(session, user_id)
             if user is None:
                 raise unauthorized()
-            check_match(request, user.model_dump(), PROTECTED)
+            check_precondition(request, user.model_dump(), PROTECTED)
 
 
 @router.get("/me/", response_model=UserMe, responses=errors(401))
 async def get_me(claims: ActiveClaims, request: Request) -> Any:
     """Show your own profile."""
-    return read(request, own(await ME.fetch(**claims.session)), protected=PROTECTED)
+    return conditional_response(request, own(await ME.fetch(**claims.session)), protected=PROTECTED)
 
 
 @router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 412, 413))
@@ -172,7 +172,7 @@ def update_me(
         session.exec(update(User).where(col(User.id) == caller.id).values(**values))
     changed = own(ME.read(session, **claims.session))
     session.commit()
-    return written(changed, 200, tag(changed, protected=PROTECTED))
+    return json_response(changed, 200, etag_header(changed, protected=PROTECTED))
 
 
 @router.delete("/me/", status_code=204, responses=errors(401, 412))
@@ -211,10 +211,10 @@ async def follow_user(user_id: Id, user: AuthenticatedUser, claims: ActiveClaims
     both = {"viewer_id": user.id, "user_id": user_id}
     found = await FOLLOW.fetch(**both)
     if not found:
-        return written(await _followed(claims, both), 200)
+        return json_response(await _followed(claims, both), 200)
     (social,) = found
     is_new = social.pop("created")
-    return written(social, 201 if is_new else 200)
+    return json_response(social, 201 if is_new else 200)
 
 
 async def _followed(claims: Claims, both: dict[str, int]) -> dict[str, Any]:
@@ -254,7 +254,7 @@ async def get_user_by_username(username: Name, request: Request) -> Any:
     found = await PROFILE.fetch(username=username)
     if not found:
         raise user_not_found()
-    return read(request, found[0])
+    return conditional_response(request, found[0])
 
 
 @router.get("/{username}/followers/", response_model=Users, responses=errors(404))
