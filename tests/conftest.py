@@ -22,7 +22,7 @@ from tests.proxies import missing
 
 # Tests that need programs which most machines of developers do not have.
 collect_ignore = ["proxies"] if missing() else []
-collect_ignore += [] if databases.FAKETIME else ["test_clock.py"]
+collect_ignore += [] if databases.FAKETIME else ["service/test_clock.py"]
 stack = contextlib.ExitStack()
 
 

@@ -19,9 +19,8 @@ import httpx
 import schemathesis
 
 from tests.databases import embedded_server, migrated_database
-from tests.servers import served
+from tests.servers import CHECKOUT, served
 
-CHECKOUT = Path(__file__).parent.parent
 ADDRESS = "FUZZ_ADDRESS"
 
 

@@ -18,6 +18,7 @@ from tests import canary
 from tests.databases import PAMPS
 from tests.helpers import USER
 
+CHECKOUT = Path(__file__).parents[1]
 PRODUCTION = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": "x" * 32}
 
 

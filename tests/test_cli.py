@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tests import canary
 from tests.databases import PAMPS, assert_counters_are_true, execute, query, tables
 from tests.helpers import command, sign_in
-from tests.servers import PRODUCTION, assert_one_red_line, pamps, run
+from tests.servers import CHECKOUT, PRODUCTION, assert_one_red_line, pamps, run
 
 
 def test_help():
@@ -329,8 +329,7 @@ def test_reset_db(other_database):
     assert tables(other_database) == set()
     assert_one_red_line(pamps("user-list", **here), "run pamps migrate")
     alembic = [Path(sys.executable).with_name("alembic"), "upgrade", "head"]
-    checkout = Path(__file__).parent.parent
-    subprocess.run(alembic, cwd=checkout, env=os.environ | here, check=True, capture_output=True)
+    subprocess.run(alembic, cwd=CHECKOUT, env=os.environ | here, check=True, capture_output=True)
     assert tables(other_database) == everything
     assert pamps("reset-db", "-f", **production).returncode == 0
     assert tables(other_database) == set()

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers import pamps
+from tests.servers import CHECKOUT, pamps
 
-CHECKOUT = Path(__file__).parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
 WRONG = [
     (

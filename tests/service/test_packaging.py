@@ -6,13 +6,11 @@ import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 from sqlalchemy import make_url
 
 from tests.databases import execute
-
-CHECKOUT = Path(__file__).parent.parent
+from tests.servers import CHECKOUT
 
 
 def test_wheel(tmp_path):

@@ -14,10 +14,7 @@ from alembic.config import Config
 from sqlalchemy import make_url
 
 from tests.databases import execute, tables
-from tests.servers import PRODUCTION, assert_one_red_line, pamps, served
-
-CHECKOUT = Path(__file__).parent.parent
-
+from tests.servers import CHECKOUT, PRODUCTION, assert_one_red_line, pamps, served
 
 TABLES = {"user", "post", "social", "like", "session", "attempt", "audit", "idempotency"}
 TABLES |= {"alembic_version"}

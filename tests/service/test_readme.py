@@ -5,10 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.databases import PAMPS
-from tests.servers import served
+from tests.servers import CHECKOUT, served
 
 # For a machine without curl: as much of it as the tour uses.
 CURL = f"""#!{sys.executable}
@@ -28,7 +27,7 @@ answer = httpx.request(method, args.url, headers=headers, content=args.content)
 print(answer.text, end=args.w.replace("\\\\n", "\\n"))
 """
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (CHECKOUT / "README.md").read_text()
 
 
 def normal(text: str) -> str:
