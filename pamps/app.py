@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from pamps import __version__, server, statements
 from pamps.config import settings
-from pamps.db import SESSIONS, engine
 from pamps.errors import handle_errors
 from pamps.folder import EmbeddedError, secret_key
+from pamps.legacy import SESSIONS, engine
 from pamps.maintenance import cleanup, deletion
 from pamps.middleware.body import WholeBody
 from pamps.middleware.deadline import Deadline
@@ -25,7 +25,7 @@ from pamps.middleware.security_headers import add_headers
 from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import add_openapi
 from pamps.paths import BASE, ControlCharacters, Head, PlainPaths, match_without_slash
-from pamps.postgres import embedded
+from pamps.postgres import embedded, pool
 from pamps.routes import routes
 from pamps.swagger import add_docs
 
@@ -59,7 +59,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     sweeping = asyncio.create_task(cleanup.sweep_regularly())
-    async with deletion.running():
+    async with pool.opened(), deletion.running():
         yield
     sweeping.cancel()
     engine.dispose()

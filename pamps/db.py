@@ -1,32 +1,159 @@
-"""The database: its address, the engine, sessions."""
+"""The database: queries and transactions for the API; the engine and sessions for all else."""
 
-import math
 import re
-import select
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from contextvars import ContextVar
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
+import psycopg
 import psycopg2
 from anyio import CapacityLimiter, to_thread
-from sqlalchemy import URL, Connection, Engine, event, func, update
-from sqlalchemy.exc import DisconnectionError
+from psycopg2.extensions import connection, make_dsn
+from sqlalchemy import URL, Dialect, Engine, ExceptionContext, SelectBase, UpdateBase, event
+from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlmodel import Session, create_engine
 
 from pamps.config import settings
 from pamps.folder import FOLDER
 from pamps.loops import PerLoop
-from pamps.postgres import address, connecting, embedded
+from pamps.postgres import address, embedded, pool
+from pamps.postgres.arguments import connect_arguments
+from pamps.postgres.pool import Connection
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Row = dict[str, Any]
+
+DIALECT: Dialect = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
+
+def hide_detail(error: BaseException) -> None:
+    """Remove PostgreSQL's DETAIL from an error, which will be logged.
+
+    It may be a whole row, with the hash of a password.
+    """
+    error.args = tuple(str(word).split("\nDETAIL:")[0] for word in error.args)
+
+
+class Transaction:
+    """A transaction that has begun, for queries to run in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def connection(self) -> Connection:
+        """Return the connection of this transaction."""
+        return self._connection
+
+
+@asynccontextmanager
+async def transaction(outer: Transaction | None = None) -> AsyncIterator[Transaction]:
+    """Begin a transaction; commit it at the end, or undo it if there is an exception.
+
+    Within an `outer` transaction it is a savepoint. Raises psycopg.Error and EmbeddedError.
+    """
+    if outer:
+        async with (await outer.connection()).transaction():
+            yield outer
+        return
+    connection = await pool.take()
+    try:
+        async with connection.transaction():
+            yield Transaction(connection)
+    finally:
+        await pool.give_back(connection)
+
+
+class Query:
+    """A statement that is compiled once and run often, as compiling costs more than running.
+
+    It may read or write. Each `bindparam` without a value in it is a parameter, which has to be
+    given by its name. Columns labelled "user.id", "user.name" … are together a dict `user` in each
+    row. Times are in UTC, without a time zone.
+
+    Its methods run it in a transaction, or else as a transaction of its own. They raise TypeError
+    for a missing or an unknown parameter, psycopg.Error, and EmbeddedError.
+    """
+
+    def __init__(self, statement: SelectBase | UpdateBase) -> None:
+        self.statement = statement
+        compiled = statement.compile(dialect=DIALECT)
+        self._sql = str(compiled).encode()
+        self._order: list[str] = compiled.positiontup or []
+        binds = {name: compiled.binds[name] for name in self._order}
+        self._constants = {name: bind.value for name, bind in binds.items() if not bind.required}
+        self._parameters = binds.keys() - self._constants.keys()
+        self._shape: _Shape | None = None
+
+    async def all(self, transaction: Transaction | None = None, /, **parameters: Any) -> list[Row]:
+        """Return all rows."""
+        rows, _ = await self._run(transaction, parameters)
+        return rows
+
+    async def one(self, transaction: Transaction | None = None, /, **parameters: Any) -> Row | None:
+        """Return the first row, or None if there is none."""
+        rows, _ = await self._run(transaction, parameters)
+        return rows[0] if rows else None
+
+    async def run(self, transaction: Transaction | None = None, /, **parameters: Any) -> int:
+        """Return how many rows were written, or read."""
+        _, count = await self._run(transaction, parameters)
+        return count
+
+    async def _run(
+        self, transaction: Transaction | None, parameters: dict[str, Any]
+    ) -> tuple[list[Row], int]:
+        if parameters.keys() != self._parameters:
+            wanted, given = sorted(self._parameters), sorted(parameters)
+            raise TypeError(f"the parameters of this query are {wanted}, and not {given}")
+        parameters |= self._constants
+        values = [parameters[name] for name in self._order]
+        if transaction:
+            return await self._execute(await transaction.connection(), values)
+        connection = await pool.take()
+        try:
+            return await self._execute(connection, values)
+        finally:
+            await pool.give_back(connection)
+
+    async def _execute(self, connection: Connection, values: list[Any]) -> tuple[list[Row], int]:
+        cursor = connection.cursor(binary=True)
+        try:
+            await cursor.execute(self._sql, values)
+        except psycopg.Error as error:
+            hide_detail(error)
+            raise
+        if cursor.description is None:
+            return [], cursor.rowcount
+        shape = self._shape
+        if shape is None:
+            shape = self._shape = _Shape([column.name for column in cursor.description])
+        return shape.rows(await cursor.fetchall()), cursor.rowcount
+
+
+class _Shape:
+    """How rows become dicts."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self._names = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+        # Of each dict in a row: where its columns begin and end, and their names.
+        self._inner: list[tuple[int, int, list[str]]] = []
+        for index, name in enumerate(self._names):
+            parts = [
+                column.partition(".")[2] for column in columns if column.startswith(f"{name}.")
+            ]
+            if parts:
+                self._inner.append((index, index + len(parts), parts))
+
+    def rows(self, rows: list[tuple[object, ...]]) -> list[Row]:
+        for start, end, names in self._inner:
+            rows = [
+                (*row[:start], dict(zip(names, row[start:end], strict=True)), *row[end:])
+                for row in rows
+            ]
+        return [dict(zip(self._names, row, strict=True)) for row in rows]
 
 
 def database_url() -> URL:
-    """Where the database is. Every spelling of PostgreSQL's address means psycopg2."""
+    """Return where the database is. Every spelling of PostgreSQL's address means psycopg2."""
     driver = "postgresql+psycopg2"
     if not settings.db.uri:
         return embedded.ADDRESS.set(drivername=driver)
@@ -38,127 +165,52 @@ def database_url() -> URL:
     return url.set(query=parts)
 
 
+# For the command line, Alembic, and routes in the workshop's style.
+engine = create_engine(
+    database_url(),
+    echo=settings.db.echo,
+    hide_parameters=True,  # they hold passwords, and errors are logged
+    pool_pre_ping=True,
+    pool_timeout=settings.db.connect_timeout,
+)
+
+
 def description() -> str:
-    """Which database it is, without the user and the password."""
+    """Describe which database it is, without the user and the password."""
     if not settings.db.uri:
         return f"the database in {FOLDER}"
     host = engine.url.host or engine.url.query.get("host") or "this machine"
     return f"the database {engine.url.database} on {host}"
 
 
-# Each session takes a thread whenever it is used; single statements take none.
-SESSIONS = (settings.db.pool_size + 1) // 2
-CONNECT_ARGS: dict[str, Any] = {
-    "connect_timeout": settings.db.connect_timeout,
-    "application_name": "pamps",
-    # A server that is gone without a word, its machine too, is noticed in about ten seconds.
-    "keepalives_idle": 4,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    **settings.db.connect_args,
-    # Whatever PGCLIENTENCODING, the role or the database says: no other holds all text.
-    "client_encoding": "UTF8",
-}
-
-engine = create_engine(
-    database_url(),
-    echo=settings.db.echo,
-    hide_parameters=True,  # they hold passwords, and errors go to the log
-    connect_args=CONNECT_ARGS,
-    pool_size=SESSIONS + 1,  # one for the question whether the database is there
-    max_overflow=0,
-    pool_timeout=settings.db.connect_timeout,
-)
-
-
-@event.listens_for(engine, "checkout")
-def _be_alive(connection: Any, *_: Any) -> None:
-    """Has a connection replaced that the server has closed while nobody used it.
-
-    Else the first request that gets it would be refused. An idle one hardly hears of anything else.
-    """
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    if poll.poll(0):
-        raise DisconnectionError
-
-
-# When the request's answer is too late, by time.monotonic().
-deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
-# What all that a request does is part of; else each session, and each single statement, is alone.
-transaction: ContextVar[Connection | None] = ContextVar("transaction", default=None)
-# What a request that waits for something else than the database does meanwhile with its
-# transaction: it ends it, and begins another afterwards.
-without_connection: ContextVar[Callable[[], AbstractAsyncContextManager[None]]] = ContextVar(
-    "without_connection", default=nullcontext
-)
-
-
-class TooLate(Exception):
-    """Whoever asked has been told to try again, and nothing is begun for them any more."""
-
-
-def be_in_time() -> None:
-    """Raises TooLate if nobody waits any more."""
-    if time.monotonic() > deadline.get():
-        raise TooLate
-
-
-def hide_detail(error: BaseException) -> None:
-    """PostgreSQL's DETAIL may be a whole row, hash of the password included; errors are logged."""
-    error.args = tuple(str(word).split("\nDETAIL:")[0] for word in error.args)
+@event.listens_for(engine, "do_connect")
+def _connect(*_: object) -> connection:
+    if not settings.db.uri:
+        embedded.start()
+    return psycopg2.connect(make_dsn("", **connect_arguments()))
 
 
 @event.listens_for(Engine, "handle_error")
-def _hide_details(context: Any) -> None:
+def _hide_details(context: ExceptionContext) -> None:
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             hide_detail(error)
 
 
-@event.listens_for(engine, "do_connect")
-def _connect(_dialect: Any, _record: Any, _: Any, arguments: dict[str, Any]) -> Any:
-    """Connect; while a request waits, until there is a connection. Raises TooLate."""
-    if not settings.db.uri:
-        embedded.start()
-    while True:
-        try:
-            return connecting.connect(arguments)
-        except psycopg2.OperationalError as error:
-            if math.isinf(deadline.get()) or not connecting.is_full(error):
-                raise
-        time.sleep(connecting.PAUSE_SECONDS)
-        be_in_time()
-
-
-@event.listens_for(engine, "checkin")
-def _close_if_scarce(_: Any, record: Any) -> None:
-    if connecting.are_scarce():
-        record.invalidate()
-
-
-connecting.close_idle.append(engine.dispose)
-
-
-# No more at a time than there are threads and connections: else requests that have one could wait
-# for a thread, while those that have the threads wait for a connection, or for a row of theirs.
-sessions = PerLoop(lambda: CapacityLimiter(SESSIONS))
+# One more session than that would wait for a thread while it holds a connection that those who have
+# the threads wait for.
+SESSIONS = 5
+_places = PerLoop(lambda: CapacityLimiter(SESSIONS))
 
 
 async def get_session() -> AsyncIterator[Session]:
-    """A session for one request. What is not committed by its end is undone. Raises TooLate."""
-    outer = transaction.get()
-    async with nullcontext() if outer else sessions.get():
-        be_in_time()
-        session = Session(
-            outer or engine, expire_on_commit=False, join_transaction_mode="create_savepoint"
-        )
+    """Give a request a session. What is not committed at its end is undone."""
+    async with _places.get():
+        session = Session(engine)
         try:
             yield session
         finally:
-            if session.in_transaction():
-                await to_thread.run_sync(session.close)
+            await to_thread.run_sync(session.close)
 
 
 if TYPE_CHECKING:
@@ -166,33 +218,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Make `ActiveSession` when it is first imported: the command line has no need for FastAPI."""
+    """Make `ActiveSession` when it is first imported: the command line needs no FastAPI."""
     if name != "ActiveSession":
         raise AttributeError(name)
     from fastapi import Depends
 
-    # Closed before the answer leaves.
+    # Closed before the response is sent.
     return globals().setdefault(name, Annotated[Session, Depends(get_session, scope="function")])
-
-
-async def in_session(
-    work: Callable[Concatenate[Session, P], T], *args: P.args, **options: P.kwargs
-) -> T:
-    """Run `work` in a thread with a session that ends with it.
-
-    For a request that has other things to wait for before or afterwards. Raises TooLate.
-    """
-    async with asynccontextmanager(get_session)() as session:
-        return await to_thread.run_sync(partial(work, session, *args, **options))
-
-
-def change_counter(session: Session, counter: Any, row_id: int, amount: int) -> None:
-    """Adds to a counter of the row with that id, if there is one.
-
-    A counter that was too small stops at 0, which the database would refuse to go below; `pamps
-    recount` puts it right.
-    """
-    table = counter.class_
-    changed = func.greatest(counter + amount, 0)
-    statement = update(table).where(table.id == row_id).values({counter: changed})
-    session.exec(statement.execution_options(synchronize_session=False))

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps.auth import SignInFailed
 from pamps.config import settings
 from pamps.database_errors import collision, is_away, is_conflict
-from pamps.db import TooLate
 from pamps.folder import EmbeddedError
+from pamps.legacy import TooLate
 from pamps.observability.logs import request_id
 from pamps.state import request_state
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from fastapi import HTTPException
 
-from pamps import db
+from pamps import legacy as db
 from pamps.config import settings
 from pamps.security import get_password_hash, verify_password
 

@@ -13,7 +13,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from sqlalchemy import Connection, Select, func, text
 from sqlmodel import Session, UTCDateTime
 
-from pamps import db
+from pamps import legacy as db
 from pamps.config import settings
 from pamps.loops import PerLoop
 from pamps.postgres import connecting, embedded

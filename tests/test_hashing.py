@@ -66,7 +66,7 @@ def test_more_than_can_be_hashed_in_time(api_client, api_client_user1, monkeypat
 def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1, keyed):
     """More wait than there are places for sessions, and none of them holds one."""
     from pamps import hashing
-    from pamps.db import SESSIONS, engine
+    from pamps.legacy import SESSIONS, engine
 
     def headers(n: int) -> dict[str, str]:
         return {"Idempotency-Key": f"key {n}"} if keyed else {}
@@ -99,7 +99,7 @@ def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1,
 
 
 def test_nothing_is_hashed_for_who_has_been_told_to_try_again(api_client):
-    from pamps import db, hashing
+    from pamps import hashing, legacy as db
 
     async def late() -> None:
         db.deadline.set(time.monotonic() - 1)
@@ -115,7 +115,7 @@ def test_sign_ins_that_renew_the_same_old_hash(api_client, api_client_user1):
     from passlib.hash import bcrypt
     from sqlmodel import select, update
 
-    from pamps.db import engine
+    from pamps.legacy import engine
     from pamps.models import User
 
     old = bcrypt.using(rounds=4).hash(canary.password("user1"))

@@ -8,7 +8,7 @@ from anyio import to_thread
 from psycopg2 import Error
 from sqlalchemy.exc import SQLAlchemyError
 
-from pamps import db
+from pamps import legacy as db
 from pamps.folder import EmbeddedError
 from pamps.middleware.rate_limit import expired_attempts
 from pamps.models.idempotency import expired_outcomes

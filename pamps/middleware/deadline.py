@@ -6,7 +6,7 @@ import time
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps import db
+from pamps import legacy as db
 from pamps.config import settings
 from pamps.errors import RETRY_AFTER, refusal
 

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps import db
+from pamps import legacy as db
 from pamps.auth import client_address, session_user, signed_in
 from pamps.errors import refusal
 from pamps.middleware.rate_limit import attempt_sign_in, network

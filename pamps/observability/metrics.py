@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
-from pamps.db import engine, sessions
+from pamps.legacy import engine, sessions
 from pamps.statements import pools
 
 # Others, which a client may make up, count as one.

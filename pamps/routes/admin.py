@@ -2,8 +2,8 @@ from fastapi import APIRouter, HTTPException
 from sqlmodel import Session, col, update
 
 from pamps.auth import Address, Superuser
-from pamps.db import ActiveSession
 from pamps.errors import errors
+from pamps.legacy import ActiveSession
 from pamps.maintenance.deletion import delete_account, wake
 from pamps.models import User
 from pamps.models.session import end_sessions, record

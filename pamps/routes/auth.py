@@ -25,8 +25,8 @@ from pamps.auth import (
     may_sign_in,
     stored_user,
 )
-from pamps.db import ActiveSession, in_session
 from pamps.errors import OAuthError, errors
+from pamps.legacy import ActiveSession, in_session
 from pamps.middleware.rate_limit import attempt_sign_in, forgive
 from pamps.models import Attempt, User, UserSession
 from pamps.models.columns import Id, Text, examples

@@ -5,7 +5,7 @@ import time
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException
 
-from pamps import db
+from pamps import legacy as db
 from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
 from pamps.maintenance import schema

@@ -14,8 +14,8 @@ from pamps.auth import (
     get_fresh_user,
     may_sign_in,
 )
-from pamps.db import ActiveSession, change_counter
 from pamps.errors import errors
+from pamps.legacy import ActiveSession, change_counter
 from pamps.maintenance.deletion import MANY_LIKES, delete_liked_post, wake
 from pamps.models import Like, Post, User
 from pamps.models.columns import Id

@@ -17,8 +17,8 @@ from pamps.auth import (
     stored_user,
 )
 from pamps.config import settings
-from pamps.db import ActiveSession, change_counter, in_session
 from pamps.errors import errors
+from pamps.legacy import ActiveSession, change_counter, in_session
 from pamps.maintenance.deletion import delete_account, wake
 from pamps.middleware.rate_limit import attempt_sign_up
 from pamps.models import Post, Social, User

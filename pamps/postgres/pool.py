@@ -1,0 +1,170 @@
+"""The API's connections to PostgreSQL: one pool for each process that serves."""
+
+import asyncio
+import logging
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.conninfo import make_conninfo
+from psycopg.types.datetime import TimestampBinaryLoader
+from psycopg.types.numeric import Int8BinaryDumper
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from pamps.config import settings
+from pamps.postgres import embedded
+from pamps.postgres.arguments import connect_arguments, with_first
+
+logger = logging.getLogger(__name__)
+
+# How long the pool waits before it tries again to connect, in seconds.
+RETRY_SECONDS = 0.05
+# Statements that PostgreSQL keeps prepared for a connection: more than Pamps has.
+MAX_PREPARED = 500
+# The smallest of the limits that the role, the database and the server put on connections, and the
+# process that serves this one, which tells a PgBouncer from PostgreSQL.
+CONNECTION_LIMIT = """
+SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1),
+    current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int), pg_backend_pid()
+FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
+"""
+
+
+class Connection(AsyncConnection[tuple[object, ...]]):
+    """A connection in autocommit mode, to whichever address of the database answers."""
+
+    # Where the last connection led, which is tried first: an address that does not answer would
+    # hold up each new connection for `db.connect_timeout` seconds.
+    answered: tuple[str, int] | None = None
+    # Why the last attempt failed, if it did.
+    failure: BaseException | None = None
+
+    @classmethod
+    async def connect(cls, *_: object, **options: Any) -> Self:
+        """Connect; start the embedded server if need be. Raises psycopg.Error, EmbeddedError."""
+        try:
+            if not settings.db.uri:
+                await asyncio.to_thread(embedded.start)
+            arguments = connect_arguments()
+            if Connection.answered:
+                arguments = with_first(arguments, *Connection.answered)
+            connection = await super().connect(
+                make_conninfo("", **arguments), autocommit=True, cursor_factory=AsyncRawCursor
+            )
+        except Exception as error:
+            Connection.failure = error
+            raise
+        Connection.failure = None
+        Connection.answered = connection.info.host, connection.info.port
+        prepares = settings.db.prepared_statements
+        connection.prepare_threshold = 0 if prepares else None
+        connection.prepared_max = MAX_PREPARED
+        # A statement is prepared once for each type of its parameters, so all integers are bigints.
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        # On the wire a time is in UTC, whatever the time zone of the session.
+        connection.adapters.register_loader("timestamptz", TimestampBinaryLoader)
+        return connection
+
+    def was_closed(self) -> bool:
+        """Tell whether the server has closed this connection while nobody used it.
+
+        An idle connection hardly hears of anything else.
+        """
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+Pool = AsyncConnectionPool[Connection]
+# The pool of each event loop that serves: a server has one loop, tests may have several.
+_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+
+
+async def _fit(connection: Connection) -> None:
+    """Make the pool smaller where PostgreSQL allows fewer connections than all workers want."""
+    pool = _pools[asyncio.get_running_loop()]
+    workers = settings.server.workers
+    if pool.max_size != settings.db.pool_size or pool.get_stats()["pool_size"] > 1:
+        return
+    cursor = await connection.execute(CONNECTION_LIMIT)
+    limit, process_id = await cursor.fetchone() or (None, None)
+    if not isinstance(limit, int) or process_id != connection.info.backend_pid:
+        return
+    if limit < workers * pool.max_size:
+        size = max(1, limit // workers)
+        await pool.resize(0, size)
+        logger.warning(
+            "PostgreSQL allows %d connections: each of %d workers uses %d instead of %d, and"
+            " requests wait. Set a smaller db.pool_size or fewer workers, or allow more",
+            *(limit, workers, size, settings.db.pool_size),
+        )
+
+
+async def _try_again(pool: Pool) -> None:
+    """Have the pool connect again as long as requests wait for a connection."""
+    await asyncio.sleep(RETRY_SECONDS)
+    if pool.get_stats()["requests_waiting"]:
+        await pool.check()
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Pool]:
+    """Open the pool of the running event loop, and close it at the end.
+
+    Connections are made when requests need them. While PostgreSQL does not answer, a request waits
+    for up to `db.connect_timeout` seconds.
+    """
+    loop = asyncio.get_running_loop()
+    pool = Pool(
+        connection_class=Connection,
+        min_size=0,
+        max_size=settings.db.pool_size,
+        timeout=settings.db.connect_timeout,
+        configure=_fit,
+        reconnect_timeout=0,  # a failure is one at once: `_try_again` decides
+        reconnect_failed=_try_again,
+        open=False,
+    )
+    # It would log each attempt; requests that fail log the reason.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    async with pool:
+        _pools[loop] = pool
+        try:
+            yield pool
+        finally:
+            del _pools[loop]
+
+
+async def take() -> Connection:
+    """Take a connection, which has to be given back. Raises psycopg.OperationalError.
+
+    In an event loop without a pool, as each request has with `TestClient(app)`, make one.
+    """
+    pool = _pools.get(asyncio.get_running_loop())
+    if pool is None:
+        return await Connection.connect()
+    while True:
+        try:
+            connection = await pool.getconn()
+        except PoolTimeout as timeout:
+            reason = Connection.failure
+            if reason:
+                raise psycopg.OperationalError(str(reason)) from reason
+            raise timeout
+        if not connection.was_closed():
+            return connection
+        await connection.close()
+        await pool.putconn(connection)
+
+
+async def give_back(connection: Connection) -> None:
+    pool = _pools.get(asyncio.get_running_loop())
+    if pool is None:
+        await connection.close()
+    else:
+        # Whoever is cancelled here must not take the connection's place in the pool with them.
+        await asyncio.shield(pool.putconn(connection))
