@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+from fastapi import Depends, Request
 from starlette.types import Scope
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from pamps.db import Transaction
 
+if TYPE_CHECKING:
     from pamps.models.session import Caller
     from pamps.tokens import Claims
 
@@ -39,7 +40,7 @@ class RequestState:
     claims: Claims | Unset | None = UNSET
     user: Caller | Unset | None = UNSET
     # IdempotencyMiddleware: the transaction of a request with an Idempotency-Key.
-    transaction: Connection | None = None
+    transaction: Transaction | None = None
     # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.
     may_retry: bool = False
     # The handler of a failed sign-in: for how many seconds ErrorMiddleware holds the response back.
@@ -53,3 +54,14 @@ def request_state(scope: Scope) -> RequestState:
         states["request"] = RequestState()
     state: RequestState = states["request"]
     return state
+
+
+async def get_transaction(request: Request) -> Transaction | None:
+    """Return the transaction of a request with an Idempotency-Key, and None for any other.
+
+    All that such a request writes has to be part of it.
+    """
+    return request_state(request.scope).transaction
+
+
+ActiveTransaction = Annotated[Transaction | None, Depends(get_transaction)]
