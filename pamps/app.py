@@ -1,4 +1,4 @@
-"""The API, as an ASGI application: `uvicorn pamps.app:app`."""
+"""The API as an ASGI application: `uvicorn pamps.app:app`."""
 
 import asyncio
 import gc
@@ -8,23 +8,32 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware import Middleware
 
 from pamps import __version__, server, statements
 from pamps.config import settings
-from pamps.errors import handle_errors
+from pamps.errors import EXCEPTION_HANDLERS, ErrorMiddleware
 from pamps.folder import EmbeddedError, secret_key
 from pamps.legacy import SESSIONS, engine
 from pamps.maintenance import cleanup, deletion
-from pamps.middleware.body import WholeBody
+from pamps.middleware.body import BodyLimitMiddleware
 from pamps.middleware.deadline import Deadline
 from pamps.middleware.idempotency import Idempotency
-from pamps.middleware.proxy_headers import ProxyHeaders
+from pamps.middleware.metrics import MetricsMiddleware
+from pamps.middleware.paths import (
+    ControlCharactersMiddleware,
+    HeadMiddleware,
+    PathMiddleware,
+)
+from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
 from pamps.middleware.rate_limit import RateLimit
+from pamps.middleware.request_log import RequestLogMiddleware
 from pamps.middleware.retries import Retries
-from pamps.middleware.security_headers import add_headers
+from pamps.middleware.security_headers import SecurityHeadersMiddleware
 from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import add_openapi
-from pamps.paths import BASE, ControlCharacters, Head, PlainPaths, match_without_slash
+from pamps.paths import BASE_URL, match_without_slash
 from pamps.postgres import embedded, pool
 from pamps.routes import routes
 from pamps.swagger import add_docs
@@ -48,14 +57,71 @@ TAGS = [
     {"name": "admin", "description": "What superusers may do to other accounts."},
 ]
 
+CORS = Middleware(
+    CORSMiddleware,
+    allow_origins=settings.cors.allow_origins,
+    allow_credentials=settings.cors.allow_credentials,
+    allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    allow_headers=["*"],
+    expose_headers=[
+        "ETag",
+        "Link",
+        "Location",
+        "RateLimit-Limit",
+        "RateLimit-Remaining",
+        "RateLimit-Reset",
+        "Retry-After",
+        "WWW-Authenticate",
+        "X-Request-ID",
+    ],
+)
+
+
+def middleware() -> list[Middleware]:
+    """Return all middleware, outermost first: each sees the requests that those above let through.
+
+    Starlette adds its own for unexpected errors outside of these, and inside of them the one that
+    calls exception handlers.
+    """
+    return [
+        # Takes the client's address from trusted proxies: first, as the log and all limits use it.
+        Middleware(ProxyHeadersMiddleware, trusted=settings.server.trusted_proxies),
+        # Counts requests and measures their time, all layers below included.
+        *([Middleware(MetricsMiddleware)] if settings.metrics.port else []),
+        # Gives each request an id and a line in the log, whichever layer below responds.
+        Middleware(RequestLogMiddleware),
+        # Removes root_path and the trailing slash, so that all layers below see one spelling.
+        Middleware(PathMiddleware),
+        # Turns HEAD into GET, so that no layer below has to know HEAD.
+        Middleware(HeadMiddleware),
+        # Adds security headers, also to the errors of the layers below.
+        Middleware(SecurityHeadersMiddleware),
+        # Answers preflight requests of other origins, which count for no limit.
+        *([CORS] if settings.cors.allow_origins else []),
+        # Reads the body, at most 64 KiB: above the deadline, so that slow clients take no place.
+        Middleware(BodyLimitMiddleware),
+        # Responds with 503 after request_timeout, or to more than max_requests at once.
+        Middleware(Deadline),
+        # Responds to errors that no handler expects: above all layers that use the database.
+        Middleware(ErrorMiddleware),
+        # Limits the requests of each caller, whose session it looks up in the database.
+        Middleware(RateLimit),
+        # Responds with 404 to control characters in a path, which also count for the rate limit.
+        Middleware(ControlCharactersMiddleware),
+        # Retries aborted transactions, and so must be above the layer that makes one.
+        Middleware(Retries),
+        # Makes a POST with an Idempotency-Key one transaction.
+        Middleware(Idempotency),
+    ]
+
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = SESSIONS
     server.follow_parent()
     if settings.metrics.port:
-        metrics.sample()
-    # What is there now stays, so the garbage collector need not look through it again and again.
+        metrics.sample_connections()
+    # What exists now lives as long as the process, so the garbage collector need not look at it.
     gc.collect()
     gc.freeze()
     sweeping = asyncio.create_task(cleanup.sweep_regularly())
@@ -66,49 +132,42 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     statements.pools.end()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
-    if multiprocessing.parent_process():  # else `pamps serve` itself does it, or a test goes on
-        server.leave()
+    if (
+        multiprocessing.parent_process()
+    ):  # `pamps serve` without workers and tests end by themselves
+        server.exit_soon()
 
 
-logs.configure()
-try:
-    secret_key()
-except EmbeddedError as error:  # said by `pamps serve` before, but not by uvicorn
-    raise SystemExit(f"pamps: {error}") from None
-app = FastAPI(
-    title="Pamps",
-    version=__version__,
-    contact={"name": "The maintainers of Pamps"},
-    license_info={"name": "MIT", "identifier": "MIT"},
-    description=DESCRIPTION,
-    openapi_tags=TAGS,
-    lifespan=_lifespan,
-    openapi_url="/openapi.json" if settings.server.docs else None,
-    docs_url=None,
-    redoc_url=None,
-    servers=[{"url": BASE or "/"}],
-    telemetry=telemetry.config(),
-)
-app.router.routes.extend(routes)
-if settings.server.docs:
-    add_openapi(app)
-    add_docs(app)
-app.router.redirect_slashes = False
-match_without_slash(app.routes)
+def create_app() -> FastAPI:
+    """Return the application. Exits with one line if there is no secret to sign tokens with."""
+    logs.configure()
+    try:
+        secret_key()
+    except EmbeddedError as error:  # `pamps serve` has reported it before, uvicorn has not
+        raise SystemExit(f"pamps: {error}") from None
+    app = FastAPI(
+        title="Pamps",
+        version=__version__,
+        contact={"name": "The maintainers of Pamps"},
+        license_info={"name": "MIT", "identifier": "MIT"},
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=_lifespan,
+        middleware=middleware(),
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_url="/openapi.json" if settings.server.docs else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        servers=[{"url": BASE_URL or "/"}],
+        telemetry=telemetry.config(),
+    )
+    app.router.routes.extend(routes)
+    if settings.server.docs:
+        add_openapi(app)
+        add_docs(app)
+    match_without_slash(app.routes)
+    return app
 
-# Each wraps the ones before it. The rate limit looks up the caller's session, so the deadline and
-# the handling of errors are around it.
-app.add_middleware(Idempotency)
-app.add_middleware(Retries)
-app.add_middleware(ControlCharacters)
-app.add_middleware(RateLimit)
-handle_errors(app)
-app.add_middleware(Deadline)
-app.add_middleware(WholeBody)
-add_headers(app)
-app.add_middleware(Head)
-app.add_middleware(PlainPaths)
-app.add_middleware(logs.RequestLog)
-if settings.metrics.port:
-    app.add_middleware(metrics.RequestMetrics)
-app.add_middleware(ProxyHeaders, trusted=settings.server.trusted_proxies)
+
+app = create_app()

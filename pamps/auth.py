@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from pamps.models.session import Caller, callers
 from pamps.models.user import User, get_user
-from pamps.paths import BASE
+from pamps.paths import BASE_URL
 from pamps.statements import Statement
 from pamps.tokens import Claims, read_token, unauthorized
 
@@ -69,7 +69,7 @@ class BearerToken(OAuth2PasswordBearer):
 
 
 # Clients resolve it against the server of the documentation, whose path has no slash at its end.
-TOKEN_URL = f"{BASE}/token" if BASE else "token"
+TOKEN_URL = f"{BASE_URL}/token" if BASE_URL else "token"
 ActiveClaims = Annotated[Claims, Depends(BearerToken(tokenUrl=TOKEN_URL, refreshUrl=TOKEN_URL))]
 # Some routes show more to a caller who has signed in, but do not ask for it.
 may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}

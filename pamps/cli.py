@@ -106,7 +106,7 @@ def serve(
     with ExitStack() as stack:
         if settings.metrics.port:
             with _listening(settings.metrics.host, settings.metrics.port):
-                stack.enter_context(metrics.served())
+                stack.enter_context(metrics.serve_metrics())
         with _listening(host, port):
             listener = stack.enter_context(server.listen(host, port))
         secret_key()  # which workers cannot say in one line that they cannot have

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import psycopg2
-from fastapi import FastAPI, Request
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.responses import JSONResponse
@@ -25,7 +25,6 @@ from pamps.config import settings
 from pamps.database_errors import collision, is_away, is_conflict
 from pamps.folder import EmbeddedError
 from pamps.legacy import TooLate
-from pamps.observability.logs import request_id
 from pamps.state import request_state
 
 logger = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
 
 
 async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:
-    """Takes as long as any other failure. Its answer waits in Guard, without a connection."""
+    """Let the response wait in ErrorMiddleware until it took as long as any other failure."""
     whole = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     passed = time.perf_counter() - error.started
     request_state(request.scope).delay = whole - passed % whole
@@ -146,7 +145,7 @@ async def _database_error(request: Request, error: Any) -> JSONResponse:
     return _database_away(request, error)
 
 
-class Guard:
+class ErrorMiddleware:
     """Answers what no handler does: an error that nobody expected, or one at the end of all."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -176,17 +175,24 @@ class Guard:
             logger.exception("request failed")
             if started:
                 raise
-            detail = f"Internal server error; the log says more under {request_id.get()}"
+            id_ = request_state(scope).request_id
+            detail = f"Internal server error; the log says more under {id_}"
             await refusal(Request(scope), 500, detail)(scope, receive, send)
 
 
-def handle_errors(app: FastAPI) -> None:
-    app.add_middleware(Guard)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(SignInFailed, _sign_in_failed)
-    for broken in (IntegrityError, psycopg2.IntegrityError):
-        app.add_exception_handler(broken, _integrity_error)
-    drivers = psycopg2.DatabaseError, psycopg2.InterfaceError
-    for error in (DBAPIError, PoolTimeout, *drivers, EmbeddedError):
-        app.add_exception_handler(error, _database_error)
+DATABASE_ERRORS = (
+    DBAPIError,
+    PoolTimeout,
+    psycopg2.DatabaseError,
+    psycopg2.InterfaceError,
+    EmbeddedError,
+)
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+EXCEPTION_HANDLERS: dict[int | type[Exception], Handler] = {
+    RequestValidationError: _validation_error,
+    HTTPException: _http_error,
+    SignInFailed: _sign_in_failed,
+    **dict.fromkeys(DATABASE_ERRORS, _database_error),
+    IntegrityError: _integrity_error,
+    psycopg2.IntegrityError: _integrity_error,
+}

@@ -110,7 +110,7 @@ def follow_parent() -> None:
         Thread(target=stop, daemon=True).start()
 
 
-def leave() -> None:
+def exit_soon() -> None:
     """End this process soon, even if a thread waits for a database that does not answer."""
     timer = Timer(LEAVE_SECONDS, os._exit, [0])
     timer.daemon = True

@@ -210,7 +210,7 @@ def test_off_by_default(settings, port, tmp_path):
         assert list(tmp_path.glob("pamps-*")) == []
         process.terminate()
     done = run([sys.executable, "-c", "import pamps.app, sys; print(*sys.modules)"])
-    assert "pamps.metrics" in done.stdout.split()
+    assert "pamps.app" in done.stdout.split()
     assert "prometheus_client" not in done.stdout.split()
 
 

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from pamps.middleware.proxy_headers import ProxyHeaders
+from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
 
 PROXY = "10.0.0.7"
 
@@ -17,7 +17,7 @@ async def tell(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def told(peer: str, *headers: tuple[str, str]) -> tuple[str, str]:
-    app = ProxyHeaders(tell, ["10.0.0.0/8", "fd00::1"])
+    app = ProxyHeadersMiddleware(tell, ["10.0.0.0/8", "fd00::1"])
     answer = TestClient(app, client=(peer, 1)).get("/", headers=list(headers)).json()
     return answer["address"], answer["scheme"]
 
@@ -69,7 +69,7 @@ def test_nobody_else_is_believed():
 
 
 def test_one_warning_names_the_setting(caplog):
-    client = TestClient(ProxyHeaders(tell, []), client=("198.51.100.1", 1))
+    client = TestClient(ProxyHeadersMiddleware(tell, []), client=("198.51.100.1", 1))
     client.get("/")
     assert caplog.messages == []
     for _ in range(3):

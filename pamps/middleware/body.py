@@ -1,4 +1,4 @@
-"""The body of a request: all of it, or no request."""
+"""The limit of a request's body."""
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,11 +9,11 @@ from pamps.state import request_state
 MAX_BODY_BYTES = 64 * 1024
 
 
-class WholeBody:
-    """Lets a request in when its body is there, as `RequestState.body`, and not too large.
+class BodyLimitMiddleware:
+    """Read the whole body into `RequestState.body`, or respond with 413 if it is too large.
 
-    So a client that is slow to send it takes no place of those that are limited. How long it may
-    take is up to the server.
+    The layers below begin when the body is there, so that a slow client takes no place from other
+    requests. The server limits how long a client may take (`server.receive_timeout`).
     """
 
     def __init__(self, app: ASGIApp) -> None:

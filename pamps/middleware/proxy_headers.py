@@ -1,61 +1,75 @@
-"""What proxies say of a request: who sent it, and by which scheme."""
+"""X-Forwarded-For and X-Forwarded-Proto of trusted proxies."""
 
 import ipaddress
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as UvicornProxyHeaders
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 logger = logging.getLogger(__name__)
 
-FORWARDED = b"x-forwarded-for", b"x-forwarded-proto"
+FORWARDED_FOR, FORWARDED_PROTO = b"x-forwarded-for", b"x-forwarded-proto"
 
 
 @lru_cache(maxsize=1024)
 def _unmapped(address: str) -> str:
-    """An IPv4 address as such, also where IPv6 has it as `::ffff:192.0.2.1`."""
+    """Return an IPv4-mapped IPv6 address such as `::ffff:192.0.2.1` as the IPv4 address."""
     try:
         return str(getattr(ipaddress.ip_address(address), "ipv4_mapped", None) or address)
     except ValueError:
         return address
 
 
-def _simplify(scope: Scope) -> None:
-    """Put what all lines of each header say into the form that uvicorn understands."""
-    headers = [header for header in scope["headers"] if header[0] not in FORWARDED]
-    addresses, schemes = (
-        b",".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
-        for name in FORWARDED
-    )
+def _joined(scope: Scope, name: bytes) -> str:
+    """Return the values of all headers of this name, separated by commas."""
+    return b",".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
+
+
+def _normalize(scope: Scope) -> None:
+    """Replace repeated or mixed forwarded headers by one of each, as uvicorn understands them."""
+    addresses, schemes = _joined(scope, FORWARDED_FOR), _joined(scope, FORWARDED_PROTO)
+    names = FORWARDED_FOR, FORWARDED_PROTO
+    headers = [header for header in scope["headers"] if header[0] not in names]
     if addresses:
         value = ",".join(_unmapped(address.strip()) for address in addresses.split(","))
-        headers.append((FORWARDED[0], value.encode("latin-1")))
+        headers.append((FORWARDED_FOR, value.encode("latin-1")))
     if schemes:
-        # The first is that of the client, if there are several proxies.
+        # Of several proxies, the first has spoken to the client.
         value = schemes.partition(",")[0].strip().lower()
-        headers.append((FORWARDED[1], value.encode("latin-1")))
+        headers.append((FORWARDED_PROTO, value.encode("latin-1")))
     scope["headers"] = headers
 
 
-class ProxyHeaders:
-    """Believe the proxies that are trusted, and say once which other peer claims to be one."""
+class ProxyHeadersMiddleware:
+    """Take the client's address and scheme from the headers of trusted proxies.
 
-    def __init__(self, app: ASGIApp, trusted: list[str]) -> None:
+    The first other peer that sends such a header is named in a warning.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
         self.app = app
-        self.believing: Any = ProxyHeadersMiddleware(cast(Any, app), list(map(_unmapped, trusted)))
+        uvicorn_app = cast("ASGI3Application", app)
+        uvicorn_middleware = UvicornProxyHeaders(uvicorn_app, list(map(_unmapped, trusted)))
+        self.trusted_hosts = uvicorn_middleware.trusted_hosts
+        self.trusting_app = cast(ASGIApp, uvicorn_middleware)
         self.warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
         if scope["type"] == "http" and scope["client"]:
             peer, port = scope["client"]
-            scope["client"] = peer, port = _unmapped(peer), port
-            if any(name in FORWARDED for name, _ in scope["headers"]):
-                if peer in self.believing.trusted_hosts:
-                    _simplify(scope)
-                    app = self.believing
+            peer = _unmapped(peer)
+            scope["client"] = peer, port
+            if any(name in (FORWARDED_FOR, FORWARDED_PROTO) for name, _ in scope["headers"]):
+                if peer in self.trusted_hosts:
+                    _normalize(scope)
+                    app = self.trusting_app
                 elif not self.warned:
                     self.warned = True
                     logger.warning(

@@ -1,0 +1,66 @@
+"""Middleware for paths and methods: one spelling of each path, and HEAD wherever there is GET."""
+
+import re
+
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pamps.paths import ROOT_PATH
+
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class PathMiddleware:
+    """Remove `server.root_path` and a trailing slash from the path of a request.
+
+    So every path answers with and without the slash, and has one spelling for all layers below.
+    `raw_path` remains what the client sent.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if ROOT_PATH and f"{path}/".startswith(f"{ROOT_PATH}/"):
+                path = path.removeprefix(ROOT_PATH)
+            scope["path"] = path.removesuffix("/") or "/"
+        await self.app(scope, receive, send)
+
+
+class ControlCharactersMiddleware:
+    """Respond with 404 to a path that contains a control character."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["type"] == "http" and CONTROL_CHARACTER.search(scope["path"]):
+            app = JSONResponse({"detail": "Not Found"}, 404)
+        await app(scope, receive, send)
+
+
+class HeadMiddleware:
+    """Respond to HEAD as to GET, without the body (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            scope["method"] = "HEAD"  # tells uvicorn that the body may be shorter than its length
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        scope["method"] = "GET"
+        try:
+            await self.app(scope, receive, send_without_body)
+        finally:
+            scope["method"] = "HEAD"
