@@ -3,8 +3,6 @@
 import logging
 import re
 
-from pythonjsonlogger.json import JsonFormatter
-
 WORD = "c4n4ry"
 # A token begins with the base64 of {"alg":
 SECRET = re.compile(rf"{WORD}|\$argon2|\$2b\$|eyJhbGciO", re.IGNORECASE)
@@ -24,9 +22,8 @@ class Watch(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.leaks: list[str] = []
-        self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record) + repr(record.args)
+        text = self.format(record) + repr(vars(record))
         if SECRET.search(text):
             self.leaks.append(text)
