@@ -29,7 +29,7 @@ def run_online(connection: Connection) -> None:
     context.configure(connection=connection, **OPTIONS)
     with context.begin_transaction():
         # A migration takes as long as it takes.
-        for parameter in TIMEOUTS.values():
+        for parameter in TIMEOUTS:
             connection.exec_driver_sql(f"SET LOCAL {parameter} = 0")
         # Of two that start at once, the second waits here and then finds nothing left to do.
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))

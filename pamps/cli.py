@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pamps import __version__
-from pamps.config import ENVIRONMENT, settings
 from pamps.terminal import Commands, fail, print_table, shown
 
 # All else is imported where a command needs it, so that none waits for what it does not use.
@@ -86,18 +85,37 @@ def _listening(host: str, port: int) -> Iterator[None]:
         fail(f"cannot listen on {host}, port {port}: {reason}")
 
 
+class _ServerSetting:
+    """The default of an option, read only when it is needed: loading the settings takes long."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self) -> Any:
+        from pamps.config import settings
+
+        return getattr(settings.server, self.name)
+
+    def __str__(self) -> str:  # in the command's help
+        return str(self())
+
+
+HOST, PORT, WORKERS = map(_ServerSetting, ("host", "port", "workers"))
+
+
 @main.command()
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = settings.server.host,
+    host: Annotated[str, typer.Option(default_factory=HOST, help="The address to listen on.")],
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="The port to listen on.")
-    ] = settings.server.port,
+        int, typer.Option(default_factory=PORT, min=1, max=65535, help="The port to listen on.")
+    ],
     workers: Annotated[
-        int, typer.Option(min=1, help="How many processes.")
-    ] = settings.server.workers,
+        int, typer.Option(default_factory=WORKERS, min=1, help="How many processes.")
+    ],
 ) -> None:
     """Serve the API."""
     from pamps import server
+    from pamps.config import ENVIRONMENT, settings
     from pamps.db import description, engine
     from pamps.folder import secret_key
     from pamps.maintenance import schema
@@ -115,7 +133,7 @@ def serve(
         elif problem := schema.problem():
             fail(problem)
         engine.dispose()  # as only the workers need connections from now on
-        if not settings.log.json:  # which nothing else may stand between
+        if not settings.log.json_lines:  # which nothing else may stand between
             url = server.url(host, port)
             docs = f", its documentation: {url}/docs" if settings.server.docs else ""
             typer.echo(f"Pamps: {url}{docs}")
@@ -139,11 +157,16 @@ def shell() -> None:
     """Opens interactive shell"""
     from sqlmodel import select
 
+    from pamps.config import settings
     from pamps.db import engine
     from pamps.models import Like, Post, Social, User
 
+    uri = settings.db.uri or engine.url.render_as_string()  # of the embedded PostgreSQL
+    db = settings.db.model_copy(update={"uri": uri})
+    shown_settings = settings.model_copy(update={"db": db})
     with _open_session() as session, tempfile.TemporaryDirectory() as folder:
-        _vars = {"settings": settings, "engine": engine, "select": select, "session": session}
+        _vars: dict[str, Any] = {"settings": shown_settings, "engine": engine}
+        _vars |= {"select": select, "session": session}
         _vars |= {table.__name__: table for table in (User, Post, Social, Like)}
         typer.echo(f"Auto imports: {list(_vars)}")
         try:
@@ -332,6 +355,8 @@ Force = Annotated[
 
 
 def _be_sure(force: bool, what: str) -> None:
+    from pamps.config import ENVIRONMENT
+
     if not force and ENVIRONMENT == "production":
         fail("this is production: add --force if you mean it")
     if not force:
@@ -389,6 +414,7 @@ def fake_data(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
 ) -> None:
     """Fill the database with made-up users, posts, replies, likes and follows."""
+    from pamps.config import ENVIRONMENT
     from pamps.maintenance import fake
 
     if ENVIRONMENT == "production":

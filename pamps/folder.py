@@ -1,6 +1,6 @@
-"""`db.embedded_dir`: a folder that no other user of the machine can read, write or lock in.
+"""The folder `db.embedded_dir`, which other users of the machine cannot read, write or lock.
 
-It holds the embedded PostgreSQL, and the secret of an installation that has no other.
+It holds the data of the embedded PostgreSQL, and the secret that signs tokens where none is set.
 """
 
 import fcntl
@@ -12,26 +12,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from pamps.config import PUBLIC_SECRETS, ROOT, settings
+from pamps.config import ROOT, settings
+from pamps.settings import PUBLIC_SECRETS
 
-FOLDER: Path = ROOT.joinpath(os.path.expanduser(settings.db.embedded_dir)).resolve()  # noqa: PTH111
-# What Pamps itself puts there; the data of an older PostgreSQL may be kept as data-15.
+FOLDER = ROOT.joinpath(os.path.expanduser(settings.db.embedded_dir)).resolve()  # noqa: PTH111
+# The names of the files that Pamps makes there. Data of an older PostgreSQL may be kept as data-15.
 CONTENT = ("data", "new", "socket", "start.lock", "users.lock", "secret")
 
 
 class EmbeddedError(Exception):
-    """Pamps cannot work with its folder, or with the PostgreSQL in it; says why and what to do."""
+    """The folder, or the PostgreSQL in it, cannot be used. The text says why, and what to do."""
 
 
 def make_folder() -> None:
-    """Makes the folder, or closes it to other users. Raises EmbeddedError and OSError."""
+    """Make the folder, or deny other users access to it. Raises EmbeddedError and OSError."""
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = FOLDER.stat().st_mode
     if not mode & 0o077:
         return
-    # A folder that has other things in it may be meant for others: it must not be closed to them.
-    ours = all(path.name.partition("-")[0] in CONTENT for path in FOLDER.iterdir())
-    if ours and not mode & stat.S_ISVTX:
+    # If there are files that Pamps did not make, other users may need access to the folder.
+    is_ours = all(path.name.partition("-")[0] in CONTENT for path in FOLDER.iterdir())
+    if is_ours and not mode & stat.S_ISVTX:
         FOLDER.chmod(0o700)
     elif mode & 0o022:
         raise EmbeddedError(
@@ -40,9 +41,9 @@ def make_folder() -> None:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Opens a file that only its owner can open, to read and append. Raises OSError.
+    """Open a file, which only its owner can open, to read and append. Raises OSError.
 
-    It belongs to whom its folder belongs, so that he can open what root has made.
+    Its owner is the owner of its folder, who can then open a file that root has made.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     file = os.open(path, flags, 0o600)
@@ -55,9 +56,10 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def lock(file: IO[bytes], operation: int) -> None:
-    """Locks a file of `open_file`. Raises BlockingIOError, and EmbeddedError if nobody can lock it.
+    """Lock a file that `open_file` opened. `operation` is that of `fcntl.flock`.
 
-    NFS wants it open for reading to share a lock, and for writing to have it alone.
+    NFS needs the file open for reading for a shared lock, and for writing for an exclusive one.
+    Raises BlockingIOError if another process has the lock, EmbeddedError if locks do not work here.
     """
     try:
         fcntl.flock(file, operation)
@@ -72,17 +74,18 @@ def lock(file: IO[bytes], operation: int) -> None:
 
 @lru_cache(maxsize=1)
 def secret_key() -> str:
-    """What signs tokens: the configured secret, or one of this installation where that is public.
+    """Return the secret that signs tokens.
 
-    Raises EmbeddedError where it cannot be kept.
+    It is `security.SECRET_KEY`, or if that is public, one that is generated once and kept in the
+    folder. Raises EmbeddedError if it cannot be kept there.
     """
-    configured: str = settings.security.SECRET_KEY
+    configured = settings.security.SECRET_KEY
     if not configured.startswith(PUBLIC_SECRETS):
         return configured
     path = FOLDER / "secret"
     try:
         make_folder()
-        # Written aside and then linked, so that of two that start at once both get the first one.
+        # A finished file is linked, so that two processes that start at once use the same secret.
         new = path.with_name(f"new-{secrets.token_hex(8)}")
         if not path.exists():
             try:
@@ -98,8 +101,8 @@ def secret_key() -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"
         raise EmbeddedError(
-            f"security.SECRET_KEY: everybody can read it, and one for this installation cannot be"
-            f" kept in {path} ({reason}): set another SECRET_KEY, or db.embedded_dir"
+            f"security.SECRET_KEY: everybody can read it, and a generated one cannot be kept"
+            f" in {path} ({reason}): set another SECRET_KEY, or db.embedded_dir"
         ) from error
     if len(secret) < 64:
         raise EmbeddedError(f"security.SECRET_KEY: {path} is damaged: remove it")

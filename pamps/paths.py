@@ -9,9 +9,9 @@ from starlette.routing import BaseRoute, Route, compile_path
 
 from pamps.config import settings
 
-ROOT_PATH: str = settings.server.root_path
+ROOT_PATH = settings.server.root_path
 # Where clients reach the API, as far as the settings say: an absolute URL, a path, or "".
-BASE_URL: str = settings.server.public_url or ROOT_PATH
+BASE_URL = settings.server.public_url or ROOT_PATH
 
 
 def match_without_slash(routes: Iterable[BaseRoute]) -> None:

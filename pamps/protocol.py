@@ -44,7 +44,7 @@ class Refused(Exception):
 class Protocol(HttpToolsProtocol):
     """A connection, also of a client that is slow, has no end, or is there when all stops."""
 
-    receive_timeout: int = settings.server.receive_timeout
+    receive_timeout = settings.server.receive_timeout
     # Whether this process is about to end.
     draining = False
 

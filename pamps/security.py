@@ -52,7 +52,7 @@ def needs_rehash(hashed_password: str) -> bool:
 def _common_passwords() -> frozenset[str]:
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # here, as it is large and seldom needed
 
-    shortest: int = settings.security.PASSWORD_MIN_LENGTH
+    shortest = settings.security.PASSWORD_MIN_LENGTH
     allowed = (word for word in FREQUENCY_LISTS["passwords"] if len(word) >= shortest)
     return frozenset(islice(allowed, COMMON_PASSWORDS))
 

@@ -1,19 +1,19 @@
-"""Where settings come from: files and variables, which dynaconf reads.
+"""The sources of settings, files and environment variables, which dynaconf reads.
 
-All that a person may have meant as a setting, and that would have no effect, stops the start.
+What looks like a setting and would have no effect, such as a misspelled name, stops the start.
 """
 
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 FILES = ("settings.toml", ".secrets.toml")
-# Variables that are no settings: the environment, the database's name in docker-compose.yaml, and
-# what Kubernetes tells of services with such names.
+# PAMPS_… variables that are not settings: the environment, the name of the database in
+# docker-compose.yaml, and those that Kubernetes sets for services called pamps or pamps-….
 NO_SETTINGS = re.compile(
     r"""PAMPS_ENV=.*|PAMPS_DB=(?!\{).*
     |PAMPS_([A-Z0-9]+_)*PORT(_[0-9]+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*
@@ -30,7 +30,7 @@ def stop(name: str, problem: str) -> NoReturn:
 
 
 def _check_file(path: Path, environments: Sequence[str]) -> None:
-    """Stops if a settings file cannot be read, or has a table that no environment reads."""
+    """Stop if a settings file cannot be read, or has a table that belongs to no environment."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -49,20 +49,20 @@ def _check_file(path: Path, environments: Sequence[str]) -> None:
             stop(str(path), f"{name} is no environment, as {known} are: [default.{name}]?")
 
 
-def _variables(defaults: dict[str, Any]) -> list[str]:
-    """The names of the variables that are settings. Stops at one that is nothing."""
+def _variables(tables: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the names of the variables that are settings. Stop at an unknown PAMPS_… variable."""
     known = {
         f"PAMPS_{table}__{key}".upper(): f"PAMPS_{table.upper()}__{key}"
-        for table, keys in defaults.items()
+        for table, keys in tables.items()
         for key in keys
     }
-    tables = {f"PAMPS_{table}".upper() for table in defaults}
+    whole_tables = {f"PAMPS_{table}".upper() for table in tables}
     inside = ("PAMPS_DB__CONNECT_ARGS__",)  # a setting that is a table itself
     found = []
     for name, value in os.environ.items():
         if not name.startswith("PAMPS_") or NO_SETTINGS.fullmatch(f"{name}={value}"):
             continue
-        if name.upper() not in {*known, *tables} and not name.upper().startswith(inside):
+        if name.upper() not in {*known, *whole_tables} and not name.upper().startswith(inside):
             from difflib import get_close_matches  # here, as it is seldom needed
 
             near = get_close_matches(name, [*known.values(), "PAMPS_ENV"], 1)
@@ -73,7 +73,7 @@ def _variables(defaults: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def _only(names: Iterable[str]) -> Iterator[None]:
-    """Hides other variables from dynaconf: many would change how it works, or be settings."""
+    """Hide all other variables from dynaconf, which some of them would configure."""
     hidden = {name: os.environ[name] for name in set(os.environ) - set(names)}
     for name in hidden:
         del os.environ[name]
@@ -84,7 +84,7 @@ def _only(names: Iterable[str]) -> Iterator[None]:
 
 
 def _by_setting(source: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a source one by one, so that each replaces that of an earlier source."""
+    """Take a source's tables apart, so that each setting replaces that of an earlier source."""
     flat: dict[str, Any] = {}
     for name, value in source.items():
         if isinstance(value, dict) and "__" not in name:
@@ -99,15 +99,18 @@ def read(
     root: Path,
     environment: str,
     environments: Sequence[str],
-    defaults: dict[str, Any],
-) -> Any:
-    """What dynaconf makes of the sources. Stops the process if one leads nowhere."""
+    tables: Mapping[str, Iterable[str]],
+) -> dict[str, object]:
+    """Return the values of all sources, merged by dynaconf and not checked yet.
+
+    `tables` has the names of all settings. Stop the process if a source cannot be read.
+    """
     files = [root / name for name in FILES]
     for file in files:
         _check_file(file, environments)
-        # dynaconf reads that one too.
+        # dynaconf also reads settings.local.toml and .secrets.local.toml.
         _check_file(file.with_name(file.name.replace(".toml", ".local.toml")), environments)
-    variables = _variables(defaults)
+    variables = _variables(tables)
     with _only(variables):
         from dynaconf import Dynaconf
         from dynaconf.utils.parse_conf import parse_conf_data
@@ -115,9 +118,9 @@ def read(
         for name in variables:
             try:
                 parse_conf_data(os.environ[name], tomlfy=True, box_settings={})
-            except Exception as error:  # Of many kinds, which may quote the value.
+            except Exception as error:  # of many types, whose text may quote the value
                 stop(name, f"cannot be read: {type(error).__name__}")
-        loaded: Any = Dynaconf(
+        loaded = Dynaconf(
             envvar_prefix="PAMPS",
             root_path=root,
             preload=[defaults_file],
@@ -127,7 +130,8 @@ def read(
             filter_strategy=_by_setting,
         )
         try:
-            loaded.as_dict()  # now, and not when the first setting is asked for
-        except Exception as error:  # Of many kinds, which may quote a value.
+            values = {name.lower(): value for name, value in loaded.as_dict().items()}
+        except Exception as error:  # of many types, whose text may quote a value
             stop(" or ".join(FILES), f"cannot be read: {type(error).__name__}")
-    return loaded
+    del values["filter_strategy"]  # dynaconf lists this argument among the settings
+    return values

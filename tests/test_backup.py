@@ -312,7 +312,7 @@ def test_the_password_is_not_among_the_arguments(here, tmp_path, monkeypatch):
     url = make_url(here).set(drivername="postgresql+psycopg2")
     url = url.set(password=url.password or canary.WORD)
     monkeypatch.setattr("pamps.backup.engine", create_engine(url, poolclass=NullPool))
-    monkeypatch.setattr(settings.db, "connect_args", {"application_name": "its backup"})
+    monkeypatch.setitem(vars(settings.db), "connect_args", {"application_name": "its backup"})
     told = tmp_path / "told"
     program(monkeypatch, tmp_path, "pg_dump", f'echo "$PGPASSWORD@ $*" > {told}')
     assert invoke("backup", tmp_path / "pamps.backup").exit_code == 0

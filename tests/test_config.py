@@ -60,6 +60,7 @@ WRONG = [
     ("PAMPS_DB__pool_size", "-1", "db.pool_size: must be from 0 to"),
     ("PAMPS_POST__max_length", "0", "post.max_length: must be from 1 to"),
     ("PAMPS_DB__connect_args", "[1]", "db.connect_args: must be a table"),
+    ("PAMPS_DB__connect_args", "{host=[1]}", "db.connect_args: must be a table of texts and whole"),
     ("PAMPS_SECURITY__SECRET_KEY", "", "security.SECRET_KEY: is missing"),
     ("PAMPS_SECURITY__SECRET_KEY", "12345", "security.SECRET_KEY: must be text"),
     ("PAMPS_SECURITY__ALGORITHM", "none", "security.ALGORITHM: must be one of HS256"),
@@ -205,7 +206,7 @@ def test_production_with_a_secret(monkeypatch):
     loaded = load(monkeypatch, environment)
     assert (loaded.security.PASSWORD_MIN_LENGTH, loaded.security.PASSWORD_REFUSE_WEAK) == (8, True)
     assert loaded.rate_limit.enabled
-    assert loaded.log.json
+    assert loaded.log.json_lines
     assert loaded.cors.allow_origins == []
 
 
@@ -232,7 +233,7 @@ def test_every_spelling_means_psycopg2(prefix, monkeypatch):
     from pamps.config import settings
     from pamps.db import database_url
 
-    monkeypatch.setitem(settings.db, "uri", f"{prefix}u:p@h:5432/name")
+    monkeypatch.setitem(vars(settings.db), "uri", f"{prefix}u:p@h:5432/name")
     url = database_url().render_as_string(hide_password=False)
     assert url == "postgresql+psycopg2://u:p@h:5432/name"
 
@@ -338,7 +339,7 @@ cors = {allow_origins = ["https://a.example"]}
 )
 def test_variables_of_others_have_no_effect(monkeypatch, variables):
     uri = os.environ["PAMPS_DB__uri"]
-    assert load(monkeypatch, {}).as_dict() == load(monkeypatch, variables).as_dict()
+    assert load(monkeypatch, {}) == load(monkeypatch, variables)
     loaded = load(monkeypatch, {"PAMPS_POST__max_length": "500"})
     assert (loaded.db.uri, loaded.db.pool_size, loaded.post.max_length) == (uri, 8, 500)
     assert set(variables) <= set(os.environ)

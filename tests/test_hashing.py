@@ -35,7 +35,7 @@ def test_more_than_can_be_hashed_in_time(api_client, api_client_user1, monkeypat
     from pamps import hashing
     from pamps.config import settings
 
-    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
     tokens = sign_in(api_client, "user1")
     with contextlib.ExitStack() as stack:
         for _ in range(hashing.PLACES):

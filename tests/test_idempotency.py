@@ -128,7 +128,7 @@ def secrets(monkeypatch) -> Iterator[Callable[[str], None]]:
     from pamps.folder import secret_key
 
     def use(secret: str) -> None:
-        monkeypatch.setitem(settings.security, "SECRET_KEY", secret)
+        monkeypatch.setitem(vars(settings.security), "SECRET_KEY", secret)
         secret_key.cache_clear()
 
     yield use
@@ -173,7 +173,7 @@ def test_guesses_with_a_key_that_was_used(monkeypatch, api_client, sign_up, key)
     from pamps.config import settings
 
     sign_up("ana")
-    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
     right = {"username": "ana", "password": canary.password("ana")}
     assert api_client.post("/token", data=right, headers=key).status_code == 200
     for n in range(5):
@@ -218,7 +218,7 @@ def test_failed_sign_ins_count_with_a_key_too(monkeypatch, api_client, sign_up):
     from pamps.config import settings
 
     sign_up("ana")
-    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
     form = {"username": "ana", "password": canary.WORD}
     for n in range(5):
         headers = {"Idempotency-Key": f"key {n}"}

@@ -84,12 +84,12 @@ def test_requests_are_counted_whatever_loop_they_come_in(monkeypatch, redis_uri)
     from pamps.config import settings
     from pamps.middleware.rate_limit import RateLimit
 
-    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
     with warnings.catch_warnings():
         # Nobody can close a connection of asyncio's any more whose loop is closed.
         warnings.simplefilter("ignore", ResourceWarning)
         for storage in ("", redis_uri):
-            monkeypatch.setitem(settings.rate_limit, "storage_uri", storage)
+            monkeypatch.setitem(vars(settings.rate_limit), "storage_uri", storage)
             client = TestClient(RateLimit(Response("here")))
             left = [int(client.get("/").headers["ratelimit-remaining"]) for _ in range(3)]
             assert left == [left[0], left[0] - 1, left[0] - 2]

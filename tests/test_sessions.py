@@ -104,7 +104,7 @@ def test_a_token_two_steps_back_ends_its_session(api_client, api_client_user1):
 def test_the_second_answer_can_be_turned_off(api_client, api_client_user1, monkeypatch):
     from pamps.config import settings
 
-    monkeypatch.setitem(settings.security, "REFRESH_TOKEN_REPLAY_SECONDS", 0)
+    monkeypatch.setitem(vars(settings.security), "REFRESH_TOKEN_REPLAY_SECONDS", 0)
     first = sign_in(api_client, "user1")
     second = refresh(api_client, first).json()
     assert refresh(api_client, first).status_code == 401

@@ -23,7 +23,7 @@ HERE, THERE = "192.0.2.1", "192.0.2.2"
 def enabled(monkeypatch):
     from pamps.config import settings
 
-    monkeypatch.setitem(settings.rate_limit, "enabled", True)
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
 
 
 def attempt(server: Client, address: str, password: str = "wrong", username: str = "user1"):
@@ -197,7 +197,7 @@ def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
     from pamps.config import settings
     from pamps.middleware.rate_limit import RateLimit
 
-    monkeypatch.setitem(settings.rate_limit, "storage_uri", "redis://127.0.0.1:1")
+    monkeypatch.setitem(vars(settings.rate_limit), "storage_uri", "redis://127.0.0.1:1")
     client = TestClient(RateLimit(Response("here")))
     assert client.get("/").text == "here"
     assert "the rate limit cannot be counted" in caplog.text
@@ -234,7 +234,7 @@ def test_a_clock_that_is_set(enabled, monkeypatch, seconds):
     from pamps.config import settings
     from pamps.middleware.rate_limit import RateLimit
 
-    monkeypatch.setitem(settings.rate_limit, "requests", "2/5 minutes")
+    monkeypatch.setitem(vars(settings.rate_limit), "requests", "2/5 minutes")
     client = TestClient(RateLimit(Response("here")))
     assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
     right = time.time
@@ -279,7 +279,7 @@ def test_a_token_that_was_revoked_counts_for_the_address(api_client, api_client_
 def test_one_password_for_many_names(api_client, enabled, monkeypatch):
     from pamps.config import settings
 
-    monkeypatch.setitem(settings.rate_limit, "sign_ins_per_address", "8/hour")
+    monkeypatch.setitem(vars(settings.rate_limit), "sign_ins_per_address", "8/hour")
     answers = [attempt(api_client, HERE, username=f"user{n}") for n in range(9)]
     assert [answer.status_code for answer in answers] == [401] * 8 + [429]
     assert 3500 < int(answers[-1].headers["retry-after"]) <= 3600
@@ -291,7 +291,7 @@ def test_limits_are_settings(api_client, enabled, monkeypatch):
 
     limits = {"sign_ins": "2/minute", "sign_ins_per_account": "3/hour", "sign_ups": "1/day"}
     for name, limit in limits.items():
-        monkeypatch.setitem(settings.rate_limit, name, limit)
+        monkeypatch.setitem(vars(settings.rate_limit), name, limit)
     user = {"username": "ana", "email": "ana@pamps.com", "password": canary.password("ana")}
     client = Client(api_client, address=HERE)
     assert [client.post("/user/", json=user).status_code for _ in range(2)] == [201, 429]

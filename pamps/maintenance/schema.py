@@ -15,11 +15,11 @@ from pamps.db import engine
 
 logger = logging.getLogger(__name__)
 
-# The settings of PostgreSQL that are ours, by the names of ours.
+# Timeouts that are stored in the database, in seconds, by their names in PostgreSQL.
 TIMEOUTS = {
-    "statement_timeout": "statement_timeout",
-    "lock_timeout": "lock_timeout",
-    "idle_in_transaction_timeout": "idle_in_transaction_session_timeout",
+    "statement_timeout": settings.db.statement_timeout,
+    "lock_timeout": settings.db.lock_timeout,
+    "idle_in_transaction_session_timeout": settings.db.idle_in_transaction_timeout,
 }
 MISSING = "the database has no tables yet: run pamps migrate"
 OLDER = "the database's schema is older than this Pamps: run pamps migrate"
@@ -180,5 +180,5 @@ def set_timeouts(cursor: Cursor) -> None:
     if not is_owner:
         logger.warning("the timeouts of %s are left to its owner: see docs/operations.md", database)
         return
-    for name, parameter in TIMEOUTS.items():
-        cursor.execute(f"ALTER DATABASE {database} SET {parameter} = '{settings.db[name]}s'")
+    for parameter, seconds in TIMEOUTS.items():
+        cursor.execute(f"ALTER DATABASE {database} SET {parameter} = '{seconds}s'")

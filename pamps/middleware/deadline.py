@@ -27,8 +27,8 @@ class Deadline:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.seconds: int = settings.server.request_timeout
-        self.most: int = settings.server.max_requests
+        self.seconds = settings.server.request_timeout
+        self.most = settings.server.max_requests
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -56,7 +56,7 @@ def _too_often(seconds: int) -> str:
 
 
 def _limit(name: str) -> RateLimitItem:
-    return limits.parse(settings.rate_limit[name])
+    return limits.parse(getattr(settings.rate_limit, name))
 
 
 def _account(username: str) -> bytes:

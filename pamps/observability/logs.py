@@ -20,7 +20,7 @@ class Formatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.json = settings.log.json
+        self.json = settings.log.json_lines
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

@@ -110,7 +110,7 @@ def _address(connection: Any) -> dict[str, Any]:
 
 def _compare_limits(connection: Any) -> None:
     """See whether there can be as many connections as all workers want."""
-    pool_size: int = settings.db.pool_size
+    pool_size = settings.db.pool_size
     # Those of the pool and of sessions, and for each two questions of the health check.
     wanted = settings.server.workers * (pool_size + (pool_size + 1) // 2 + 2)
     with closing(connection.cursor()) as cursor:

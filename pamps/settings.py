@@ -1,0 +1,248 @@
+"""The declaration of all settings: their types, limits and rules.
+
+Their defaults and meanings are in default.toml, which lists each of them. Where the rule of a field
+needs another field, that one stands first.
+"""
+
+import importlib.util
+import re
+from ipaddress import ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from pamps.postgres import address
+
+# Secrets that everybody can read: the one in this repository, and the one of the workshop.
+PUBLIC_SECRETS = ("development-only", "troque_por_favor")
+# The shortest key for each algorithm: as long as its hash, in bytes (RFC 7518, section 3.2).
+KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+# How browsers write an origin (RFC 6454, section 6.2): without the default port of its scheme.
+ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# A path that needs no percent-encoding and does not end with a slash; and a URL with such a path.
+PATH = "(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
+URL = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?{PATH}"
+# A rate limit, as the `limits` package writes it.
+RATE_LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
+
+
+def _is_url(url: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and parts.port != 0  # a port over 65535 is a ValueError
+    except ValueError:
+        return False
+
+
+def _check_algorithm(algorithm: str) -> str:
+    if algorithm not in KEY_BYTES:
+        raise ValueError(f"must be one of {', '.join(KEY_BYTES)}")
+    return algorithm
+
+
+def _check_rate_limit(limit: str) -> str:
+    if not re.fullmatch(RATE_LIMIT, limit):
+        raise ValueError("must be like 300/5 minutes")
+    return limit
+
+
+def _check_redis(uri: str) -> str:
+    if uri and not importlib.util.find_spec("redis"):
+        raise ValueError("needs the package redis: pip install 'pamps[redis]'")
+    if uri and not _is_url(uri, "redis", "rediss"):
+        raise ValueError("must be empty or like redis://host:6379")
+    return uri
+
+
+def _check_origin(origin: str) -> str:
+    scheme = origin.partition(":")[0]
+    is_origin = re.fullmatch(ORIGIN, origin) and _is_url(origin, scheme)
+    if origin != "*" and not (is_origin and urlsplit(origin).port != DEFAULT_PORTS.get(scheme, 0)):
+        rules = "lower case, no slash at the end, no default port"
+        raise ValueError(f"must be * or like https://example.com: {rules}")
+    return origin
+
+
+def _check_endpoint(endpoint: str) -> str:
+    if endpoint and not importlib.util.find_spec("opentelemetry.exporter"):
+        raise ValueError("needs its packages: pip install 'pamps[telemetry]'")
+    if endpoint and not (_is_url(endpoint, "http", "https") and urlsplit(endpoint).hostname):
+        raise ValueError("must be empty or like http://localhost:4318")
+    return endpoint
+
+
+def _check_root_path(path: str) -> str:
+    if not re.fullmatch(PATH, path):
+        raise ValueError("must be empty or like /api, without a slash at the end")
+    return path
+
+
+def _check_public_url(url: str) -> str:
+    if url and not (_is_url(url, "http", "https") and re.fullmatch(URL, url)):
+        rules = "without a slash at the end, a query or a user"
+        raise ValueError(f"must be empty or like https://example.com/api, {rules}")
+    return url
+
+
+def _check_network(network: str) -> str:
+    try:
+        ip_network(network)
+    except ValueError:
+        raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
+    return network
+
+
+def _in_production(info: ValidationInfo) -> bool:
+    return bool(info.context and info.context["environment"] == "production")
+
+
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+CountOrZero = Annotated[int, Field(ge=0, le=10_000_000)]
+Timeout = Annotated[int, Field(ge=1, le=3600)]
+RateLimit = Annotated[str, AfterValidator(_check_rate_limit)]
+
+
+class Table(BaseModel):
+    """A table of default.toml. Nothing is converted: the text "5" is not a number."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class DatabaseSettings(Table):
+    embedded: bool
+    embedded_dir: str
+    uri: str
+    connect_args: Annotated[dict[str, str | int], AfterValidator(address.check_arguments)]
+    echo: bool
+    pool_size: CountOrZero
+    prepared_statements: bool
+    connect_timeout: Timeout
+    statement_timeout: Timeout
+    lock_timeout: Timeout
+    idle_in_transaction_timeout: Timeout
+
+    @field_validator("uri")
+    @classmethod
+    def _check_uri(cls, uri: str, info: ValidationInfo) -> str:
+        if uri:
+            address.parse(uri)
+        elif not info.data.get("embedded"):
+            raise ValueError("is missing; db.embedded = true uses the PostgreSQL in Pamps")
+        return uri
+
+    @field_validator("echo")
+    @classmethod
+    def _check_echo(cls, echo: bool, info: ValidationInfo) -> bool:
+        if echo and _in_production(info):
+            raise ValueError("must be false in production: its log must not have statements")
+        return echo
+
+
+class SecuritySettings(Table):
+    ALGORITHM: Annotated[str, AfterValidator(_check_algorithm)]
+    SECRET_KEY: str = Field(repr=False)
+    ACCESS_TOKEN_EXPIRE_MINUTES: Count
+    REFRESH_TOKEN_EXPIRE_MINUTES: Count
+    REFRESH_TOKEN_REPLAY_SECONDS: CountOrZero
+    SESSION_EXPIRE_DAYS: int = Field(ge=1, le=36500)
+    PASSWORD_MIN_LENGTH: int = Field(ge=1, le=128)
+    PASSWORD_REFUSE_WEAK: bool
+    SIGN_IN_FAILURE_MILLISECONDS: Count
+    ARGON2_PARALLELISM: Count
+    ARGON2_MEMORY_COST: Count
+    ARGON2_TIME_COST: Count
+
+    @field_validator("SECRET_KEY")
+    @classmethod
+    def _check_secret_key(cls, secret: str, info: ValidationInfo) -> str:
+        if not secret:
+            raise ValueError("is missing")
+        shortest = KEY_BYTES[info.data.get("ALGORITHM", "HS256")]
+        is_weak = secret.startswith(PUBLIC_SECRETS) or len(secret.encode()) < shortest
+        if is_weak and _in_production(info):
+            raise ValueError(f"must be a secret of your own, of {shortest} bytes or more")
+        return secret
+
+    @field_validator("ARGON2_MEMORY_COST")
+    @classmethod
+    def _check_memory(cls, memory: int, info: ValidationInfo) -> int:
+        if memory < 8 * info.data.get("ARGON2_PARALLELISM", 1):
+            raise ValueError("must be 8 times ARGON2_PARALLELISM or more")
+        return memory
+
+
+class RateLimitSettings(Table):
+    enabled: bool
+    requests: RateLimit
+    sign_ins: RateLimit
+    sign_ins_per_account: RateLimit
+    sign_ins_per_address: RateLimit
+    sign_ups: RateLimit
+    storage_uri: Annotated[str, AfterValidator(_check_redis)]
+
+
+class CORSSettings(Table):
+    allow_credentials: bool
+    allow_origins: list[Annotated[str, AfterValidator(_check_origin)]]
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _check_all_origins(cls, origins: list[str], info: ValidationInfo) -> list[str]:
+        if "*" in origins and info.data.get("allow_credentials") and _in_production(info):
+            raise ValueError("must name the origins where allow_credentials is true")
+        return origins
+
+
+class LogSettings(Table):
+    # BaseModel has a method `json`.
+    json_lines: bool = Field(alias="json")
+
+
+class MetricsSettings(Table):
+    host: str
+    port: int = Field(ge=0, le=65535)
+
+
+class TelemetrySettings(Table):
+    endpoint: Annotated[str, AfterValidator(_check_endpoint)]
+
+
+class PostSettings(Table):
+    max_length: Count
+
+
+class SocialSettings(Table):
+    max_following: Count
+
+
+class ServerSettings(Table):
+    host: str
+    port: int = Field(ge=1, le=65535)
+    workers: CountOrZero
+    root_path: Annotated[str, AfterValidator(_check_root_path)]
+    public_url: Annotated[str, AfterValidator(_check_public_url)]
+    trusted_proxies: list[Annotated[str, AfterValidator(_check_network)]]
+    receive_timeout: Timeout
+    keep_alive: Timeout
+    request_timeout: Timeout
+    max_requests: Count
+    docs: bool
+
+
+class Settings(Table):
+    db: DatabaseSettings
+    security: SecuritySettings
+    rate_limit: RateLimitSettings
+    cors: CORSSettings
+    log: LogSettings
+    metrics: MetricsSettings
+    telemetry: TelemetrySettings
+    post: PostSettings
+    social: SocialSettings
+    server: ServerSettings
+
+    def __repr_args__(self) -> list[tuple[str | None, str]]:
+        """Show the names of the tables only, as their values hold passwords."""
+        return [(None, name) for name in type(self).model_fields]
