@@ -255,7 +255,7 @@ def test_restore_asks(here, tmp_path, monkeypatch):
     execute(make_url(here), "DELETE FROM post")
     assert invoke("restore", file, stdin="n\n").exit_code == 1
     with monkeypatch.context() as production:
-        production.setattr("pamps.cli.ENVIRONMENT", "production")
+        production.setattr("pamps.config.ENVIRONMENT", "production")
         assert_refused(invoke("restore", file), "this is production: add --force")
         assert contents(here) != before
         assert invoke("restore", "--force", file).stdout.startswith(f"restored {file} in ")

@@ -59,7 +59,7 @@ from pamps.cli import main
 try:
     main()
 finally:
-    names = "fastapi", "starlette", "uvicorn", "jose", "alembic", "sqlmodel"
+    names = "dynaconf", "fastapi", "starlette", "uvicorn", "jose", "alembic", "sqlmodel"
     print("imported:", *[name for name in names if name in sys.modules])
 """
 
@@ -68,10 +68,10 @@ finally:
     ("arguments", "expected"),
     [
         (["--help"], []),
-        (["user-list"], ["sqlmodel"]),
-        (["create-user", "ana@pamps.com", "ana", "1"], ["sqlmodel"]),
-        (["delete-user", "--force", "user1"], ["sqlmodel"]),
-        (["audit"], ["sqlmodel"]),
+        (["user-list"], ["dynaconf", "sqlmodel"]),
+        (["create-user", "ana@pamps.com", "ana", "1"], ["dynaconf", "sqlmodel"]),
+        (["delete-user", "--force", "user1"], ["dynaconf", "sqlmodel"]),
+        (["audit"], ["dynaconf", "sqlmodel"]),
     ],
 )
 def test_a_command_imports_what_it_needs(api_client_user1, arguments, expected):
@@ -511,7 +511,7 @@ def test_the_same_seed_gives_the_same_data():
 def test_not_in_production(api_client_user1, monkeypatch, command):
     from pamps.cli import main
 
-    monkeypatch.setattr("pamps.cli.ENVIRONMENT", "production")
+    monkeypatch.setattr("pamps.config.ENVIRONMENT", "production")
     result = CliRunner().invoke(main, [command])
     assert result.exit_code == 1
     assert "production" in result.stderr
