@@ -302,6 +302,17 @@ def test_shell(api_client_user1):
     assert "names ['user1'] Engine(postgresql+psycopg2://" in done.stdout
 
 
+def test_shell_shows_the_address_of_the_embedded_database(tmp_path):
+    environment = {"PAMPS_DB__uri": "", "PAMPS_DB__embedded_dir": str(tmp_path / "pamps")}
+    assert pamps("migrate", **environment).returncode == 0
+    script = "print('', settings, settings.security, engine.url, settings.db.uri, sep='\\n')\n"
+    done = pamps("shell", stdin=script, **environment)
+    assert done.returncode == 0
+    assert len(set(re.findall(r"^postgresql\+psycopg2://.+$", done.stdout, re.MULTILINE))) == 1
+    assert done.stdout.count("postgresql+psycopg2://") == 2
+    assert os.environ["PAMPS_SECURITY__SECRET_KEY"] not in done.stdout
+
+
 def test_shell_without_ipython(tmp_path, api_client_user1):
     (tmp_path / "IPython.py").write_text("raise ImportError")
     script = "print('names', session.exec(select(User.username)).all())\n"
