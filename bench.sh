@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures Pamps against the floor: see docs/performance.md. Needs wrk.
+# Measure Pamps and the floor: see docs/performance.md. Needs wrk.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./setup.sh requirements-dev.txt

@@ -1,5 +1,5 @@
-# Sourced with the name of a lock: makes .venv with what serving needs, that lock and Pamps itself,
-# unless it is there and up to date. PYTHON chooses the interpreter.
+# Create or update .venv with the packages for serving, those of the lock file given as argument, and
+# Pamps itself. To be sourced. PYTHON chooses the interpreter.
 
 lock=$1
 serving=(requirements-checkout.txt requirements.txt)
@@ -9,7 +9,7 @@ installed=$({ echo "$made"; cat "$lock"; } | cksum)
 is_made() { [ "$(cat .venv/made 2>/dev/null)" = "$made" ]; }
 is_up_to_date() { is_made && [ "$(cat ".venv/$lock" 2>/dev/null)" = "$installed" ]; }
 
-# With pip where uv cannot, as where only pip knows the registry.
+# Fall back to pip if uv fails, for example where only pip is configured for the package index.
 install() {
   VIRTUAL_ENV="$PWD/.venv" .venv/bin/python -m uv pip install "$@" ||
     .venv/bin/python -m pip --disable-pip-version-check install "$@"
@@ -23,8 +23,8 @@ if ! is_up_to_date; then
     echo 'Pamps needs Python 3.11 or newer, and there is none on PATH or in PYTHON.' >&2
     exit 1
   fi
-  # Of two at once, as a server and the tests, one sets it up and the other waits. The lock is that of
-  # the open file, which the shell keeps when Python has ended.
+  # If two run at once, such as a server and the tests, one sets it up and the other waits. The lock
+  # belongs to the open file, which the shell keeps open after Python has ended.
   exec 9>.venv.lock
   "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
   {
@@ -35,14 +35,14 @@ if ! is_up_to_date; then
       .venv/bin/python -m pip --disable-pip-version-check install \
         --require-hashes -r requirements-checkout.txt
       echo "Installing $(grep -c == requirements.txt) packages for serving"
-      # Compiled now, or else each command does it where PYTHONDONTWRITEBYTECODE is set.
+      # Otherwise every command would compile it where PYTHONDONTWRITEBYTECODE is set.
       UV_COMPILE_BYTECODE=1 install --require-hashes -r requirements.txt
       install --no-deps --no-build-isolation -e .
       echo "$made" >.venv/made
     fi
     if ! is_up_to_date; then
       if [ "$lock" != requirements.txt ]; then
-        echo "Installing what else of $(grep -c == "$lock") packages is missing"
+        echo "Installing the packages of $lock that are missing"
         install --require-hashes -r "$lock"
       fi
       echo "$installed" >".venv/$lock"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tests Pamps: in docker compose where there is one, else on the PostgreSQL that comes along.
+# Test Pamps: in docker compose if a Docker engine answers, otherwise on the embedded PostgreSQL.
 #
 #   ./test.sh [--docker | --local] [arguments of pytest]
-#   ./test.sh --faults [arguments of tests.faults]: its long form, which takes most of an hour
+#   ./test.sh --faults [arguments of tests.faults]   the long form of the faults, almost an hour
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# A project of its own without ports, so that a `docker compose up` beside it goes on.
+# A project of its own without ports, so that it does not disturb a `docker compose up`.
 compose() {
   set -- --project-name pamps-test --file docker-compose.yaml "$@"
   if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
@@ -33,7 +33,7 @@ here() {
   .venv/bin/mypy || clean=$?
   .venv/bin/bandit --quiet --recursive pamps || clean=$?
   .venv/bin/pytest -n 3 --dist worksteal "$@"
-  # Arguments choose tests, and made-up requests and faults are not among them.
+  # Arguments select tests of pytest; fuzzing and faults are only for the whole.
   if [ $# = 0 ]; then
     .venv/bin/python -m tests.fuzz --max-examples 3 || clean=$?
     .venv/bin/python -m tests.faults || clean=$?

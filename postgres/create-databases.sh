@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes each database that POSTGRES_DBS names ("pamps, pamps_test"), owned by a user of its own name.
-# What is there already stays as it is.
+# Create each database in POSTGRES_DBS ("pamps, pamps_test"), owned by a user of the same name. Existing
+# databases are left as they are.
 set -euo pipefail
 
 for database in ${POSTGRES_DBS//,/ }; do

@@ -1,4 +1,4 @@
-"""The README's tour: pasted line by line, it gives the README's output."""
+"""The documents: the README's tour gives the output that it shows, and references resolve."""
 
 import os
 import re
@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.databases import PAMPS
 from tests.servers import CHECKOUT, served
 
-# For a machine without curl: as much of it as the tour uses.
+# For machines without curl: the options of it that the tour uses.
 CURL = f"""#!{sys.executable}
 import argparse, httpx
 parser = argparse.ArgumentParser()
@@ -28,6 +30,10 @@ print(answer.text, end=args.w.replace("\\\\n", "\\n"))
 """
 
 README = (CHECKOUT / "README.md").read_text()
+DOCUMENTS = ["README.md", "CHANGELOG.md"] + [
+    str(path.relative_to(CHECKOUT)) for path in sorted((CHECKOUT / "docs").rglob("*.md"))
+]
+FOLDERS = "pamps|tests|docs|bench|migrations|postgres"
 
 
 def normal(text: str) -> str:
@@ -65,3 +71,23 @@ def test_tour(other_database, tmp_path):
         for expected in [session.splitlines()[0], *re.findall(r"Out\[\d+\]: (.*)", session)]:
             assert expected in printed
         process.terminate()
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_references(name):
+    document = CHECKOUT / name
+    text = document.read_text()
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not link.startswith("http"):
+            path, _, fragment = link.partition("#")
+            target = document.parent / path if path else document
+            assert target.exists(), link
+            headings = re.findall("^#+ (.*)", target.read_text(), re.MULTILINE) if fragment else []
+            assert not fragment or fragment in map(anchor, headings), link
+    for path in re.findall(rf"`((?:{FOLDERS})/[\w/.-]+)`", text):
+        assert (CHECKOUT / path).exists() or "bookmark" in path, path
