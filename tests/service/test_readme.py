@@ -33,7 +33,6 @@ README = (CHECKOUT / "README.md").read_text()
 DOCUMENTS = ["README.md", "CHANGELOG.md"] + [
     str(path.relative_to(CHECKOUT)) for path in sorted((CHECKOUT / "docs").rglob("*.md"))
 ]
-FOLDERS = "pamps|tests|docs|bench|migrations|postgres"
 
 
 def normal(text: str) -> str:
@@ -89,5 +88,3 @@ def test_references(name):
             assert target.exists(), link
             headings = re.findall("^#+ (.*)", target.read_text(), re.MULTILINE) if fragment else []
             assert not fragment or fragment in map(anchor, headings), link
-    for path in re.findall(rf"`((?:{FOLDERS})/[\w/.-]+)`", text):
-        assert (CHECKOUT / path).exists() or "bookmark" in path, path
