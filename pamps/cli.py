@@ -91,7 +91,7 @@ class _ServerSetting:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self) -> Any:
+    def __call__(self) -> object:
         from pamps.config import settings
 
         return getattr(settings.server, self.name)
@@ -165,7 +165,7 @@ def shell() -> None:
     db = settings.db.model_copy(update={"uri": uri})
     shown_settings = settings.model_copy(update={"db": db})
     with _open_session() as session, tempfile.TemporaryDirectory() as folder:
-        _vars: dict[str, Any] = {"settings": shown_settings, "engine": engine}
+        _vars: dict[str, object] = {"settings": shown_settings, "engine": engine}
         _vars |= {"select": select, "session": session}
         _vars |= {table.__name__: table for table in (User, Post, Social, Like)}
         typer.echo(f"Auto imports: {list(_vars)}")

@@ -36,16 +36,13 @@ def _is_url(url: str, *schemes: str) -> bool:
         return False
 
 
-def _check_algorithm(algorithm: str) -> str:
-    if algorithm not in KEY_BYTES:
-        raise ValueError(f"must be one of {', '.join(KEY_BYTES)}")
-    return algorithm
+def _matching(pattern: str, problem: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(problem)
+        return value
 
-
-def _check_rate_limit(limit: str) -> str:
-    if not re.fullmatch(RATE_LIMIT, limit):
-        raise ValueError("must be like 300/5 minutes")
-    return limit
+    return AfterValidator(check)
 
 
 def _check_redis(uri: str) -> str:
@@ -73,12 +70,6 @@ def _check_endpoint(endpoint: str) -> str:
     return endpoint
 
 
-def _check_root_path(path: str) -> str:
-    if not re.fullmatch(PATH, path):
-        raise ValueError("must be empty or like /api, without a slash at the end")
-    return path
-
-
 def _check_public_url(url: str) -> str:
     if url and not (_is_url(url, "http", "https") and re.fullmatch(URL, url)):
         rules = "without a slash at the end, a query or a user"
@@ -101,7 +92,9 @@ def _in_production(info: ValidationInfo) -> bool:
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 CountOrZero = Annotated[int, Field(ge=0, le=10_000_000)]
 Timeout = Annotated[int, Field(ge=1, le=3600)]
-RateLimit = Annotated[str, AfterValidator(_check_rate_limit)]
+RateLimit = Annotated[str, _matching(RATE_LIMIT, "must be like 300/5 minutes")]
+Algorithm = Annotated[str, _matching("|".join(KEY_BYTES), f"must be one of {', '.join(KEY_BYTES)}")]
+RootPath = Annotated[str, _matching(PATH, "must be empty or like /api, without a slash at the end")]
 
 
 class Table(BaseModel):
@@ -141,7 +134,7 @@ class DatabaseSettings(Table):
 
 
 class SecuritySettings(Table):
-    ALGORITHM: Annotated[str, AfterValidator(_check_algorithm)]
+    ALGORITHM: Algorithm
     SECRET_KEY: str = Field(repr=False)
     ACCESS_TOKEN_EXPIRE_MINUTES: Count
     REFRESH_TOKEN_EXPIRE_MINUTES: Count
@@ -221,7 +214,7 @@ class ServerSettings(Table):
     host: str
     port: int = Field(ge=1, le=65535)
     workers: CountOrZero
-    root_path: Annotated[str, AfterValidator(_check_root_path)]
+    root_path: RootPath
     public_url: Annotated[str, AfterValidator(_check_public_url)]
     trusted_proxies: list[Annotated[str, AfterValidator(_check_network)]]
     receive_timeout: Timeout

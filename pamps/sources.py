@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 FILES = ("settings.toml", ".secrets.toml")
 # PAMPS_… variables that are not settings: the environment, the name of the database in
@@ -83,9 +83,9 @@ def _only(names: Iterable[str]) -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _by_setting(source: dict[str, Any]) -> dict[str, Any]:
+def _by_setting(source: dict[str, object]) -> dict[str, object]:
     """Take a source's tables apart, so that each setting replaces that of an earlier source."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in source.items():
         if isinstance(value, dict) and "__" not in name:
             flat |= {f"{name}__{key}": setting for key, setting in value.items()}

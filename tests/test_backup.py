@@ -75,7 +75,7 @@ def fill(address: str) -> None:
 def here(other_database, monkeypatch) -> str:
     """The address of a filled database, to which the commands in this process go."""
     url = make_url(other_database).set(drivername="postgresql+psycopg2")
-    monkeypatch.setattr("pamps.backup.engine", create_engine(url, poolclass=NullPool))
+    monkeypatch.setattr("pamps.maintenance.backup.engine", create_engine(url, poolclass=NullPool))
     fill(other_database)
     return other_database
 
@@ -297,8 +297,8 @@ def test_a_failed_backup_leaves_what_was_there(here, tmp_path, monkeypatch):
 
 def program(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, script: str) -> None:
     """Puts a script in the place of all programs of PostgreSQL."""
-    monkeypatch.setattr("pamps.programs.find_spec", lambda _: None)
-    monkeypatch.setattr("pamps.programs.DEBIAN", folder / "none")
+    monkeypatch.setattr("pamps.postgres.programs.find_spec", lambda _: None)
+    monkeypatch.setattr("pamps.postgres.programs.DEBIAN", folder / "none")
     path = folder / name
     version = f'[ "$1" = --version ] && echo "{name} (PostgreSQL) 99.1" && exit'
     path.write_text(f"#!/bin/sh\n{version}\n{script}\n")
@@ -311,7 +311,7 @@ def test_the_password_is_not_among_the_arguments(here, tmp_path, monkeypatch):
 
     url = make_url(here).set(drivername="postgresql+psycopg2")
     url = url.set(password=url.password or canary.WORD)
-    monkeypatch.setattr("pamps.backup.engine", create_engine(url, poolclass=NullPool))
+    monkeypatch.setattr("pamps.maintenance.backup.engine", create_engine(url, poolclass=NullPool))
     monkeypatch.setitem(vars(settings.db), "connect_args", {"application_name": "its backup"})
     told = tmp_path / "told"
     program(monkeypatch, tmp_path, "pg_dump", f'echo "$PGPASSWORD@ $*" > {told}')
