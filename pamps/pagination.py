@@ -1,94 +1,126 @@
-"""Lists: one page of what is ordered by an id, and the link to the next (RFC 8288).
+"""Cursor pagination: pages of lists that are ordered by an id, with a `Link` header (RFC 8288).
 
-The next page begins behind the last id shown, not after a number of rows: whatever is written
-meanwhile, nobody is shown twice or left out, and page 1,000 costs what page 1 does.
+The cursor is the id of the last item of a page, and the next page begins behind that item. So
+rows that are written meanwhile neither repeat nor skip an item, and page 1,000 costs as much as
+page 1.
 """
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, cast
 
-from fastapi import HTTPException, Query, Request, Response
-from pydantic import BaseModel, Field as Limit
-from sqlalchemy import select, true
-from sqlmodel import col
+from fastapi import HTTPException, Query as QueryParameters, Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, literal_column, select, true
+from sqlalchemy.orm import Mapped
+from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
-from pamps.auth import get_current_user
-from pamps.models import columns as base
+from pamps.db import Query, Row
+from pamps.models.columns import CURSOR, LIMIT, PositiveId, Query as Statement, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
-from pamps.statements import Statement
-from pamps.tokens import Claims
+
+DEFAULT_LIMIT = 20
 
 
-class Owner:
-    """Whose a list is, by the `id` that a query gives, and what is said where there is nobody."""
+class Parent:
+    """The row that a list belongs to, such as the user in a list of a user's followers.
 
-    def __init__(self, query: base.Query, missing: str) -> None:
-        self.table = query.subquery("owner")
-        self.id = self.table.c.id
-        self.missing = missing
+    `statement` selects its `id`. `not_found` is the text of the 404 where there is no such row.
+    """
+
+    def __init__(self, statement: Statement, not_found: str) -> None:
+        self.table = statement.subquery("parent")
+        self.id: ColumnElement[int] = self.table.c.id
+        self.not_found = not_found
 
 
-class List:
-    """A list in the order of `key`, a unique and growing id. It costs one statement.
+class PaginatedQuery:
+    """A query for one page of a list, in the order of `key`, which is a unique and growing id.
 
-    The arguments of its `query`, and of its owner's, are those of `Page.answer`.
+    The parameters are those of the statement and of its parent; `CURSOR` and `LIMIT` of
+    models/columns.py are given by the page, and the statement may use them too.
     """
 
     def __init__(
-        self, query: base.Query, key: Any, *, newest_first: bool = True, owner: Owner | None = None
+        self,
+        statement: Statement,
+        key: Mapped[int],
+        *,
+        newest_first: bool = True,
+        parent: Parent | None = None,
     ) -> None:
-        key = col(key)
-        query = query.where(base.is_before(key) if newest_first else base.is_after(key))
-        query = query.order_by(key.desc() if newest_first else key).limit(base.LIMIT)
-        query = query.add_columns(key.label("cursor"))
-        if owner:
-            # A row without an item where the list is empty, and none where there is no owner.
-            page = query.lateral("page")
-            query = select(page).select_from(owner.table.outerjoin(page, true()))
-            query = query.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
-        self.owner = owner
-        self.statement = Statement(query)
+        statement = statement.where(key < CURSOR if newest_first else key > CURSOR)
+        statement = statement.order_by(key.desc() if newest_first else key).limit(LIMIT)
+        statement = statement.add_columns(key.label("cursor"))
+        if parent:
+            # An outer join: one row without an item if the list is empty, none without a parent.
+            page = statement.lateral("page")
+            statement = select(page).select_from(parent.table.outerjoin(page, true()))
+            statement = statement.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
+        self.parent = parent
+        self._start = 2**63 - 1 if newest_first else 0
+        self._query = Query(statement)
+        self._default_query = Query(_with_limit(statement, DEFAULT_LIMIT + 1))
+
+    async def rows(
+        self, limit: int, cursor: int | None, parameters: Mapping[str, object]
+    ) -> tuple[list[Row], int | None]:
+        """Return the rows of a page, and the cursor of the next page if there is one.
+
+        Raises HTTPException 404 if there is no parent.
+        """
+        cursor = self._start if cursor is None else cursor
+        # One row more than the page has, to see whether there is another page.
+        if limit == DEFAULT_LIMIT:
+            rows = await self._default_query.all(**parameters, cursor=cursor)
+        else:
+            rows = await self._query.all(**parameters, cursor=cursor, limit=limit + 1)
+        if self.parent and not rows:
+            raise HTTPException(404, self.parent.not_found)
+        cursors = [row.pop("cursor") for row in rows]
+        if cursors == [None]:
+            return [], None
+        return rows[:limit], cursors[limit - 1] if len(rows) > limit else None
+
+
+def _with_limit(statement: Statement, limit: int) -> Statement:
+    """Write the number into the statement instead of the parameter `LIMIT`.
+
+    PostgreSQL plans a prepared statement once for all values, and plans an unknown limit badly.
+    """
+    number: ColumnElement[int] = literal_column(str(limit))
+
+    def replace(element: ExternallyTraversible, **_: object) -> ExternallyTraversible | None:
+        return number if element is LIMIT else None
+
+    return cast(Statement, replacement_traverse(statement, {}, replace))
 
 
 class Page(BaseModel):
-    """Which page the caller asks for."""
+    """The page of a list that a request asks for."""
 
     limit: Annotated[
-        int, Limit(ge=1, le=100, description="The most items that a page has."), base.digits
-    ] = 20
+        int, Field(ge=1, le=100, description="The most items that a page has."), digits
+    ] = DEFAULT_LIMIT
     cursor: Annotated[
-        base.PositiveId | None, Limit(description="Where the page begins, as `Link` tells it.")
+        PositiveId | None, Field(description="Where the page begins, as in the `Link` header.")
     ] = None
 
-    async def answer(
-        self, request: Request, list_: List, claims: Claims | None = None, **values: Any
+    async def response(
+        self, request: Request, query: PaginatedQuery, /, **parameters: object
     ) -> Response:
-        """That page of a list, as a caller with those claims sees it.
-
-        Raises HTTPException 401 for claims of a session that has ended, 404 without an owner.
-        """
-        values["viewer_id"] = claims and (await get_current_user(request, claims)).id
-        values["sid"] = claims and claims.sid
-        values |= {"cursor": self.cursor, "limit": self.limit + 1}
-        items = await list_.statement.fetch(**values)
-        if list_.owner and not items:
-            raise HTTPException(404, list_.owner.missing)
-        cursors = [item.pop("cursor") for item in items]
-        if cursors == [None]:
-            items = []
-        more = len(items) > self.limit
-        if not more:
-            return conditional_response(request, items)
-        cursor = cursors[self.limit - 1]
-        query = dict(request.query_params) | {"cursor": cursor}
-        return conditional_response(
-            request, items[:-1], next_page(reference(request, **query)), cursor
-        )
+        """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
+        rows, cursor = await query.rows(self.limit, self.cursor, parameters)
+        link = None
+        if cursor is not None:
+            address = reference(request, **dict(request.query_params) | {"cursor": str(cursor)})
+            link = next_page(address)
+        return conditional_response(request, rows, link, cursor)
 
 
 def next_page(address: str) -> dict[str, str]:
-    """The header that leads to the next page."""
+    """Return the header that refers to the next page."""
     return {"Link": f'<{address}>; rel="next"'}
 
 
-ActivePage = Annotated[Page, Query()]
+ActivePage = Annotated[Page, QueryParameters()]

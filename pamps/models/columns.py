@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from sqlalchemy import (
     CTE,
     BigInteger,
+    BindParameter,
     Boolean,
     Identity,
     Select,
@@ -24,7 +25,6 @@ from sqlalchemy import (
     func,
     inspect,
     literal_column,
-    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -39,20 +39,13 @@ SQLModel.metadata.naming_convention = {
 Query = Select[*tuple[Any, ...]]
 
 
-# Arguments that many statements share: who asks, null for an anonymous caller, and for which page.
+# Parameters of many statements. The user who is calling, null without one:
 VIEWER: Any = bindparam("viewer_id", type_=BigInteger)
-CURSOR: Any = bindparam("cursor", type_=BigInteger)
-LIMIT: Any = bindparam("limit", type_=BigInteger)
-
-
-def is_before(id_: Any) -> Any:
-    """What comes later than `cursor` in a list that has the newest first."""
-    return or_(CURSOR.is_(None), id_ < CURSOR)
-
-
-def is_after(id_: Any) -> Any:
-    """What comes later than `cursor` in a list that has the oldest first."""
-    return or_(CURSOR.is_(None), id_ > CURSOR)
+# The id next to which a page begins, which always has a value: PostgreSQL plans a statement for all
+# values, and could not use an index for `cursor IS NULL OR id < cursor`.
+CURSOR: BindParameter[int] = bindparam("cursor", type_=BigInteger)
+# The number of rows that a page reads.
+LIMIT: BindParameter[int] = bindparam("limit", type_=BigInteger)
 
 
 def insert_or_get(table: Any, key: tuple[Any, ...], may: Query) -> CTE:

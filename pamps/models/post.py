@@ -16,6 +16,7 @@ from sqlalchemy import (
     insert,
     inspect,
     label,
+    literal_column,
     or_,
     text,
     true,
@@ -25,6 +26,7 @@ from sqlmodel import Field, SQLModel, col, select, update
 
 from pamps.config import settings
 from pamps.models.columns import (
+    CURSOR,
     LIMIT,
     VIEWER,
     JsonId,
@@ -34,7 +36,6 @@ from pamps.models.columns import (
     examples,
     identity,
     insert_or_get,
-    is_before,
     reference,
     storable,
     text_column,
@@ -129,12 +130,12 @@ def timeline() -> Query:
     newest. To find them, one entry of an index is read for each user that is followed, and their
     posts from there: the work grows with who is followed and not with what they wrote.
     """
-    of_each = select(Post.id).where(Post.user_id == Social.to_id, is_before(Post.id))
-    newest = of_each.order_by(col(Post.id).desc()).limit(1).lateral("newest")
+    of_each = select(Post.id).where(Post.user_id == Social.to_id, col(Post.id) < CURSOR)
+    newest = of_each.order_by(col(Post.id).desc()).limit(literal_column("1")).lateral("newest")
     authors = select(Social.to_id).join(newest, true())
     authors = authors.where(Social.from_id == VIEWER, of_existing(Social.to_id))
     busy = authors.order_by(newest.c.id.desc()).limit(LIMIT).subquery("busy")
-    theirs = select(Post.id).where(Post.user_id == busy.c.to_id, is_before(Post.id))
+    theirs = select(Post.id).where(Post.user_id == busy.c.to_id, col(Post.id) < CURSOR)
     page = theirs.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
     merged = select(page.c.id).select_from(busy).join(page, true())
     return posts().where(col(Post.id).in_(merged.order_by(page.c.id.desc()).limit(LIMIT)))

@@ -40,7 +40,7 @@ from pamps.models.user import (
     user_named,
 )
 from pamps.observability.metrics import count_sign_in
-from pamps.pagination import ActivePage, List
+from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import json_response
 from pamps.security import needs_rehash
 from pamps.sessions import Token, end_session, open_session, refresh_session
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["auth"], responses=errors(429, 503))
 
-SESSIONS = List(sessions(), UserSession.id)
+SESSIONS = PaginatedQuery(sessions(), col(UserSession.id))
 
 
 class RefreshToken(BaseModel):
@@ -249,9 +249,11 @@ def _change_password(
 
 
 @router.get("/user/me/sessions/", response_model=list[SessionResponse], responses=errors(401))
-async def list_sessions(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
+async def list_sessions(
+    user: AuthenticatedUser, claims: ActiveClaims, request: Request, page: ActivePage
+) -> Any:
     """List where you are signed in, the latest sign-in first."""
-    return await page.answer(request, SESSIONS, claims)
+    return await page.response(request, SESSIONS, viewer_id=user.id, sid=claims.sid)
 
 
 @router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))

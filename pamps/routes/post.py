@@ -1,6 +1,6 @@
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import Field as Limit
 from sqlmodel import Session, col, delete, func, select, update
 
@@ -36,35 +36,52 @@ from pamps.models.post import (
 )
 from pamps.models.session import record
 from pamps.models.user import Users, lock_user, of_existing
-from pamps.pagination import ActivePage, List, Owner, Page, next_page
+from pamps.pagination import ActivePage, Page, PaginatedQuery, Parent, next_page
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
-from pamps.routes.user import Name, named
+from pamps.routes.user import NAMED_USER, Name
 from pamps.statements import Statement
 
 router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
 
 POST_NOT_FOUND = "Post not found"
 
-this = Owner(existing_post(), POST_NOT_FOUND)
-no_reply = col(Post.parent_id).is_(None)
+FOUND_POST = Parent(existing_post(), POST_NOT_FOUND)
+NOT_A_REPLY = col(Post.parent_id).is_(None)
 
-HOME = List(posts().where(no_reply), Post.id)
-theirs = posts().where(col(Post.user_id) == named.id)
+HOME_POSTS = PaginatedQuery(posts().where(NOT_A_REPLY), col(Post.id))
+POSTS_OF_USER = posts().where(col(Post.user_id) == NAMED_USER.id)
 # By whether replies are among them, and whether the newest is first.
 USER_POSTS = {
-    (with_replies, newest): List(query, Post.id, newest_first=newest, owner=named)
-    for with_replies, query in ((True, theirs), (False, theirs.where(no_reply)))
+    (with_replies, newest): PaginatedQuery(
+        statement, col(Post.id), newest_first=newest, parent=NAMED_USER
+    )
+    for with_replies, statement in (
+        (True, POSTS_OF_USER),
+        (False, POSTS_OF_USER.where(NOT_A_REPLY)),
+    )
     for newest in (False, True)
 }
-LIKED_POSTS = List(liked_posts(named.id), Like.id, owner=named)
-REPLIES = List(
-    posts().where(col(Post.parent_id) == this.id), Post.id, newest_first=False, owner=this
+LIKED_POSTS = PaginatedQuery(liked_posts(NAMED_USER.id), col(Like.id), parent=NAMED_USER)
+REPLIES = PaginatedQuery(
+    posts().where(col(Post.parent_id) == FOUND_POST.id),
+    col(Post.id),
+    newest_first=False,
+    parent=FOUND_POST,
 )
-LIKERS = List(likers(this.id), Like.id, owner=this)
+LIKERS = PaginatedQuery(likers(FOUND_POST.id), col(Like.id), parent=FOUND_POST)
 THREAD = Statement(thread())
 CREATE = Statement(create())
 LIKE = Statement(like())
+
+
+async def get_viewer_id(request: Request) -> int | None:
+    """Return the id of the user who is calling, or None without a token."""
+    claims = caller(request)
+    return (await get_current_user(request, claims)).id if claims else None
+
+
+ViewerId = Annotated[int | None, Depends(get_viewer_id)]
 
 
 def not_found() -> HTTPException:
@@ -104,9 +121,9 @@ PostToDelete = Annotated[Post, Depends(find_post_to_delete)]
 
 
 @router.get("/", response_model=Posts, responses=errors(401), **may_sign_in)
-async def list_posts(request: Request, page: ActivePage) -> Any:
+async def list_posts(request: Request, page: ActivePage, viewer_id: ViewerId) -> Response:
     """List the posts of everybody, without replies, the newest first."""
-    return await page.answer(request, HOME, caller(request))
+    return await page.response(request, HOME_POSTS, viewer_id=viewer_id)
 
 
 @router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
@@ -136,17 +153,22 @@ class UserPostsPage(Page):
 
 @router.get("/user/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
 async def get_posts_by_username(
-    username: Name, request: Request, page: Annotated[UserPostsPage, Query()]
-) -> Any:
+    username: Name,
+    request: Request,
+    page: Annotated[UserPostsPage, Query()],
+    viewer_id: ViewerId,
+) -> Response:
     """List a user's posts, the oldest first."""
     list_ = USER_POSTS[page.include_replies, page.order == "newest"]
-    return await page.answer(request, list_, caller(request), username=username)
+    return await page.response(request, list_, viewer_id=viewer_id, username=username)
 
 
 @router.get("/likes/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
-async def list_liked_posts(username: Name, request: Request, page: ActivePage) -> Any:
+async def list_liked_posts(
+    username: Name, request: Request, page: ActivePage, viewer_id: ViewerId
+) -> Response:
     """List the posts that a user likes, the latest like first."""
-    return await page.answer(request, LIKED_POSTS, caller(request), username=username)
+    return await page.response(request, LIKED_POSTS, viewer_id=viewer_id, username=username)
 
 
 REPLIES_SHOWN = Page().limit
@@ -169,10 +191,8 @@ def shown(found: list[dict[str, Any]], post_id: int) -> tuple[dict[str, Any], in
 @router.get(
     "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
 )
-async def get_post_by_post_id(post_id: Id, request: Request) -> Any:
+async def get_post_by_post_id(post_id: Id, request: Request, viewer_id: ViewerId) -> Any:
     """Show a post with the first page of its replies; `Link` leads to the others."""
-    claims = caller(request)
-    viewer_id = claims and (await get_current_user(request, claims)).id
     found = await THREAD.fetch(viewer_id=viewer_id, post_id=post_id, limit=REPLIES_SHOWN + 1)
     post, cursor = shown(found, post_id)
     link = next_page(reference(request, "replies/", cursor=cursor)) if cursor else None
@@ -180,9 +200,11 @@ async def get_post_by_post_id(post_id: Id, request: Request) -> Any:
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
-async def list_replies(post_id: Id, request: Request, page: ActivePage) -> Any:
+async def list_replies(
+    post_id: Id, request: Request, page: ActivePage, viewer_id: ViewerId
+) -> Response:
     """List the replies to a post, the oldest first."""
-    return await page.answer(request, REPLIES, caller(request), post_id=post_id)
+    return await page.response(request, REPLIES, viewer_id=viewer_id, post_id=post_id)
 
 
 def check_seen(request: Request, post: Post) -> None:
@@ -285,6 +307,6 @@ def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) ->
 
 
 @router.get("/{post_id}/likes/", response_model=Users, responses=errors(404))
-async def list_likers(post_id: Id, request: Request, page: ActivePage) -> Any:
+async def list_likers(post_id: Id, request: Request, page: ActivePage) -> Response:
     """List who likes a post, the latest like first."""
-    return await page.answer(request, LIKERS, post_id=post_id)
+    return await page.response(request, LIKERS, post_id=post_id)

@@ -46,7 +46,7 @@ from pamps.models.user import (
     user_named,
     users,
 )
-from pamps.pagination import ActivePage, List, Owner
+from pamps.pagination import ActivePage, PaginatedQuery, Parent
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.statements import Statement
@@ -59,12 +59,14 @@ USER_NOT_FOUND = "User not found"
 
 # A name in a path, in any case.
 Name = Annotated[Text, Path(), AfterValidator(folded)]
-named = Owner(user_named(bindparam("username")).with_only_columns(col(User.id)), USER_NOT_FOUND)
+NAMED_USER = Parent(
+    user_named(bindparam("username")).with_only_columns(col(User.id)), USER_NOT_FOUND
+)
 
-USERS = List(users(), User.id, newest_first=False)
-FOLLOWERS = List(followers(named.id), Social.id, owner=named)
-FOLLOWING = List(following(named.id), Social.id, owner=named)
-TIMELINE = List(timeline(), Post.id)
+USERS = PaginatedQuery(users(), col(User.id), newest_first=False)
+FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
+FOLLOWING = PaginatedQuery(following(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
+TIMELINE = PaginatedQuery(timeline(), col(Post.id))
 PROFILE = Statement(profiles().where(fold(User.username) == bindparam("username")))
 ME = Statement(of_session(profiles().add_columns(col(User.email), col(User.superuser))))
 FOLLOW = Statement(follow())
@@ -88,7 +90,7 @@ NamedUser = Annotated[User, Depends(find_user)]
 @router.get("/", response_model=Users)
 async def list_users(request: Request, page: ActivePage) -> Any:
     """List all users, the oldest account first."""
-    return await page.answer(request, USERS)
+    return await page.response(request, USERS)
 
 
 @router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
@@ -117,9 +119,9 @@ def _store(session: Session, user: User) -> None:
 
 
 @router.get("/timeline", response_model=Posts, responses=errors(401))
-async def get_timeline(claims: ActiveClaims, request: Request, page: ActivePage) -> Any:
+async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePage) -> Any:
     """List the posts of everyone that you follow, replies included, the newest first."""
-    return await page.answer(request, TIMELINE, claims)
+    return await page.response(request, TIMELINE, viewer_id=user.id)
 
 
 def own(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -260,10 +262,10 @@ async def get_user_by_username(username: Name, request: Request) -> Any:
 @router.get("/{username}/followers/", response_model=Users, responses=errors(404))
 async def list_followers(username: Name, request: Request, page: ActivePage) -> Any:
     """List who follows a user, the latest follower first."""
-    return await page.answer(request, FOLLOWERS, username=username)
+    return await page.response(request, FOLLOWERS, username=username)
 
 
 @router.get("/{username}/following/", response_model=Users, responses=errors(404))
 async def list_following(username: Name, request: Request, page: ActivePage) -> Any:
     """List whom a user follows, the latest first."""
-    return await page.answer(request, FOLLOWING, username=username)
+    return await page.response(request, FOLLOWING, username=username)
