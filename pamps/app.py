@@ -124,10 +124,15 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     # What exists now lives as long as the process, so the garbage collector need not look at it.
     gc.collect()
     gc.freeze()
-    sweeping = asyncio.create_task(cleanup.sweep_regularly())
-    async with pool.opened(), deletion.running():
+    async with pool.opened():
+        tasks = [
+            asyncio.create_task(cleanup.delete_expired_in_background()),
+            asyncio.create_task(deletion.delete_rows_in_background()),
+        ]
         yield
-    sweeping.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
     engine.dispose()
     statements.pools.end()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit

@@ -236,7 +236,7 @@ def delete_user(
 ) -> None:
     """Delete a user and all that is theirs, for good."""
     from pamps.db import description
-    from pamps.maintenance.deletion import delete_account, delete_rows
+    from pamps.maintenance.deletion import DELETE_ACCOUNT, delete_rows
     from pamps.models.session import record
 
     with _open_session() as session:
@@ -249,7 +249,7 @@ def delete_user(
             if user.id != user_id:  # the name was given up and taken meanwhile
                 fail(f"{username} is somebody else now: nothing was deleted")
         audit = record("delete account", user)
-        if not delete_account(session, user.id):
+        if not session.execute(DELETE_ACCOUNT.statement, {"account_id": user.id}).first():
             fail(f"User not found: {username}")
         session.add(audit)
         session.commit()

@@ -9,7 +9,7 @@ import psycopg
 import psycopg2
 from anyio import CapacityLimiter, to_thread
 from psycopg2.extensions import connection, make_dsn
-from sqlalchemy import URL, Dialect, Engine, ExceptionContext, SelectBase, UpdateBase, event
+from sqlalchemy import URL, Dialect, Engine, ExceptionContext, Select, UpdateBase, event
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlmodel import Session, create_engine
 
@@ -21,6 +21,7 @@ from pamps.postgres.arguments import connect_arguments
 from pamps.postgres.pool import Connection
 
 Row = dict[str, Any]
+Statement = Select[*tuple[Any, ...]] | UpdateBase
 
 DIALECT: Dialect = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
@@ -73,7 +74,7 @@ class Query:
     for a missing or an unknown parameter, psycopg.Error, and EmbeddedError.
     """
 
-    def __init__(self, statement: SelectBase | UpdateBase) -> None:
+    def __init__(self, statement: Statement) -> None:
         self.statement = statement
         compiled = statement.compile(dialect=DIALECT)
         self._sql = str(compiled).encode()

@@ -1,25 +1,41 @@
-"""What is left of deleted accounts: queries that delete it in batches, out of all counters.
+"""Deletion of accounts: statements that hide an account, and that delete its rows in batches.
 
-Each is one short transaction, for the deleted account `user_id`, and gives the number of `rows`
-that it deleted: none when nothing is left, or while another process deletes for the same account.
+See docs/decisions/0016-account-deletion.md.
 """
 
-from typing import Any
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    ScalarSelect,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import Mapped
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlmodel import SQLModel, col
 
-from sqlalchemy import exists, func, true
-from sqlmodel import col, delete, select, update
-
-from pamps.models.columns import Query
-from pamps.models.idempotency import Outcome
-from pamps.models.post import Like, Post
-from pamps.models.user import USER_ID, Social, User
+from pamps.models.post import POST_ID, Like, Post
+from pamps.models.session import UserSession
+from pamps.models.user import NOT_DELETED, Social, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
-BATCH = 200
-# What the table takes for a hash, and is that of no password.
+BATCH_SIZE = literal_column("200", BigInteger)
+# The table accepts it as a hash, and no password has it.
 NO_HASH = "$argon2$"
-# What is overwritten at once. It is no name that a query finds.
-ERASED: dict[str, Any] = {
+# What is overwritten at once. No query finds a user by this name.
+ERASED = {
     "deleted": True,
     "superuser": False,
     "email": "",
@@ -29,111 +45,163 @@ ERASED: dict[str, Any] = {
     "bio": None,
 }
 
+# Not named like a column: SQLAlchemy's sessions would store it in the rows that are updated.
+ACCOUNT_ID = bindparam("account_id", type_=BigInteger)
+# Tables whose rows have a counter somewhere, and so a batch of their own.
+COUNTED = {"like", "post", "social"}
 
-def deleted_accounts() -> Query:
-    query: Query = select(User.id)
-    return query.where(col(User.deleted)).order_by(col(User.id))
+Ids = Select[int]
 
 
-def _claimed() -> Any:
-    """The id of the account, unless another process has claimed it."""
+def delete_account() -> Select[int, str, bool]:
+    """Delete the account `account_id` for everybody: erase its profile and end its sessions.
+
+    Gives the id, the name and whether it was a superuser, or nothing if there is no such account.
+    """
+    # This mode of locking waits for likes and follows that are being stored: none follow later.
+    account = select(col(User.id), col(User.username), col(User.superuser))
+    account = account.where(col(User.id) == ACCOUNT_ID, NOT_DELETED).with_for_update()
+    locked = account.cte("locked")
+    erased = update(User).where(col(User.id) == locked.c.id).values(ERASED)
+    ended = delete(UserSession).where(col(UserSession.user_id) == locked.c.id)
+    found = select(locked.c.id, locked.c.username, locked.c.superuser)
+    return found.add_cte(erased.cte("erased"), ended.cte("ended"))
+
+
+def delete_liked_post() -> ReturningUpdate[int]:
+    """Delete the post `post_id` of `account_id` for everybody, however many likes it has.
+
+    It becomes the only post of a deleted account, which is made for it.
+    """
+    owner = insert(User).values(ERASED).returning(col(User.id)).cte("owner")
+    owner_id = select(owner.c.id).scalar_subquery()
+    moved = update(Post).where(col(Post.id) == POST_ID, col(Post.user_id) == ACCOUNT_ID)
+    moved = moved.values(user_id=owner_id, text="deleted", parent_id=None)
+    return moved.returning(col(Post.id))
+
+
+def deleted_accounts() -> Ids:
+    return select(col(User.id)).where(col(User.deleted)).order_by(col(User.id))
+
+
+def batches() -> list[Ids]:
+    """Return statements that each delete some rows of the deleted account `account_id`.
+
+    Each gives a row for each row that it deletes, and subtracts it from counters. It deletes
+    nothing while another process deletes rows of the same account.
+    """
+    return [
+        _posts(),
+        *[_rows_of_posts(column) for column in _references("post.id")],
+        _pairs(Like, col(Like.user_id), col(Like.post_id), Post, col(Post.like_count)),
+        _pairs(Social, col(Social.from_id), col(Social.to_id), User, col(User.follower_count)),
+        _pairs(Social, col(Social.to_id), col(Social.from_id), User, col(User.following_count)),
+        *[_rows(column) for column in _references("user.id") if column.table.name not in COUNTED],
+    ]
+
+
+def last_row() -> Ids:
+    """Delete the row of the deleted account `account_id` itself, if it is the last one."""
+    claimed = _claimed()
+    empty = [~exists().where(column == claimed) for column in _references("user.id")]
+    gone = delete(User).where(col(User.id) == claimed, *empty)
+    return select(gone.returning(col(User.id)).cte("gone").c.id)
+
+
+def _references(to: str) -> list[Column[int]]:
+    """All columns that refer to a column, which is named like "user.id"."""
+    return [
+        key.parent
+        for table in SQLModel.metadata.sorted_tables
+        for key in table.foreign_keys
+        if key.target_fullname == to
+    ]
+
+
+def _claimed() -> ScalarSelect[int]:
+    """The id of the account, unless another process deletes its rows at the moment."""
     # Not a lock of its row, which would come before the rows of other users with smaller ids.
-    is_ours = func.pg_try_advisory_xact_lock(-col(User.id))
-    claimed = select(User.id).where(User.id == USER_ID, col(User.deleted), is_ours).cte("claimed")
-    return select(claimed.c.id).scalar_subquery()
+    is_free = func.pg_try_advisory_xact_lock(-col(User.id))
+    account = select(col(User.id)).where(col(User.id) == ACCOUNT_ID, col(User.deleted), is_free)
+    return select(account.cte("claimed").c.id).scalar_subquery()
 
 
-def _locked(locked: Any) -> Any:
-    """Hold once all that a query locks is locked."""
-    count = select(func.count()).select_from(locked.cte("locked")).cte("first")
+def _are_locked(rows: Ids) -> ColumnElement[bool]:
+    """Be true once all rows that a query locks are locked."""
+    count = select(func.count()).select_from(rows.cte("locked")).cte("first")
     return exists().select_from(count)
 
 
-def _posts(ids: Any) -> Any:
-    """Posts to be locked: a post before the post that it answers, which has a smaller id."""
-    posts = select(Post.id).where(col(Post.id).in_(ids)).order_by(col(Post.id).desc())
+def _locked_posts(ids: Ids | CompoundSelect[int]) -> Ids:
+    """Lock posts: a reply before the post that it replies to, which has a smaller id."""
+    posts = select(col(Post.id)).where(col(Post.id).in_(ids)).order_by(col(Post.id).desc())
     return posts.with_for_update(key_share=True)
 
 
-def _count(gone: Any, *more: Any) -> Query:
-    query: Query = select(func.count().label("rows")).select_from(gone)
-    for change in more:
-        query = query.add_cte(change)
-    return query
+def _locked_users(ids: Ids) -> Ids:
+    users = select(col(User.id)).where(col(User.id).in_(ids)).order_by(col(User.id))
+    return users.with_for_update(key_share=True)
 
 
-def _pairs(mine: Any, others: Any, counter: Any) -> Query:
-    """Deletes follows or likes that have the account in `mine`, each counted by one of `others`."""
-    table, target = mine.class_, counter.class_
-    pairs: Query = select(*table.__table__.primary_key)
-    picked = pairs.where(mine == _claimed()).order_by(table.id).limit(BATCH).cte("picked")
-    ids = select(picked.c[others.name])
-    users = select(User.id).where(col(User.id).in_(ids)).order_by(col(User.id))
-    locked = users.with_for_update(key_share=True) if target is User else _posts(ids)
-    is_picked = [column == picked.c[column.name] for column in table.__table__.primary_key]
-    gone = delete(table).where(*is_picked, _locked(locked)).returning(others).cte("gone")
-    counted = update(target).where(target.id == gone.c[others.name])
+def _pairs(
+    table: type[Like] | type[Social],
+    own: Mapped[int],
+    other: Mapped[int],
+    counted_by: type[Post] | type[User],
+    counter: Mapped[int],
+) -> Ids:
+    """Delete likes or follows whose column `own` is the account.
+
+    Each is counted in the column `counter` by what the column `other` refers to.
+    """
+    pairs: Select[int, int] = select(own.label("own"), other.label("other"))
+    picked = pairs.where(own == _claimed()).order_by(col(table.id)).limit(BATCH_SIZE).cte("picked")
+    ids = select(picked.c.other)
+    locked = _locked_users(ids) if counted_by is User else _locked_posts(ids)
+    deleted = delete(table).where(own == picked.c.own, other == picked.c.other, _are_locked(locked))
+    gone = deleted.returning(other.label("id")).cte("gone")
+    counted = update(counted_by).where(col(counted_by.id) == gone.c.id)
     counted = counted.values({counter: func.greatest(counter - 1, 0)})
-    return _count(gone, counted.cte("counted"))
+    return select(gone.c.id).add_cte(counted.cte("counted"))
 
 
-def _newest_posts() -> Any:
-    mine = select(Post.id, Post.parent_id).where(col(Post.user_id) == _claimed())
-    return mine.order_by(col(Post.id).desc()).limit(BATCH).cte("newest")
+def _newest_posts() -> CTE:
+    posts = select(col(Post.id), col(Post.parent_id)).where(col(Post.user_id) == _claimed())
+    return posts.order_by(col(Post.id).desc()).limit(BATCH_SIZE).cte("newest")
 
 
-def _likes_of_posts() -> Query:
-    """Deletes likes of the account's newest posts."""
+def _rows_of_posts(post_id: Column[int]) -> Ids:
+    """Delete rows that refer to the account's newest posts in the column `post_id`."""
     newest = _newest_posts()
-    likes = select(Like.user_id, Like.post_id).where(Like.post_id == newest.c.id).limit(BATCH)
-    of_each = likes.lateral("likes")
-    picked = select(*of_each.c).select_from(newest.join(of_each, true())).limit(BATCH).cte("picked")
-    is_picked = Like.user_id == picked.c.user_id, Like.post_id == picked.c.post_id
-    gone = delete(Like).where(*is_picked, _locked(_posts(select(picked.c.post_id))))
-    return _count(gone.returning(col(Like.post_id)).cte("gone"))
+    key = post_id.table.primary_key
+    of_each = select(*key).where(post_id == newest.c.id).limit(BATCH_SIZE).lateral("of_each")
+    rows = select(newest.c.id.label("locked_id"), *of_each.c)
+    picked = rows.select_from(newest.join(of_each, true())).limit(BATCH_SIZE).cte("picked")
+    gone = delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
+    gone = gone.where(_are_locked(_locked_posts(select(picked.c.locked_id))))
+    return select(gone.returning(post_id).cte("gone").c[post_id.key])
 
 
-def _posts_without_likes() -> Query:
-    """Deletes those of the account's newest posts that have no likes left."""
+def _posts() -> Ids:
+    """Delete those of the account's newest posts that no row refers to any more."""
     newest = _newest_posts()
-    liked = select(Like.user_id).where(Like.post_id == newest.c.id).exists()
-    picked = select(*newest.c).where(~liked).cte("picked")
+    references = [exists().where(column == newest.c.id) for column in _references("post.id")]
+    picked = select(newest.c.id, newest.c.parent_id).where(~or_(*references)).cte("picked")
     ids = select(picked.c.id).union_all(select(picked.c.parent_id))
-    posts = delete(Post).where(col(Post.id) == picked.c.id, _locked(_posts(ids)))
-    gone = posts.returning(col(Post.parent_id)).cte("gone")
-    replies = select(gone.c.parent_id, func.count().label("replies")).group_by(gone.c.parent_id)
-    answered = replies.cte("answered")
-    # Not those of the account itself: they go too, perhaps in this very statement.
-    counted = update(Post).where(col(Post.id) == answered.c.parent_id, col(Post.user_id) != USER_ID)
-    fewer = func.greatest(Post.reply_count - answered.c.replies, 0)
-    return _count(gone, counted.values(reply_count=fewer).cte("counted"))
+    posts = delete(Post).where(col(Post.id) == picked.c.id, _are_locked(_locked_posts(ids)))
+    gone = posts.returning(col(Post.id), col(Post.parent_id)).cte("gone")
+    replies = select(gone.c.parent_id, func.count().label("count")).group_by(gone.c.parent_id)
+    replied = replies.cte("replied")
+    # Not posts of the account itself: they go too, perhaps in this very statement.
+    is_other = col(Post.user_id) != ACCOUNT_ID
+    counted = update(Post).where(col(Post.id) == replied.c.parent_id, is_other)
+    fewer = func.greatest(col(Post.reply_count) - replied.c["count"], 0)
+    return select(gone.c.id).add_cte(counted.values(reply_count=fewer).cte("counted"))
 
 
-def _outcomes() -> Query:
-    """Deletes kept answers to the account's requests."""
-    keys = select(Outcome.key).where(col(Outcome.user_id) == _claimed()).limit(BATCH)
-    gone = delete(Outcome).where(col(Outcome.key).in_(keys))
-    return _count(gone.returning(col(Outcome.key)).cte("gone"))
-
-
-def batches() -> list[Query]:
-    """What has to be run until there is nothing left."""
-    return [
-        _posts_without_likes(),
-        _likes_of_posts(),
-        _pairs(Like.user_id, Like.post_id, Post.like_count),
-        _pairs(Social.from_id, Social.to_id, User.follower_count),
-        _pairs(Social.to_id, Social.from_id, User.following_count),
-        _outcomes(),
-    ]
-
-
-def nothing_left() -> Query:
-    """Deletes the account's own row, if it is the last one."""
-    claimed = _claimed()
-    empty = [
-        ~select(column).where(column == claimed).exists()
-        for column in map(col, (Post.user_id, Like.user_id, Social.from_id, Social.to_id))
-    ]
-    gone = delete(User).where(col(User.id) == claimed, *empty).returning(col(User.id))
-    return _count(gone.cte("gone"))
+def _rows(user_id: Column[int]) -> Ids:
+    """Delete rows that no counter counts and that have the account in the column `user_id`."""
+    key = user_id.table.primary_key
+    picked = select(*key).where(user_id == _claimed()).limit(BATCH_SIZE).cte("picked")
+    gone = delete(user_id.table).where(*[column == picked.c[column.key] for column in key])
+    return select(gone.returning(user_id).cte("gone").c[user_id.key])

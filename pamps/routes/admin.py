@@ -1,10 +1,11 @@
+from anyio import from_thread
 from fastapi import APIRouter, HTTPException
 from sqlmodel import Session, col, update
 
 from pamps.auth import Address, Superuser
 from pamps.errors import errors
 from pamps.legacy import ActiveSession
-from pamps.maintenance.deletion import delete_account, wake
+from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
 from pamps.models import User
 from pamps.models.session import end_sessions, record
 from pamps.models.user import NOT_DELETED
@@ -21,11 +22,11 @@ def delete_user(
 ) -> None:
     """Delete an account with all that is its user's, for good."""
     audit = record("delete account", user, actor, address)
-    if not delete_account(session, user.id):
+    if not session.execute(DELETE_ACCOUNT.statement, {"account_id": user.id}).first():
         raise user_not_found()
     session.add(audit)
     session.commit()
-    wake()
+    from_thread.run_sync(wake)
 
 
 @router.post("/disable/", status_code=204, responses=errors(400))

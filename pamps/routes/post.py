@@ -1,5 +1,6 @@
 from typing import Annotated, Any, Literal
 
+from anyio import from_thread
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import Field as Limit
 from sqlmodel import Session, col, delete, func, select, update
@@ -16,7 +17,7 @@ from pamps.auth import (
 )
 from pamps.errors import errors
 from pamps.legacy import ActiveSession, change_counter
-from pamps.maintenance.deletion import MANY_LIKES, delete_liked_post, wake
+from pamps.maintenance.deletion import DELETE_LIKED_POST, MANY_LIKES, wake
 from pamps.models import Like, Post, User
 from pamps.models.columns import Id
 from pamps.models.post import (
@@ -258,7 +259,8 @@ def delete_post(
     author = lock_user(session, post.user_id)
     check_post(request, session, post.id)
     if has_many_likes := post.like_count >= MANY_LIKES:
-        deleted = delete_liked_post(session, post)
+        moved = {"post_id": post.id, "account_id": post.user_id}
+        deleted = session.execute(DELETE_LIKED_POST.statement, moved).first() is not None
     else:
         deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount > 0
     if author is None or not deleted:
@@ -270,7 +272,7 @@ def delete_post(
         change_counter(session, Post.reply_count, post.parent_id, -1)
     session.commit()
     if has_many_likes:
-        wake()
+        from_thread.run_sync(wake)
 
 
 LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You like it already."}}

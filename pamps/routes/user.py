@@ -1,5 +1,6 @@
 from typing import Annotated, Any
 
+from anyio import from_thread
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
@@ -19,7 +20,7 @@ from pamps.auth import (
 from pamps.config import settings
 from pamps.errors import errors
 from pamps.legacy import ActiveSession, change_counter, in_session
-from pamps.maintenance.deletion import delete_account, wake
+from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
 from pamps.middleware.rate_limit import attempt_sign_up
 from pamps.models import Post, Social, User
 from pamps.models.columns import Id, Text
@@ -187,12 +188,12 @@ def delete_me(
 ) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
     check_me(request, session, user.id)
-    if not delete_account(session, user.id):
+    if not session.execute(DELETE_ACCOUNT.statement, {"account_id": user.id}).first():
         raise unauthorized()
     if user.superuser:
         session.add(record("delete account", user, user, address))
     session.commit()
-    wake()
+    from_thread.run_sync(wake)
 
 
 FOLLOWED: dict[int | str, Any] = {
