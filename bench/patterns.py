@@ -10,9 +10,8 @@ from collections.abc import Callable
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
-from pamps.models.columns import Id, Text
 from pamps.models.post import PostText
-from pamps.models.types import PictureUrl
+from pamps.models.types import Id, PictureUrl, Text
 from pamps.models.user import Bio, Email, Password, Username
 from pamps.tokens import Claims, read_token
 

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from pamps.db import Query, Row
-from pamps.models.columns import CURSOR, LIMIT, PositiveId, Query as Statement, digits
+from pamps.models.columns import CURSOR, LIMIT, Statement
+from pamps.models.types import PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
 

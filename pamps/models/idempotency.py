@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Index, LargeBinary, bindparam, func
 from sqlmodel import Field, SQLModel, col, delete, select
 
-from pamps.models.columns import Query, created, reference
+from pamps.models.columns import Statement, created, reference
 
 KEPT = timedelta(hours=24)
 
@@ -31,11 +31,11 @@ class Outcome(SQLModel, table=True):
     date: datetime = created()
 
 
-def outcomes() -> Query:
+def outcomes() -> Statement:
     """What is kept of `key`, and how many seconds ago it was stored."""
     age = func.extract("epoch", func.clock_timestamp() - Outcome.date).label("age")
     columns: Any = Outcome.request, Outcome.status, Outcome.answer, age
-    query: Query = select(*columns)
+    query: Statement = select(*columns)
     return query.where(col(Outcome.key) == bindparam("key"), col(Outcome.date) > func.now() - KEPT)
 
 

@@ -28,19 +28,17 @@ from pamps.config import settings
 from pamps.models.columns import (
     CURSOR,
     LIMIT,
-    VIEWER,
-    JsonId,
-    Query,
+    VIEWER_ID,
+    Statement,
     counter,
     created,
-    examples,
+    id_parameter,
     identity,
     insert_or_get,
     reference,
-    storable,
     text_column,
 )
-from pamps.models.types import VISIBLE_PATTERN, visible
+from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, visible
 from pamps.models.user import NOT_DELETED, Social, User, of_existing, users
 
 
@@ -83,7 +81,7 @@ class Like(SQLModel, table=True):
     date: datetime = created()
 
 
-POST_ID: Any = bindparam("post_id", type_=BigInteger)
+POST_ID = id_parameter("post_id")
 
 
 COLUMNS = inspect(Post).columns
@@ -97,24 +95,24 @@ def shown(post: Any, author: Any, liked: Any) -> list[Any]:
     return [column for name in names for column in others.get(name) or [post[name]]]
 
 
-def posts() -> Query:
+def posts() -> Statement:
     """Posts with their authors as the user `viewer_id` sees them, null for an anonymous caller."""
     mine = aliased(Like)
-    is_liked = select(mine).where(mine.post_id == Post.id, mine.user_id == VIEWER).exists()
-    liked = case((VIEWER.is_(None), None), else_=is_liked).label("liked")
-    query: Query = select(*shown(COLUMNS, AUTHOR, liked))
+    is_liked = select(mine).where(mine.post_id == Post.id, mine.user_id == VIEWER_ID).exists()
+    liked = case((VIEWER_ID.is_(None), None), else_=is_liked).label("liked")
+    query: Statement = select(*shown(COLUMNS, AUTHOR, liked))
     return query.select_from(Post).join(User, col(User.id) == Post.user_id).where(NOT_DELETED)
 
 
-def liked_posts(user_id: Any) -> Query:
+def liked_posts(user_id: Any) -> Statement:
     return posts().join(Like, col(Like.post_id) == Post.id).where(Like.user_id == user_id)
 
 
-def likers(post_id: Any) -> Query:
+def likers(post_id: Any) -> Statement:
     return users().join(Like, col(Like.user_id) == User.id).where(Like.post_id == post_id)
 
 
-def thread() -> Query:
+def thread() -> Statement:
     """The post `post_id` and the first of its replies. A reply always has a larger id."""
     answers = select(Post.id).where(Post.parent_id == POST_ID, of_existing(Post.user_id))
     answers = answers.order_by(col(Post.id))
@@ -123,7 +121,7 @@ def thread() -> Query:
     return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
 
 
-def timeline() -> Query:
+def timeline() -> Statement:
     """The newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
 
     No page has posts of more users than it has posts, so it is made from those users who wrote the
@@ -133,7 +131,7 @@ def timeline() -> Query:
     of_each = select(Post.id).where(Post.user_id == Social.to_id, col(Post.id) < CURSOR)
     newest = of_each.order_by(col(Post.id).desc()).limit(literal_column("1")).lateral("newest")
     authors = select(Social.to_id).join(newest, true())
-    authors = authors.where(Social.from_id == VIEWER, of_existing(Social.to_id))
+    authors = authors.where(Social.from_id == VIEWER_ID, of_existing(Social.to_id))
     busy = authors.order_by(newest.c.id.desc()).limit(LIMIT).subquery("busy")
     theirs = select(Post.id).where(Post.user_id == busy.c.to_id, col(Post.id) < CURSOR)
     page = theirs.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
@@ -141,13 +139,13 @@ def timeline() -> Query:
     return posts().where(col(Post.id).in_(merged.order_by(page.c.id.desc()).limit(LIMIT)))
 
 
-def create() -> Query:
+def create() -> Statement:
     """Stores a post by `viewer_id` with its `text` and `parent_id`, and gives it as they see it.
 
     Nothing is stored or counted where that user or parent does not exist.
     """
     # First the author, then the post that is answered: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER, NOT_DELETED)
+    user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
     locked = user.with_for_update(key_share=True).cte("locked")
     parent_id: Any = bindparam("parent_id", type_=BigInteger)
     answered = update(Post).where(col(Post.id) == parent_id, of_existing(Post.user_id))
@@ -155,37 +153,37 @@ def create() -> Query:
     answered = answered.values(reply_count=Post.reply_count + 1)
     parent = answered.returning(col(Post.id)).cte("parent")
     may = or_(parent_id.is_(None), exists().select_from(parent))
-    counted = update(User).where(col(User.id) == VIEWER, NOT_DELETED, may)
+    counted = update(User).where(col(User.id) == VIEWER_ID, NOT_DELETED, may)
     counted = counted.values(post_count=User.post_count + 1)
     author = counted.returning(*AUTHOR).cte("author")
-    values = select(bindparam("text", type_=Text), VIEWER, parent_id).select_from(author)
+    values = select(bindparam("text", type_=Text), VIEWER_ID, parent_id).select_from(author)
     post = insert(Post).from_select(
         ["text", "user_id", "parent_id"], values, include_defaults=False
     )
     stored = post.returning(*COLUMNS).cte("stored")
-    query: Query = select(*shown(stored.c, list(author.c), false().label("liked")))
+    query: Statement = select(*shown(stored.c, list(author.c), false().label("liked")))
     return query.select_from(stored).join(author, true())
 
 
-def existing_post() -> Query:
+def existing_post() -> Statement:
     """The id of the post `post_id`, if it and its author exist."""
-    query: Query = select(Post.id).where(Post.id == POST_ID, of_existing(Post.user_id))
+    query: Statement = select(Post.id).where(Post.id == POST_ID, of_existing(Post.user_id))
     return query
 
 
-def like() -> Query:
+def like() -> Statement:
     """Makes `viewer_id` like `post_id`; says since when, and whether that is new.
 
     Gives nothing where one of them does not exist.
     """
     # First the user, then the post: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER, NOT_DELETED)
+    user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
     locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    may: Query = select(locked.c.id).where(existing_post().exists())
-    added = insert_or_get(Like, (VIEWER, POST_ID), may)
+    may: Statement = select(locked.c.id).where(existing_post().exists())
+    added = insert_or_get(Like, (VIEWER_ID, POST_ID), may)
     counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(like_count=Post.like_count + 1)
-    query: Query = select(*added.c)
+    query: Statement = select(*added.c)
     return query.add_cte(counted.cte("counted"))
 
 
@@ -197,7 +195,6 @@ PostText = Annotated[
         json_schema_extra={"pattern": VISIBLE_PATTERN},
     ),
     visible,
-    storable,
 ]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindparam, func
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
-from pamps.models.columns import VIEWER, Query, created, identity, reference, text_column
+from pamps.models.columns import VIEWER_ID, Statement, created, identity, reference, text_column
 from pamps.models.user import NOT_DELETED, User
 
 logger = logging.getLogger(__name__)
@@ -117,22 +117,22 @@ def is_live() -> Any:
     return col(UserSession.expires) > func.now()
 
 
-def callers() -> Query:
+def callers() -> Statement:
     """Whose session `sid` is."""
     columns: Any = (User.id, User.username, User.superuser)
     return of_session(select(*columns))
 
 
-def of_session(query: Query) -> Query:
+def of_session(query: Statement) -> Statement:
     """Of users the one whose session `sid` is, if `viewer_id` may use it until `token_expires`."""
     query = query.join(UserSession, col(UserSession.user_id) == User.id)
-    query = query.where(UserSession.sid == SID, User.id == VIEWER, is_live())
+    query = query.where(UserSession.sid == SID, col(User.id) == VIEWER_ID, is_live())
     # Tokens are made by the database's clock, so no other may judge them.
     token_expires = func.to_timestamp(bindparam("token_expires", type_=Float))
     return query.where(token_expires > func.now(), col(User.disabled).is_(False), NOT_DELETED)
 
 
-def sessions() -> Query:
+def sessions() -> Statement:
     """The sessions of `viewer_id`; `sid` is the one that asks."""
     columns: Any = (
         UserSession.id,
@@ -141,14 +141,14 @@ def sessions() -> Query:
         UserSession.user_agent,
         (col(UserSession.sid) == SID).label("current"),
     )
-    query: Query = select(*columns)
-    return query.where(UserSession.user_id == VIEWER, is_live())
+    query: Statement = select(*columns)
+    return query.where(col(UserSession.user_id) == VIEWER_ID, is_live())
 
 
 TIMES: Any = (UserSession.last_used, UserSession.expires)
 
 
-def rotate() -> Query:
+def rotate() -> Statement:
     """Replace a session's refresh token, if it is the one `shown`; give the times of the next."""
     now: Any = func.clock_timestamp()  # A statement may have waited for another refresh.
     refreshed = now + bindparam("token_lasts", type_=Interval)
@@ -165,27 +165,27 @@ def rotate() -> Query:
         .returning(*TIMES)
         .cte("changed")
     )
-    query: Query = select(*changed.c)
+    query: Statement = select(*changed.c)
     return query
 
 
-def rotated() -> Query:
+def rotated() -> Statement:
     """The times of a session's current refresh token, if the one `shown` was replaced by it within
     `replay`."""
     recent = func.clock_timestamp() - bindparam("replay", type_=Interval)
-    query: Query = select(*TIMES)
+    query: Statement = select(*TIMES)
     query = query.where(_named(), col(UserSession.previous_hash) == SHOWN, is_live())
     return query.where(col(UserSession.last_used) > recent)
 
 
-def end() -> Query:
+def end() -> Statement:
     """Delete the session `sid` of `viewer_id`."""
     ended = delete(UserSession).where(_named()).returning(col(UserSession.id)).cte("ended")
     return select(ended.c.id)
 
 
 def _named() -> Any:
-    return (col(UserSession.sid) == SID) & (col(UserSession.user_id) == VIEWER)
+    return (col(UserSession.sid) == SID) & (col(UserSession.user_id) == VIEWER_ID)
 
 
 def expired_sessions(most: int) -> Any:

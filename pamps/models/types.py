@@ -1,19 +1,74 @@
-"""Kinds of text: one that can be seen, the address of a picture."""
+"""Types of values in requests: ids, text that PostgreSQL can store, visible text, URLs."""
 
 import re
 from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    Field as Limit,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     HttpUrl,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.config import JsonValue
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from pamps.models.columns import storable
+
+def examples(**fields: JsonValue) -> ConfigDict:
+    """Return the configuration of a request's model: the example in the documentation."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
+class _Storable:
+    """Text that PostgreSQL can store: no NUL, and no half of a surrogate pair."""
+
+    @staticmethod
+    def _check(value: object) -> object:
+        if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+            raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"pattern": "^[^\\x00]*$"} | handler(schema)
+
+
+# The last annotation of a text, so that it is checked first.
+storable = _Storable()
+Text = Annotated[str, storable]
+
+
+def _check_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
+        raise PydanticCustomError("int_parsing", "Input should be a valid integer")
+    return value
+
+
+def _float_to_int(value: object) -> object:
+    """Convert 1.0, which is an integer in JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# For numbers in paths and queries, where pydantic would also take "1_000" or "1.0".
+digits = BeforeValidator(_check_digits)
+# Documented by `format`: bounds in JSON Schema become floats, which cannot hold 64 bits.
+BIGINT = {"type": "integer", "format": "int64"}
+Id = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), digits, WithJsonSchema(BIGINT)]
+# In JSON, where neither "1" nor true is a number.
+JsonId = Annotated[Id, Field(strict=True), BeforeValidator(_float_to_int)]
+PositiveId = Annotated[Id, Field(ge=1), WithJsonSchema(BIGINT | {"minimum": 1})]
 
 # Characters that show nothing: white space, control characters, what Unicode calls
 # Default_Ignorable_Code_Point, and letters and symbols whose glyph is empty, such as U+2800.
@@ -21,20 +76,20 @@ _INVISIBLE = (
     r"\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
 )
-# Of these JSON Schema has no spelling that all its readers know.
+# JSON Schema has no notation for these that all readers know.
 _INVISIBLE_BEYOND_16_BITS = (
     r"\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _invisible = re.compile(f"[{_INVISIBLE}{_INVISIBLE_BEYOND_16_BITS}]+")
-# For JSON Schema: somewhere a character that can be seen, and nowhere NUL.
+# For JSON Schema: at least one visible character, and no NUL.
 VISIBLE_PATTERN = rf"^[^\x00]*[^{_INVISIBLE}][^\x00]*$"
 
-# All that RFC 3986 allows in a URL, and no credentials before the host.
+# The characters that RFC 3986 allows in a URL, without credentials before the host.
 _url = re.compile(
     r"https?://[a-z0-9._~:!$&'()*+,;=%\[\]-]+([/?#][a-z0-9._~:/?#@!$&'()*+,;=%\[\]-]*)?",
     re.IGNORECASE | re.ASCII,
 )
-# For JSON Schema: what most of them look like.
+# For JSON Schema: stricter than the check, which also takes unusual hosts.
 URL_PATTERN = (
     r"^https?://[A-Za-z][A-Za-z0-9-]*(\.[A-Za-z][A-Za-z0-9-]*)*"
     r"(/[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*)?$"
@@ -42,15 +97,15 @@ URL_PATTERN = (
 _http_url = TypeAdapter(HttpUrl)
 
 
-def _can_be_seen(text: str) -> str:
+def _check_visible(text: str) -> str:
     if _invisible.fullmatch(text):
         message = "String should have at least one visible character"
         raise PydanticCustomError("string_invisible", message)
     return text
 
 
-def _is_http_url(text: str) -> str:
-    """Give it as it was sent, if browsers take it for the address that a reader takes it for."""
+def _check_url(text: str) -> str:
+    """Return the URL unchanged; refuse one that browsers would not read as people do."""
     try:
         _http_url.validate_python(text)
         good = _url.fullmatch(text)
@@ -61,12 +116,12 @@ def _is_http_url(text: str) -> str:
     return text
 
 
-# A text that is empty passes: a shortest length is another limit.
-visible = AfterValidator(_can_be_seen)
+# Empty text passes: a minimum length is a limit of its own.
+visible = AfterValidator(_check_visible)
 PictureUrl = Annotated[
     str,
-    Limit(max_length=255),
-    AfterValidator(_is_http_url),
+    Field(max_length=255),
+    AfterValidator(_check_url),
     storable,
     WithJsonSchema(
         {"type": "string", "format": "uri", "maxLength": 255, "pattern": URL_PATTERN}

@@ -17,12 +17,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Index,
     Integer,
     all_,
-    bindparam,
     cast,
     collate,
     func,
@@ -34,20 +32,18 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
 from pamps.models.columns import (
-    VIEWER,
-    Query,
-    Text,
+    VIEWER_ID,
+    Statement,
     counter,
     created,
-    examples,
     flag,
+    id_parameter,
     identity,
     insert_or_get,
     reference,
-    storable,
     text_column,
 )
-from pamps.models.types import VISIBLE_PATTERN, PictureUrl, visible
+from pamps.models.types import VISIBLE_PATTERN, PictureUrl, Text, examples, storable, visible
 from pamps.security import is_common_password
 
 # Words of the API's paths, those of planned routes included: a name must not be taken for one.
@@ -123,7 +119,7 @@ class Social(SQLModel, table=True):
     date: datetime = created()
 
 
-USER_ID: Any = bindparam("user_id", type_=BigInteger)
+USER_ID = id_parameter("user_id")
 
 
 # Holds for the users there are. Whoever selects or locks a user for somebody else to see says it.
@@ -157,39 +153,39 @@ def lock_user(session: Session, user_id: int) -> User | None:
     return get_user(session, user_id, key_share=True)
 
 
-def users() -> Query:
+def users() -> Statement:
     """What everybody may see of users."""
     columns: Any = (User.id, User.username, User.avatar, User.bio)
-    query: Query = select(*columns)
+    query: Statement = select(*columns)
     return query.where(NOT_DELETED)
 
 
-def profiles() -> Query:
+def profiles() -> Statement:
     counts: Any = (User.post_count, User.follower_count, User.following_count)
     return users().add_columns(*counts)
 
 
-def followers(user_id: Any) -> Query:
+def followers(user_id: Any) -> Statement:
     return users().join(Social, col(Social.from_id) == User.id).where(Social.to_id == user_id)
 
 
-def following(user_id: Any) -> Query:
+def following(user_id: Any) -> Statement:
     return users().join(Social, col(Social.to_id) == User.id).where(Social.from_id == user_id)
 
 
-def follow() -> Query:
+def follow() -> Statement:
     """Makes `viewer_id` follow `user_id`; says since when, and whether that is new.
 
     Gives nothing where one of them does not exist, or `viewer_id` follows as many as is allowed.
     """
-    both = col(User.id).in_((VIEWER, USER_ID))
+    both = col(User.id).in_((VIEWER_ID, USER_ID))
     # First the users, by their ids: see docs/decisions/0006-counters.md.
     users = select(User.id, User.following_count).where(both, NOT_DELETED).order_by(col(User.id))
     locked = users.with_for_update(key_share=True).cte("locked")
-    following_count = func.max(locked.c.following_count).filter(locked.c.id == VIEWER)
-    may: Query = select(func.count().label("users")).select_from(locked)
+    following_count = func.max(locked.c.following_count).filter(locked.c.id == VIEWER_ID)
+    may: Statement = select(func.count().label("users")).select_from(locked)
     may = may.having(func.count() == 2, following_count < settings.social.max_following)
-    added = insert_or_get(Social, (VIEWER, USER_ID), may)
+    added = insert_or_get(Social, (VIEWER_ID, USER_ID), may)
     counted = (
         update(User)
         .where(both, added.c.created)
@@ -198,16 +194,16 @@ def follow() -> Query:
             follower_count=User.follower_count + cast(User.id == added.c.to_id, Integer),
         )
     )
-    query: Query = select(*added.c)
+    query: Statement = select(*added.c)
     return query.add_cte(counted.cte("counted"))
 
 
-def follow_of() -> Query:
+def follow_of() -> Statement:
     """Since when `viewer_id` follows the user `user_id`, all null if they do not."""
     columns: Any = (Social.from_id, Social.to_id, Social.date)
-    query: Query = select(*columns).select_from(User)
-    theirs = (col(Social.to_id) == User.id) & (col(Social.from_id) == VIEWER)
-    return query.outerjoin(Social, theirs).where(User.id == USER_ID, NOT_DELETED)
+    query: Statement = select(*columns).select_from(User)
+    theirs = (col(Social.to_id) == User.id) & (col(Social.from_id) == VIEWER_ID)
+    return query.outerjoin(Social, theirs).where(col(User.id) == USER_ID, NOT_DELETED)
 
 
 def _email(value: str) -> str:
@@ -232,14 +228,12 @@ Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=254),
     AfterValidator(_email),
-    storable,
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
 Username = Annotated[
     str,
     StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_]{1,30}$"),
     AfterValidator(_not_reserved),
-    storable,
 ]
 Password = Annotated[
     str, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable
@@ -248,7 +242,6 @@ Bio = Annotated[
     str,
     Limit(max_length=1000, json_schema_extra={"pattern": f"^$|{VISIBLE_PATTERN}"}),
     visible,
-    storable,
 ]
 
 

@@ -29,8 +29,8 @@ from pamps.errors import OAuthError, errors
 from pamps.legacy import ActiveSession, in_session
 from pamps.middleware.rate_limit import attempt_sign_in, forgive
 from pamps.models import Attempt, User, UserSession
-from pamps.models.columns import Id, Text, examples
 from pamps.models.session import Caller, SessionResponse, end_sessions, sessions
+from pamps.models.types import Id, Text, examples
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
     NewPassword,

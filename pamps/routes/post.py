@@ -19,7 +19,6 @@ from pamps.errors import errors
 from pamps.legacy import ActiveSession, change_counter
 from pamps.maintenance.deletion import DELETE_LIKED_POST, MANY_LIKES, wake
 from pamps.models import Like, Post, User
-from pamps.models.columns import Id
 from pamps.models.post import (
     LikeResponse,
     PostPatch,
@@ -36,6 +35,7 @@ from pamps.models.post import (
     thread,
 )
 from pamps.models.session import record
+from pamps.models.types import Id
 from pamps.models.user import Users, lock_user, of_existing
 from pamps.pagination import ActivePage, Page, PaginatedQuery, Parent, next_page
 from pamps.paths import reference

@@ -23,9 +23,9 @@ from pamps.legacy import ActiveSession, change_counter, in_session
 from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
 from pamps.middleware.rate_limit import attempt_sign_up
 from pamps.models import Post, Social, User
-from pamps.models.columns import Id, Text
 from pamps.models.post import Posts, timeline
 from pamps.models.session import of_session, record
+from pamps.models.types import Id, Text
 from pamps.models.user import (
     NOT_DELETED,
     SocialResponse,
