@@ -35,5 +35,5 @@ setup(
         "redis": ["limits[redis]"],
         "telemetry": ["opentelemetry-exporter-otlp-proto-http"],
     },
-    entry_points={"console_scripts": ["pamps = pamps.cli:main"]},
+    entry_points={"console_scripts": ["pamps = pamps.__main__:main"]},
 )

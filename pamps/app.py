@@ -1,7 +1,6 @@
 """The API as an ASGI application: `uvicorn pamps.app:app`."""
 
 import asyncio
-import gc
 import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -121,9 +120,6 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     server.follow_parent()
     if settings.metrics.port:
         metrics.sample_connections()
-    # What exists now lives as long as the process, so the garbage collector need not look at it.
-    gc.collect()
-    gc.freeze()
     async with pool.opened():
         tasks = [
             asyncio.create_task(cleanup.delete_expired_in_background()),

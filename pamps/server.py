@@ -5,6 +5,7 @@ its connection ends, so that the client opens the next one elsewhere, and what s
 To close a connection without a word would lose the request that may be on its way just then.
 """
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -41,6 +42,17 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+class Config(uvicorn.Config):
+    """Loads the application without garbage collection: nearly all that it makes is to stay."""
+
+    def load(self) -> None:
+        gc.disable()
+        super().load()
+        gc.collect()
+        gc.freeze()  # no later collection looks at it
+        gc.enable()
 
 
 class Workers(Multiprocess):
@@ -145,7 +157,7 @@ def run(listener: socket.socket, workers: int) -> None:
     """Serve until SIGTERM, SIGINT or the end of the terminal. Exits with 1 if it cannot start."""
     _allow_many_connections()
     server = settings.server
-    config = uvicorn.Config(
+    config = Config(
         "pamps.app:app",
         workers=workers,
         backlog=BACKLOG,
