@@ -123,8 +123,8 @@ def read(
         loaded = Dynaconf(
             envvar_prefix="PAMPS",
             root_path=root,
-            preload=[defaults_file],
-            settings_files=list(map(str, files)),
+            # Not by `preload`, for which dynaconf inspects the whole stack of calls.
+            settings_files=list(map(str, [defaults_file, *files])),
             environments=list(environments),
             env=environment,
             filter_strategy=_by_setting,
