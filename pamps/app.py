@@ -12,13 +12,14 @@ from starlette.middleware import Middleware
 
 from pamps import __version__, server, statements
 from pamps.config import settings
-from pamps.errors import EXCEPTION_HANDLERS, ErrorMiddleware
+from pamps.errors import EXCEPTION_HANDLERS
 from pamps.folder import EmbeddedError, secret_key
 from pamps.legacy import SESSIONS, engine
 from pamps.maintenance import cleanup, deletion
 from pamps.middleware.body import BodyLimitMiddleware
-from pamps.middleware.deadline import Deadline
-from pamps.middleware.idempotency import Idempotency
+from pamps.middleware.deadline import DeadlineMiddleware
+from pamps.middleware.errors import ErrorMiddleware
+from pamps.middleware.idempotency import IdempotencyMiddleware
 from pamps.middleware.metrics import MetricsMiddleware
 from pamps.middleware.paths import (
     ControlCharactersMiddleware,
@@ -26,9 +27,9 @@ from pamps.middleware.paths import (
     PathMiddleware,
 )
 from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
-from pamps.middleware.rate_limit import RateLimit
+from pamps.middleware.rate_limit import RateLimitMiddleware
 from pamps.middleware.request_log import RequestLogMiddleware
-from pamps.middleware.retries import Retries
+from pamps.middleware.retries import RetryMiddleware
 from pamps.middleware.security_headers import SecurityHeadersMiddleware
 from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import add_openapi
@@ -100,17 +101,17 @@ def middleware() -> list[Middleware]:
         # Reads the body, at most 64 KiB: above the deadline, so that slow clients take no place.
         Middleware(BodyLimitMiddleware),
         # Responds with 503 after request_timeout, or to more than max_requests at once.
-        Middleware(Deadline),
+        Middleware(DeadlineMiddleware),
         # Responds to errors that no handler expects: above all layers that use the database.
         Middleware(ErrorMiddleware),
         # Limits the requests of each caller, whose session it looks up in the database.
-        Middleware(RateLimit),
+        Middleware(RateLimitMiddleware),
         # Responds with 404 to control characters in a path, which also count for the rate limit.
         Middleware(ControlCharactersMiddleware),
         # Retries aborted transactions, and so must be above the layer that makes one.
-        Middleware(Retries),
+        Middleware(RetryMiddleware),
         # Makes a POST with an Idempotency-Key one transaction.
-        Middleware(Idempotency),
+        Middleware(IdempotencyMiddleware),
     ]
 
 

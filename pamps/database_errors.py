@@ -1,61 +1,95 @@
-"""What errors of the database mean: for the API, which answers, and for commands, which print."""
+"""What errors of the database mean: to clients of the API, and to users of the command line."""
 
 import re
-from typing import Any
 
+import psycopg
 import psycopg2
-import psycopg2.errors
 from pydantic import ValidationError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import TimeoutError as EnginePoolTimeout
 
 from pamps.folder import EmbeddedError
 from pamps.maintenance import schema
+from pamps.models import SQLModel
 
-# The database decides what collides and what is gone. This is what its constraints tell a client.
-CONSTRAINTS = {
-    "uq_user_email": (409, "Email already taken"),
-    "uq_user_username": (409, "Username already taken"),
-    "fk_like_post_id": (404, "Post not found"),
-    "fk_social_to_id": (404, "User not found"),
-    # The caller's account was deleted while the request was on its way.
-    "fk_post_user_id": (401, "Could not validate credentials"),
-    "fk_like_user_id": (401, "Could not validate credentials"),
-    "fk_social_from_id": (401, "Could not validate credentials"),
-}
+# SQLSTATEs: PostgreSQL aborted a transaction because of another one, and it can be repeated.
+SERIALIZATION_FAILURE, DEADLOCK_DETECTED = "40001", "40P01"
+# The server is a standby.
+READ_ONLY = "25006"
+# A table or a column does not exist: the schema is not the one of this version.
+SCHEMA_CHANGED = UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
+INSUFFICIENT_PRIVILEGE, NO_SCHEMA = "42501", "3F000"
+
+UNAVAILABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    EnginePoolTimeout,
+    EmbeddedError,
+)
 
 
-# The schema is not that of this code.
-CHANGED = psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn
+def _constraint_meanings() -> dict[str, tuple[int, str]]:
+    """Return the HTTP status and the message for each constraint that a client can violate.
+
+    CHECKs are missing on purpose: requests are validated before, so a violation is a bug.
+    """
+    meanings = {}
+    for table in SQLModel.metadata.tables.values():
+        for index in table.indexes:
+            if index.unique:
+                column = str(index.name).removeprefix(f"uq_{table.name}_")
+                meanings[str(index.name)] = 409, f"{column.capitalize()} already taken"
+        for key in table.foreign_key_constraints:
+            if any(column.info.get("caller") for column in key.columns):
+                # The account was deleted during the request.
+                meanings[str(key.name)] = 401, "Could not validate credentials"
+            else:
+                noun = key.referred_table.name.capitalize()
+                meanings[str(key.name)] = 404, f"{noun} not found"
+    return meanings
+
+
+CONSTRAINT_MEANINGS = _constraint_meanings()
 
 
 def _cause(error: BaseException) -> BaseException:
-    """psycopg2's own error, where SQLAlchemy's is around it."""
+    """Return the driver's own error, without SQLAlchemy's around it."""
     return getattr(error, "orig", None) or error
 
 
-def collision(error: BaseException) -> tuple[int, str] | None:
-    """The status and the words for a constraint that clients can run into."""
-    diag = getattr(_cause(error), "diag", None)
-    return CONSTRAINTS.get(getattr(diag, "constraint_name", ""))
+def _sqlstate(error: BaseException) -> str | None:
+    """Return PostgreSQL's error code, from either driver; None if PostgreSQL sent none."""
+    cause = _cause(error)
+    if isinstance(cause, psycopg.Error):
+        return cause.sqlstate
+    return cause.pgcode if isinstance(cause, psycopg2.Error) else None
 
 
-def is_conflict(error: BaseException) -> bool:
-    """Whether PostgreSQL undid a transaction for the sake of another's."""
-    conflicts = psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure
-    return isinstance(_cause(error), conflicts)
+def violated_constraint(error: BaseException) -> tuple[int, str] | None:
+    """Return the HTTP status and the message for a constraint that a client can violate."""
+    cause = _cause(error)
+    if not isinstance(cause, psycopg.Error | psycopg2.Error):
+        return None
+    return CONSTRAINT_MEANINGS.get(cause.diag.constraint_name or "")
 
 
-def is_away(error: BaseException) -> bool:
-    """Whether the database cannot serve now what it could at another time.
+def was_aborted(error: BaseException) -> bool:
+    """Tell whether PostgreSQL aborted a transaction because of another one."""
+    return _sqlstate(error) in (SERIALIZATION_FAILURE, DEADLOCK_DETECTED)
 
-    That it is read-only, as a standby is, counts; that a migration has changed its tables; and
-    that libpq got half an answer, for which psycopg2 has no class of its own.
+
+def is_unavailable(error: BaseException) -> bool:
+    """Tell whether the database cannot do now what it may be able to do later.
+
+    This includes a standby, which is read-only, and a schema that a migration has just changed.
     """
     cause = _cause(error)
-    away = psycopg2.OperationalError, psycopg2.InterfaceError, PoolTimeout, EmbeddedError
     return (
-        isinstance(cause, (*away, psycopg2.errors.ReadOnlySqlTransaction, *CHANGED))
-        or type(cause) is psycopg2.DatabaseError
+        isinstance(cause, UNAVAILABLE)
+        or _sqlstate(error) in (READ_ONLY, *SCHEMA_CHANGED)
+        # The connection broke in the middle of a result, for which libpq has no other error.
+        or type(cause) in (psycopg.DatabaseError, psycopg2.DatabaseError)
     )
 
 
@@ -67,48 +101,52 @@ GRANTS = {
     "database": "CONNECT, CREATE",
 }
 SCHEMA_DENIED = "permission denied for schema public"
-# What libpq says first: the server's address.
+# How libpq's messages begin: with the server's address.
 ADDRESS = re.compile(r"connection to server (at|on) .*?failed: ")
 QUOTED = re.compile(r"""\s*("[^"]*"|«[^»]*»|„[^“]*“|“[^”]*”)""")
 
 
 def explanation(error: BaseException) -> str | None:
-    """What a command says of an error that can be expected, without the database's address."""
+    """Return the message of a command for an error that can be expected, else None.
+
+    It does not contain the database's address.
+    """
     if isinstance(error, ValidationError):
         return "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-    if told := collision(error):
-        return told[1]
+    if violation := violated_constraint(error):
+        return violation[1]
     if isinstance(error, (EmbeddedError, schema.SchemaError)):
         return ADDRESS.sub("", str(error))
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, EnginePoolTimeout):
         return "the database does not answer: there is no free connection"
     cause = _cause(error)
-    if not isinstance(cause, psycopg2.Error):
+    if not isinstance(cause, psycopg.Error | psycopg2.Error):
         return None
-    said = cause.diag.message_primary
-    if isinstance(cause, CHANGED):
-        return schema.problem() or f"the database is not as its migrations made it: {said}"
-    if isinstance(cause, psycopg2.errors.InsufficientPrivilege):
-        return f"the user of db.uri may not do this: {said}{_grant(str(said))}"
-    if isinstance(cause, psycopg2.errors.InvalidSchemaName):  # none that it may so much as use
-        return f"the user of db.uri may not do this: {said}{_grant(SCHEMA_DENIED)}"
-    if isinstance(cause, psycopg2.errors.ReadOnlySqlTransaction):
-        return f"the database is read-only, as a standby is: {said}"
-    if said:
-        return f"the database refused: {said}"
+    message, state = cause.diag.message_primary, _sqlstate(error)
+    if state in SCHEMA_CHANGED:
+        return schema.problem() or f"the database is not as its migrations made it: {message}"
+    if state == INSUFFICIENT_PRIVILEGE:
+        return f"the user of db.uri may not do this: {message}{_grant(str(message))}"
+    if state == NO_SCHEMA:  # none that the user may use
+        return f"the user of db.uri may not do this: {message}{_grant(SCHEMA_DENIED)}"
+    if state == READ_ONLY:
+        return f"the database is read-only, as a standby is: {message}"
+    if message:
+        return f"the database refused: {message}"
     return f"the database does not answer: {_without_address(cause)}"
 
 
-def _grant(said: str) -> str:
-    found = re.match("permission denied for (\\w+) (.+)", said)
+def _grant(message: str) -> str:
+    """Return which GRANT would give the permission that is missing."""
+    found = re.match("permission denied for (\\w+) (.+)", message)
     if not found or found[1] not in GRANTS:
         return ""
     name = re.sub("^(?![a-z_][a-z0-9_]*$)(.*)|^(user)$", r'"\1\2"', found[2])
     return f"; its owner can GRANT {GRANTS[found[1]]} ON {found[1].upper()} {name} to that user"
 
 
-def _without_address(error: Any) -> str:
-    """Why there is no connection. libpq names hosts and users, and quotes what is wrong."""
+def _without_address(error: Exception) -> str:
+    """Return why connecting failed, without the names of hosts and users that libpq quotes."""
     lines = (QUOTED.sub("", ADDRESS.sub("", line)).strip() for line in str(error).splitlines())
     reasons = [re.sub("^(FATAL|ERROR): *", "", line) for line in lines if line]
     return "; ".join(dict.fromkeys(reasons))

@@ -1,6 +1,5 @@
-"""What goes wrong, as answers: `{"detail": …}` and never a look inside."""
+"""Responses to errors: `{"detail": …}`, with nothing internal in them."""
 
-import asyncio
 import logging
 import re
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 import psycopg2
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,21 +15,19 @@ from fastapi.params import Form
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, TimeoutError as EnginePoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.auth import SignInFailed
 from pamps.config import settings
-from pamps.database_errors import collision, is_away, is_conflict
+from pamps.database_errors import is_unavailable, violated_constraint, was_aborted
 from pamps.folder import EmbeddedError
-from pamps.legacy import TooLate
 from pamps.state import request_state
 
 logger = logging.getLogger(__name__)
 
-# With a 503: soon, as nobody knows better.
+# With a 503: soon, as nothing is known about how long it lasts.
 RETRY_AFTER = {"Retry-After": "1"}
 
 # RFC 6749, section 5.2, and for what is no fault of the client 4.1.2.1.
@@ -43,27 +41,27 @@ OAUTH_ERRORS = {
 
 
 class Error(BaseModel):
-    """Why a request was refused."""
+    """An error response."""
 
     detail: str
 
 
 class OAuthError(Error):
-    """Why a request for a token was refused, in OAuth's words too (RFC 6749, section 5.2)."""
+    """An error response to a request for a token (RFC 6749, section 5.2)."""
 
     error: str
     error_description: str
 
 
 def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str, Any]]:
-    """The refusals of a route, for its documentation."""
+    """Return the documentation of error responses, for a route's `responses`."""
     return {code: {"model": model, "description": HTTPStatus(code).phrase} for code in codes}
 
 
-def refusal(
+def error_response(
     request: Request, status: int, detail: Any, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """The answer to a request that fails; to one for a token it also says what OAuth calls it."""
+    """Return an error response; one to a request for a token also has OAuth's fields."""
     content = {"detail": detail}
     if request.url.path.endswith("/token"):
         content["error"] = OAUTH_ERRORS.get(status, "invalid_request")
@@ -75,46 +73,53 @@ def refusal(
     return JSONResponse(content, status, headers)
 
 
-async def _validation_error(request: Request, error: Any) -> JSONResponse:
-    """422 without the input, which may be a password, or nothing that JSON can hold."""
-    told = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
-    if told[0]["loc"][0] == "body" and (hint := _media_type_hint(request)):
-        told = [{"type": "media_type", "loc": ["body"], "msg": hint}]
-    return refusal(request, 422, told)
+def unavailable_response(request: Request, error: BaseException) -> JSONResponse:
+    """Log that the database is unavailable, and return a 503."""
+    logger.error("the database cannot serve a request: %s", error)
+    detail = "The database cannot serve this now, try again"
+    return error_response(request, 503, detail, RETRY_AFTER)
+
+
+async def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Respond with 422, without the input: it may be a password, or not representable in JSON."""
+    items = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
+    if items[0]["loc"][0] == "body" and (hint := _media_type_hint(request)):
+        items = [{"type": "media_type", "loc": ["body"], "msg": hint}]
+    return error_response(request, 422, items)
 
 
 def _media_type_hint(request: Request) -> str | None:
-    """What to say where the body is of another media type than the route reads."""
-    sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if not sent or not request_state(request.scope).body:
+    """Return a message if the body has another media type than the one that the route reads."""
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not media_type or not request_state(request.scope).body:
         return None
     if isinstance(request.scope["route"].body_field.field_info, Form):
-        if sent in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        if media_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
             return None
         return "Body should be a form: Content-Type: application/x-www-form-urlencoded"
-    if re.fullmatch(r"application/(.+\+)?json", sent):
+    if re.fullmatch(r"application/(.+\+)?json", media_type):
         return None
     return "Body should be JSON: Content-Type: application/json"
 
 
-async def _http_error(request: Request, error: Any) -> JSONResponse:
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == 400 and error.__context__:
-        # FastAPI could not so much as parse the body. For a client that is as bad as a wrong field.
-        told = [{"type": "body_invalid", "loc": ["body"], "msg": error.detail}]
-        return refusal(request, 422, told)
+        # FastAPI could not parse the body, which for a client is the same as a wrong field.
+        item = {"type": "body_invalid", "loc": ["body"], "msg": error.detail}
+        return error_response(request, 422, [item])
     headers = error.headers
     if error.status_code == 405:
         # Starlette names the methods of one route, RFC 9110 (section 15.5.6) those of all.
         routes = iter_route_contexts(request.app.routes)
-        here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-        methods = {method for route in here for method in route.methods or ()}
+        matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        methods = {method for route in matching for method in route.methods or ()}
         if "GET" in methods:
             methods.add("HEAD")
         headers = {"Allow": ", ".join(sorted(methods))}
-    return refusal(request, error.status_code, error.detail, headers)
+    return error_response(request, error.status_code, error.detail, headers)
 
 
-async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:
+async def _sign_in_failed(request: Request, error: SignInFailed) -> JSONResponse:
     """Let the response wait in ErrorMiddleware until it took as long as any other failure."""
     whole = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     passed = time.perf_counter() - error.started
@@ -122,77 +127,23 @@ async def _sign_in_failed(request: Request, error: Any) -> JSONResponse:
     return await _http_error(request, error)
 
 
-def _told(request: Request, status: int, detail: str) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return refusal(request, status, detail, headers)
-
-
-async def _integrity_error(request: Request, error: Any) -> JSONResponse:
-    if not (told := collision(error)):
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """Respond to an error of either driver. Raises those that are bugs or will be retried."""
+    if violation := violated_constraint(error):
+        status, detail = violation
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        return error_response(request, status, detail, headers)
+    if not is_unavailable(error) or (was_aborted(error) and request_state(request.scope).may_retry):
         raise error
-    return _told(request, *told)
+    return unavailable_response(request, error)
 
 
-def _database_away(request: Request, error: BaseException) -> JSONResponse:
-    logger.error("the database cannot serve a request: %s", error)
-    detail = "The database cannot serve this now, try again"
-    return refusal(request, 503, detail, RETRY_AFTER)
-
-
-async def _database_error(request: Request, error: Any) -> JSONResponse:
-    if not is_away(error) or (is_conflict(error) and request_state(request.scope).may_retry):
-        raise error
-    return _database_away(request, error)
-
-
-class ErrorMiddleware:
-    """Answers what no handler does: an error that nobody expected, or one at the end of all."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def noting_send(message: Message) -> None:
-            nonlocal started
-            if not started and (seconds := request_state(scope).delay):
-                await asyncio.sleep(seconds)
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noting_send)
-        except TooLate:
-            raise  # Deadline answers
-        except Exception as error:
-            if is_away(error) and not started:  # at the end of an outer transaction
-                await _database_away(Request(scope), error)(scope, receive, send)
-                return
-            logger.exception("request failed")
-            if started:
-                raise
-            id_ = request_state(scope).request_id
-            detail = f"Internal server error; the log says more under {id_}"
-            await refusal(Request(scope), 500, detail)(scope, receive, send)
-
-
-DATABASE_ERRORS = (
-    DBAPIError,
-    PoolTimeout,
-    psycopg2.DatabaseError,
-    psycopg2.InterfaceError,
-    EmbeddedError,
-)
-Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
-EXCEPTION_HANDLERS: dict[int | type[Exception], Handler] = {
+# SQLAlchemy and psycopg2 are for routes in the workshop's style, with `ActiveSession`.
+DATABASE_ERRORS = psycopg.Error, DBAPIError, EnginePoolTimeout, psycopg2.Error, EmbeddedError
+ExceptionHandler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+EXCEPTION_HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     RequestValidationError: _validation_error,
     HTTPException: _http_error,
     SignInFailed: _sign_in_failed,
     **dict.fromkeys(DATABASE_ERRORS, _database_error),
-    IntegrityError: _integrity_error,
-    psycopg2.IntegrityError: _integrity_error,
 }

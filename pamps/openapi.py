@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from pamps.middleware.idempotency import SIGN_OUT
+from pamps.middleware.idempotency import SIGN_OUT_PATH
 
 # What an answer means, wherever it is given.
 DESCRIPTIONS = {
@@ -85,7 +85,7 @@ def _complete(document: dict[str, Any]) -> None:
         makes = any("get" in paths[other] for other in paths if below.fullmatch(other))
         for method, operation in operations.items():
             operation.setdefault("security", [])  # says that it takes none
-            takes_key = method == "post" and path != SIGN_OUT
+            takes_key = method == "post" and path != SIGN_OUT_PATH
             _complete_parameters(method, operation, takes_key)
             _complete_responses(method, operation["responses"], takes_key)
             _add_headers(method, operation["responses"], schemas, makes, takes_key)

@@ -38,7 +38,7 @@ def fill(address: str) -> None:
     """Stores some of everything."""
     from sqlmodel import Session
 
-    from pamps.models import Attempt, Audit, Like, Outcome, Post, Social, User, UserSession
+    from pamps.models import Attempt, Audit, IdempotencyKey, Like, Post, Social, User, UserSession
 
     def user(name: str, bio: str | None) -> User:
         email = f"{name}@pamps.com"
@@ -64,7 +64,7 @@ def fill(address: str) -> None:
                     expires=datetime(2030, 1, 1, tzinfo=UTC),
                 ),
                 Attempt(subject=b"\0\\", address=b""),
-                Outcome(key=b"\0", user_id=ana.id, request=b"", status=201, answer=b"\xff"),
+                IdempotencyKey(key=b"\0", user_id=ana.id, request=b"", status=201, answer=b"\xff"),
                 Audit(actor="x", action="y", target_id=bia.id, target="z", address=ODD),
             ]
         )

@@ -82,7 +82,7 @@ def test_loops_that_have_ended(app):
 
 def test_requests_are_counted_whatever_loop_they_come_in(monkeypatch, redis_uri):
     from pamps.config import settings
-    from pamps.middleware.rate_limit import RateLimit
+    from pamps.middleware.rate_limit import RateLimitMiddleware
 
     monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
     with warnings.catch_warnings():
@@ -90,7 +90,7 @@ def test_requests_are_counted_whatever_loop_they_come_in(monkeypatch, redis_uri)
         warnings.simplefilter("ignore", ResourceWarning)
         for storage in ("", redis_uri):
             monkeypatch.setitem(vars(settings.rate_limit), "storage_uri", storage)
-            client = TestClient(RateLimit(Response("here")))
+            client = TestClient(RateLimitMiddleware(Response("here")))
             left = [int(client.get("/").headers["ratelimit-remaining"]) for _ in range(3)]
             assert left == [left[0], left[0] - 1, left[0] - 2]
         del client

@@ -52,8 +52,8 @@ def test_a_request_that_takes_too_long(other_database):
             answers = list(pool.map(write, range(8)))
             details = sorted({refused_for_now(answer) for answer in answers})
             assert details == [
-                "Not done in time, try again",
-                "Too many requests at once, try again",
+                "The request took too long, try again",
+                "The service is overloaded, try again",
             ]
             assert client.get("/health/live").json() == {"status": "ok"}
             assert client.get("/health/ready").json() == {"status": "ok"}

@@ -195,10 +195,10 @@ def test_signing_out_and_a_new_password_are_never_refused(api_client, api_client
 
 def test_better_no_limit_than_no_service(enabled, monkeypatch, caplog):
     from pamps.config import settings
-    from pamps.middleware.rate_limit import RateLimit
+    from pamps.middleware.rate_limit import RateLimitMiddleware
 
     monkeypatch.setitem(vars(settings.rate_limit), "storage_uri", "redis://127.0.0.1:1")
-    client = TestClient(RateLimit(Response("here")))
+    client = TestClient(RateLimitMiddleware(Response("here")))
     assert client.get("/").text == "here"
     assert "the rate limit cannot be counted" in caplog.text
 
@@ -232,10 +232,10 @@ def test_the_windows_of_a_clock_that_goes_on(monkeypatch):
 def test_a_clock_that_is_set(enabled, monkeypatch, seconds):
     """It lets nobody ask more often, and makes nobody wait longer."""
     from pamps.config import settings
-    from pamps.middleware.rate_limit import RateLimit
+    from pamps.middleware.rate_limit import RateLimitMiddleware
 
     monkeypatch.setitem(vars(settings.rate_limit), "requests", "2/5 minutes")
-    client = TestClient(RateLimit(Response("here")))
+    client = TestClient(RateLimitMiddleware(Response("here")))
     assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() + seconds)

@@ -5,7 +5,7 @@ import logging
 
 from pamps.db import Query
 from pamps.middleware.rate_limit import expired_attempts
-from pamps.models.idempotency import expired_outcomes
+from pamps.models.idempotency import expired_keys
 from pamps.models.session import expired_sessions
 
 logger = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ INTERVAL_SECONDS = 300
 BATCH_SIZE = 1000
 # Statements that delete a batch of the expired rows of a table.
 EXPIRED = [
-    Query(expired(BATCH_SIZE)) for expired in (expired_outcomes, expired_attempts, expired_sessions)
+    Query(expired(BATCH_SIZE)) for expired in (expired_keys, expired_attempts, expired_sessions)
 ]
 
 

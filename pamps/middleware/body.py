@@ -3,7 +3,7 @@
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pamps.errors import refusal
+from pamps.errors import error_response
 from pamps.state import request_state
 
 MAX_BODY_BYTES = 64 * 1024
@@ -34,7 +34,7 @@ class BodyLimitMiddleware:
                 too_large = len(body) > MAX_BODY_BYTES
                 more = message.get("more_body", False) and not too_large
             if too_large:
-                await refusal(Request(scope), 413, "Content Too Large")(scope, receive, send)
+                await error_response(Request(scope), 413, "Content Too Large")(scope, receive, send)
                 return
             request_state(scope).body = body
         await self.app(scope, receive, send)

@@ -1,67 +1,82 @@
-"""Requests that take too long, or come too many at once: 503, and when to try again."""
+"""The limits of how long a request may take, and of how many are in progress at once."""
 
 import asyncio
-import time
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps import legacy as db
 from pamps.config import settings
-from pamps.errors import RETRY_AFTER, refusal
+from pamps.errors import RETRY_AFTER, error_response
 
 HEALTH_CHECKS = ("/health/live", "/health/ready")
 
 
 def is_health_check(scope: Scope) -> bool:
-    """Say whether a request only asks how the service is: it is not limited, and is asked often."""
+    """Tell whether a request is a health check: they are frequent, and no limit applies to them."""
     return scope["method"] == "GET" and scope["path"] in HEALTH_CHECKS  # HEAD is a GET by now
 
 
-class Deadline:
-    """Answers in time, whatever a request waits for: its turn, a connection, the database.
+class DeadlineMiddleware:
+    """Respond with 503 to a request that takes too long, and to one too many at once.
 
-    What the database has begun goes on; what has not begun never will. So a 503 does not tell
-    whether something was stored: see docs/decisions/0013-idempotency.md.
+    At the deadline the response is sent at once. Then the handler is cancelled, and with it the
+    statement that PostgreSQL runs for it; until that has ended the request counts as in progress.
+    Clients cannot conclude from a 503 that nothing was stored, as the deadline may have passed
+    during a COMMIT: see docs/decisions/0013-idempotency.md.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.seconds = settings.server.request_timeout
-        self.most = settings.server.max_requests
+        self.max_requests = settings.server.max_requests
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or is_health_check(scope):
             await self.app(scope, receive, send)
             return
-        if self.requests >= self.most:
-            detail = "Too many requests at once, try again"
-            await refusal(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)
+        if self.requests >= self.max_requests:
+            detail = "The service is overloaded, try again"
+            await error_response(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)
             return
-        answered = late = None
-
-        async def send_in_time(message: Message) -> None:
-            nonlocal answered
-            if not late:
-                answered = True
-                await send(message)
-
-        def give_up() -> None:
-            nonlocal late
-            if not answered and not late:
-                answer = refusal(Request(scope), 503, "Not done in time, try again", RETRY_AFTER)
-                late = asyncio.ensure_future(answer(scope, receive, send))
-
-        db.deadline.set(time.monotonic() + self.seconds)
-        timer = asyncio.get_running_loop().call_later(self.seconds, give_up)
         self.requests += 1
         try:
-            await self.app(scope, receive, send_in_time)
-        except db.TooLate:
-            give_up()  # a moment before its timer
+            await self._run(scope, receive, send)
         finally:
             self.requests -= 1
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = asyncio.current_task()
+        has_responded = False
+        # Sends the 503, once the deadline has passed.
+        late: asyncio.Task[None] | None = None
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal has_responded
+            if late is None:
+                has_responded = True
+                await send(message)
+
+        async def send_late() -> None:
+            response = error_response(
+                Request(scope), 503, "The request took too long, try again", RETRY_AFTER
+            )
+            await response(scope, receive, send)
+
+        def expire() -> None:
+            nonlocal late
+            if handler and not has_responded:
+                late = asyncio.create_task(send_late())
+                handler.cancel()
+
+        timer = asyncio.get_running_loop().call_later(self.seconds, expire)
+        try:
+            await self.app(scope, receive, send_in_time)
+        except asyncio.CancelledError:
+            # Others than `expire` may cancel it, such as the server when it stops.
+            if not handler or late is None or handler.uncancel() > 0:
+                raise
+        finally:
             timer.cancel()
-            if late:
-                await late
+        if late:
+            await late

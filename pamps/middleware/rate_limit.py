@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps import auth
 from pamps.auth import client_address, signed_in
 from pamps.config import settings
-from pamps.errors import refusal
+from pamps.errors import error_response
 from pamps.loops import PerLoop
 from pamps.middleware.deadline import is_health_check
 from pamps.models.session import Attempt
@@ -203,7 +203,7 @@ class _Redis:
         return count, await storage.get_expiry(window) - time.time()
 
 
-class RateLimit:
+class RateLimitMiddleware:
     """Limits the requests of each caller, and says with every answer how many are left."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -242,7 +242,7 @@ class RateLimit:
         is_limited = (scope["method"], scope["path"]) not in NEVER_REFUSED
         if count > self.limit.amount and is_limited:
             logger.warning("throttled", extra={"caller": caller})
-            app = refusal(request, 429, _too_often(reset), {"Retry-After": str(reset)})
+            app = error_response(request, 429, _too_often(reset), {"Retry-After": str(reset)})
 
         async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,24 +1,25 @@
-"""Requests whose transaction lost to another's, done again: nothing of it has happened."""
+"""Retries of requests whose transaction PostgreSQL aborted."""
 
 import asyncio
 import random
 
-import psycopg2
+import psycopg
 from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps.database_errors import is_conflict
+from pamps.database_errors import was_aborted
 from pamps.state import request_state
 
-# Before each further try, at most so many seconds; by chance, as the other one tries again too.
+# The longest pauses before each retry, in seconds; they are random, as the other transaction's
+# request may be retried as well.
 PAUSES = 0.02, 0.05, 0.1
 
 
-class Retries:
-    """Tries a write up to three times again that PostgreSQL has undone for another's sake.
+class RetryMiddleware:
+    """Retry transactions that PostgreSQL aborted (deadlock, serialization failure), up to 3 times.
 
-    Never one whose connection was lost: it may have been stored. What a request committed before,
-    as that somebody tried to sign in, is counted once more.
+    A request is not retried if its connection was lost: its transaction may have been committed.
+    What a request committed before, such as an attempt to sign in, is stored once more.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,7 +38,7 @@ class Retries:
             try:
                 await self.app(scope, receive_body, send)
                 return
-            except (DBAPIError, psycopg2.Error) as error:
-                if pause is None or not is_conflict(error):
+            except (psycopg.Error, DBAPIError) as error:
+                if pause is None or not was_aborted(error):
                     raise
                 await asyncio.sleep(random.uniform(0, pause))  # nosec B311

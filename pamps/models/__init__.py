@@ -1,6 +1,6 @@
 from sqlmodel import SQLModel
 
-from .idempotency import Outcome
+from .idempotency import IdempotencyKey
 from .post import Like, Post
 from .session import Attempt, Audit, UserSession
 from .user import Social, User
@@ -8,8 +8,8 @@ from .user import Social, User
 __all__ = [
     "Attempt",
     "Audit",
+    "IdempotencyKey",
     "Like",
-    "Outcome",
     "Post",
     "SQLModel",
     "Social",

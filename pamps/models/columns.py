@@ -74,9 +74,15 @@ def identity(*, primary_key: bool = False) -> int:
     return column
 
 
-def reference(to: str, **options: Any) -> Any:
-    """The id of another row; this row is deleted together with it."""
-    return Field(sa_type=BigInteger, foreign_key=to, ondelete="CASCADE", **options)
+def reference(to: str, *, caller: bool = False, **options: Any) -> Any:
+    """The id of another row; this row is deleted together with it.
+
+    `caller` marks the user whose request stores this row.
+    """
+    info = {"info": {"caller": caller}}
+    return Field(
+        sa_type=BigInteger, sa_column_kwargs=info, foreign_key=to, ondelete="CASCADE", **options
+    )
 
 
 def text_column(**options: Any) -> Any:

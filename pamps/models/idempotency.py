@@ -1,20 +1,33 @@
-"""What was answered to requests with an Idempotency-Key: table, queries."""
+"""Stored responses to requests with an Idempotency-Key: table, queries."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Index, LargeBinary, bindparam, func
+from sqlalchemy import (
+    BigInteger,
+    Delete,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    Select,
+    bindparam,
+    cast,
+    func,
+)
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlmodel import Field, SQLModel, col, delete, select
 
-from pamps.models.columns import Statement, created, reference
+from pamps.models.columns import created, reference
+from pamps.models.user import NOT_DELETED, User
 
-KEPT = timedelta(hours=24)
+KEPT_FOR = timedelta(hours=24)
 
 
-class Outcome(SQLModel, table=True):
-    """The answer to a request, which nobody can read without having that request.
+class IdempotencyKey(SQLModel, table=True):
+    """A key that was used, and the response to its request.
 
-    `key` is a keyed hash of its caller and key, `request` one of all that it asks for.
+    `key` is a keyed hash of the caller and the key, `request` one of the whole request. Only who
+    sends that request again can have `answer` decrypted.
     """
 
     __tablename__ = "idempotency"
@@ -24,23 +37,50 @@ class Outcome(SQLModel, table=True):
     )
 
     key: bytes = Field(sa_type=LargeBinary, primary_key=True)
-    user_id: int | None = reference("user.id", default=None)
+    user_id: int | None = reference("user.id", caller=True, default=None)
     request: bytes = Field(sa_type=LargeBinary)
     status: int
     answer: bytes = Field(sa_type=LargeBinary, repr=False)
     date: datetime = created()
 
 
-def outcomes() -> Statement:
-    """What is kept of `key`, and how many seconds ago it was stored."""
-    age = func.extract("epoch", func.clock_timestamp() - Outcome.date).label("age")
-    columns: Any = Outcome.request, Outcome.status, Outcome.answer, age
-    query: Statement = select(*columns)
-    return query.where(col(Outcome.key) == bindparam("key"), col(Outcome.date) > func.now() - KEPT)
+def stored_response() -> Select[bytes, int, bytes, float]:
+    """Select the response stored under `key`, and its `age` in seconds."""
+    age = func.extract("epoch", func.clock_timestamp() - IdempotencyKey.date)
+    return select(
+        IdempotencyKey.request,
+        IdempotencyKey.status,
+        IdempotencyKey.answer,
+        cast(age, Float).label("age"),
+    ).where(
+        col(IdempotencyKey.key) == bindparam("key", type_=LargeBinary),
+        col(IdempotencyKey.date) > func.now() - KEPT_FOR,
+    )
 
 
-def expired_outcomes(most: int) -> Any:
-    """A statement that deletes up to `most` answers which are no longer kept."""
-    oldest = select(Outcome.key).where(col(Outcome.date) < func.now() - KEPT)
-    oldest = oldest.order_by(col(Outcome.date)).limit(most).with_for_update(skip_locked=True)
-    return delete(Outcome).where(col(Outcome.key).in_(oldest))
+def store_response() -> Insert:
+    """Store a response under `key`, in place of one that is no longer kept.
+
+    `user_id` is null for an anonymous caller, and becomes null if the account has been deleted.
+    """
+    user = select(User.id).where(col(User.id) == bindparam("user_id", type_=BigInteger))
+    user = user.where(NOT_DELETED).with_for_update(read=True, key_share=True)
+    values = {
+        "key": bindparam("key", type_=LargeBinary),
+        "user_id": user.scalar_subquery(),
+        "request": bindparam("request", type_=LargeBinary),
+        "status": bindparam("status", type_=Integer),
+        "answer": bindparam("answer", type_=LargeBinary),
+        "date": func.now(),
+    }
+    stored = insert(IdempotencyKey).from_select(list(values), select(*values.values()))
+    replaced = {name: stored.excluded[name] for name in values if name != "key"}
+    return stored.on_conflict_do_update(index_elements=["key"], set_=replaced)
+
+
+def expired_keys(limit: int) -> Delete:
+    """Delete up to `limit` responses that are no longer kept, the oldest first."""
+    oldest = select(IdempotencyKey.key).where(col(IdempotencyKey.date) < func.now() - KEPT_FOR)
+    oldest = oldest.order_by(col(IdempotencyKey.date)).limit(limit)
+    oldest = oldest.with_for_update(skip_locked=True)
+    return delete(IdempotencyKey).where(col(IdempotencyKey.key).in_(oldest))

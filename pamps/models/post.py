@@ -60,7 +60,7 @@ class Post(SQLModel, table=True):
     id: int = identity(primary_key=True)
     text: str = text_column()
     date: datetime = created()
-    user_id: int = reference("user.id")
+    user_id: int = reference("user.id", caller=True)
     parent_id: int | None = Field(None, sa_type=BigInteger)
     edited_at: datetime | None = None
     like_count: int = counter()
@@ -75,7 +75,7 @@ class Like(SQLModel, table=True):
         Index("ix_like_post", "post_id", "id"),
     )
 
-    user_id: int = reference("user.id", primary_key=True)
+    user_id: int = reference("user.id", caller=True, primary_key=True)
     post_id: int = reference("post.id", primary_key=True)
     id: int = identity()
     date: datetime = created()

@@ -46,7 +46,7 @@ class UserSession(SQLModel, table=True):
         sa_column_kwargs={"autoincrement": False},
     )
     id: int = identity()
-    user_id: int = reference("user.id")
+    user_id: int = reference("user.id", caller=True)
     token_hash: bytes = Field(sa_type=LargeBinary, repr=False)
     previous_hash: bytes | None = Field(None, sa_type=LargeBinary, repr=False)
     user_agent: str = text_column()

@@ -113,7 +113,7 @@ class Social(SQLModel, table=True):
         CheckConstraint("from_id <> to_id", name="not_self"),
     )
 
-    from_id: int = reference("user.id", primary_key=True)
+    from_id: int = reference("user.id", caller=True, primary_key=True)
     to_id: int = reference("user.id", primary_key=True)
     id: int = identity()
     date: datetime = created()

@@ -1,0 +1,50 @@
+"""Errors that no exception handler has turned into a response."""
+
+import asyncio
+import logging
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pamps.database_errors import is_unavailable
+from pamps.errors import error_response, unavailable_response
+from pamps.state import request_state
+
+logger = logging.getLogger(__name__)
+
+
+class ErrorMiddleware:
+    """Respond to unexpected errors with 500, and with 503 if the database was unavailable.
+
+    The latter are raised by middleware below, such as at the COMMIT of its transaction. It also
+    holds a response back for as long as `RequestState.delay` says.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_delayed(message: Message) -> None:
+            nonlocal started
+            if not started and (seconds := request_state(scope).delay):
+                await asyncio.sleep(seconds)
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_delayed)
+        except Exception as error:
+            if is_unavailable(error) and not started:
+                await unavailable_response(Request(scope), error)(scope, receive, send)
+                return
+            logger.exception("request failed")
+            if started:
+                raise
+            request_id = request_state(scope).request_id
+            detail = f"Internal server error; the log says more under {request_id}"
+            await error_response(Request(scope), 500, detail)(scope, receive, send)
