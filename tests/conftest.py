@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from limits.aio.storage.redis.bridge import RedisBridge
 
 from tests import canary, databases
-from tests.helpers import Client, sign_in
+from tests.helpers import Client, create_account
 from tests.proxies import missing
 
 # Tests that need programs which most machines of developers do not have.
@@ -141,13 +141,9 @@ def sign_up(api_client: Client) -> Callable[..., Client]:
     """Makes an account, and a client that is signed in to it."""
 
     def sign_up(username: str, **fields: str) -> Client:
-        account = {"username": username, "email": f"{username}@pamps.com"}
-        account["password"] = canary.password(username)
-        response = api_client.post("/user/", json=account | fields)
-        assert response.status_code == 201, response.text
-        token = sign_in(api_client, username)["access_token"]
+        id_, token = create_account(api_client, username, **fields)
         client = Client(api_client, token)
-        client.id, client.username = response.json()["id"], username
+        client.id, client.username = id_, username
         return client
 
     return sign_up

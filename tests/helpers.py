@@ -13,27 +13,13 @@ from tests import canary
 USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
 
 
-class Client(TestClient):
-    """An HTTP client, signed in as `username` if that is given."""
+class User(httpx.Client):
+    """A client that is signed in as a user, and what users do."""
 
     id: int
     username: str
 
-    def __init__(self, server: TestClient, token: str | None = None, address: str = "") -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        super().__init__(server.app, headers=headers, client=(address or "testclient", 1))
-        self.portal = server.portal
-        self.event_hooks = {"response": [Client.check]}
-
-    @staticmethod
-    def check(response: httpx.Response) -> None:
-        """A refusal never has a secret in it, nor do the headers of anything."""
-        canary.assert_unseen(str(response.headers))
-        if response.status_code >= 400:
-            response.read()
-            canary.assert_unseen(response.text)
-
-    def follow(self, *others: "Client") -> None:
+    def follow(self, *others: "User") -> None:
         for other in others:
             assert self.post(f"/user/follow/{other.id}").status_code in (200, 201)
 
@@ -60,7 +46,34 @@ class Client(TestClient):
             path = link and urljoin(path, link)
 
 
-def sign_in(client: TestClient, username: str, password: str | None = None) -> dict:
+class Client(User, TestClient):
+    """A client of the API in this process, signed in if there is a token."""
+
+    def __init__(self, server: TestClient, token: str | None = None, address: str = "") -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        super().__init__(server.app, headers=headers, client=(address or "testclient", 1))
+        self.portal = server.portal
+        self.event_hooks = {"response": [Client.check]}
+
+    @staticmethod
+    def check(response: httpx.Response) -> None:
+        """A refusal never has a secret in it, nor do the headers of anything."""
+        canary.assert_unseen(str(response.headers))
+        if response.status_code >= 400:
+            response.read()
+            canary.assert_unseen(response.text)
+
+
+def create_account(client: httpx.Client, username: str, **fields: str) -> tuple[int, str]:
+    """Make an account, and return its id and an access token."""
+    account = {"username": username, "email": f"{username}@pamps.com"}
+    account["password"] = canary.password(username)
+    response = client.post("/user/", json=account | fields)
+    assert response.status_code == 201, response.text
+    return response.json()["id"], sign_in(client, username)["access_token"]
+
+
+def sign_in(client: httpx.Client, username: str, password: str | None = None) -> dict:
     form = {"username": username, "password": password or canary.password(username)}
     response = client.post("/token", data=form)
     assert response.status_code == 200, response.text

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -142,7 +142,12 @@ class Relay:
             server.connect(self.server)
             threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
 
+    def opened(self) -> Callable[[bytes], None]:
+        """Return what is called with all that the client of a new connection sends."""
+        return lambda data: None
+
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        sent = self.opened()
         with client, server:
             while True:
                 for ready in select.select([client, server], [], [])[0]:
@@ -151,4 +156,6 @@ class Relay:
                         return  # and what the client has sent is not read
                     if not (data := ready.recv(65536)):
                         return
+                    if ready is client:
+                        sent(data)
                     (server if ready is client else client).sendall(data)

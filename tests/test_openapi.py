@@ -5,10 +5,10 @@ import hashlib
 import re
 
 import httpx
+import pytest
 
 from tests import canary
-
-ERRORS = {"get": set(), "post": {"413"}, "patch": {"413"}, "delete": set()}
+from tests.routes import ROUTES
 
 
 def operations(api_client) -> dict[str, dict]:
@@ -74,29 +74,31 @@ def test_operations_are_named_and_explained(api_client):
         assert operation["description"].endswith("."), name
 
 
-def test_refusals_are_declared(api_client):
-    for name, operation in operations(api_client).items():
-        declared = set(operation["responses"])
-        method, path = name.split()
-        expected = {"401"} if operation.get("security") else set()
-        if re.search(r"\{(username|post_id|user_id|session_id)\}", path):
-            expected.add("404")
-        if "requestBody" in operation:
-            expected |= {"413", "422"}
-        if any("$ref" not in parameter for parameter in operation["parameters"]):
-            expected.add("422")
-        if method == "get":
-            expected.add("304")
-        if method == "post" and path != "/logout":
-            expected |= {"409", "422"}
-        if method in ("patch", "delete") and path == "/post/{post_id}/":
-            expected.add("403")
-        assert expected <= declared, name
-        assert {"429", "503"} <= declared, name
-        for code in declared - {"200", "201", "204", "304", "422"}:
-            schema = operation["responses"][code]["content"]["application/json"]["schema"]
-            assert schema["$ref"].endswith("/OAuthError" if path == "/token" else "/Error")
-    assert "409" in operations(api_client)["post /user/"]["responses"]
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_refusals_are_declared(api_client, route):
+    operation = operations(api_client)[f"{route.method.lower()} {route.path}"]
+    declared = set(operation["responses"])
+    expected = {str(status) for status in (route.anonymous, route.other, route.owner)}
+    expected |= {"429", "503"}
+    if operation["security"]:
+        expected.add("401")
+    assert route.secured == (operation["security"] != [] and {} not in operation["security"])
+    if "{" in route.path:
+        expected |= {"404", "422"}
+    if route.body:
+        expected |= {"413", "422"}
+    if route.method == "GET":
+        expected.add("304")
+    if route.ids:
+        expected.add("422")
+    if route.method == "POST" and route.keyed:
+        expected |= {"409", "422"}
+    if route.if_match:
+        expected.add("412")
+    assert expected <= declared
+    for code in declared - {"200", "201", "204", "304", "422"}:
+        schema = operation["responses"][code]["content"]["application/json"]["schema"]
+        assert schema["$ref"].endswith("/OAuthError" if route.form else "/Error")
 
 
 def test_authorize(api_client):
@@ -148,19 +150,15 @@ def test_headers_are_documented_where_they_are_sent(api_client, sign_up, monkeyp
         assert "Retry-After" in headers
 
 
-def test_conditions_and_keys_are_documented(api_client):
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_conditions_and_keys_are_documented(api_client, route):
     parameters = api_client.get("/openapi.json").json()["components"]["parameters"]
-    for name, operation in operations(api_client).items():
-        method, path = name.split()
-        references = [parameter.get("$ref", "") for parameter in operation["parameters"]]
-        names = {parameters[text.split("/")[-1]]["name"] for text in references if text}
-        if method == "get":
-            assert names == {"If-None-Match"}
-        elif method == "post":
-            assert names == ({"Idempotency-Key"} if path != "/logout" else set())
-        else:
-            guarded = method != "put" and path in ("/post/{post_id}/", "/user/me/")
-            assert names == ({"If-Match"} if guarded else set())
+    operation = operations(api_client)[f"{route.method.lower()} {route.path}"]
+    references = [parameter.get("$ref", "") for parameter in operation["parameters"]]
+    names = {parameters[text.split("/")[-1]]["name"] for text in references if text}
+    conditional = {"If-Match"} if route.if_match else set()
+    keyed = {"Idempotency-Key"} if route.keyed else set()
+    assert names == {"GET": {"If-None-Match"}, "POST": keyed}.get(route.method, conditional)
 
 
 def test_bad_input_is_described_as_it_is(api_client):

@@ -11,23 +11,23 @@ from sqlalchemy import make_url
 from tests import canary
 from tests.databases import disconnect, execute
 from tests.helpers import Client, at_once
+from tests.routes import READS, Crowd
 
-PATHS = ["/user/", "/user/ana/", "/user/ana/followers/", "/post/", "/post/user/ana/", "/post/{id}/"]
-PATHS += ["/post/likes/ana/", "/post/{id}/replies/", "/post/{id}/likes/", "/user/timeline"]
-PATHS += ["/user/me/", "/user/me/sessions/", "/user/ana/following/"]
+EACH = pytest.mark.parametrize("route", READS, ids=lambda route: route.name)
+POSTS = ["/post/", "/post/user/ana/", "/post/{id}/"]
 
 
 @pytest.fixture
-def ana(sign_up) -> Client:
+def crowd(api_client, sign_up) -> Crowd:
     """Somebody about whom there is something in every list."""
-    ana, bob = sign_up("ana", bio="Às vezes", avatar="https://example.com/a.png"), sign_up("bob")
-    ana.post_id = ana.write()["id"]
-    bob.write("a reply", ana.post_id)
-    bob.follow(ana)
-    ana.follow(bob)
-    for client in (ana, bob):
-        client.like({"id": ana.post_id})
-    ana.patch(f"/post/{ana.post_id}/", json={"text": "edited"})
+    return Crowd(api_client, sign_up, 1)
+
+
+@pytest.fixture
+def ana(crowd) -> Client:
+    ana = crowd.ana
+    ana.post_id = crowd.post_id
+    ana.like({"id": ana.post_id})
     return ana
 
 
@@ -37,21 +37,20 @@ def models() -> dict[str, object]:
     return {route.path: route.response_model for route in routes if "GET" in route.methods}
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_bytes_are_those_of_the_documented_model(ana, path):
+@EACH
+def test_bytes_are_those_of_the_documented_model(crowd, route):
     """Rows become JSON without their models, which are in the documentation all the same."""
-    response = ana.get(path.format(id=ana.post_id))
+    response = crowd.ana.get(crowd.path(route))
     assert response.status_code == 200
     assert response.json()
-    path = path.replace("{id}", "{post_id}").replace("/ana/", "/{username}/")
-    adapter: TypeAdapter = TypeAdapter(models()[path])
+    adapter: TypeAdapter = TypeAdapter(models()[route.path])
     value = adapter.validate_python(response.json())
     assert json.loads(adapter.dump_json(value)) == response.json()
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_what_is_known_is_not_sent_again(ana, path):
-    path = path.format(id=ana.post_id)
+@EACH
+def test_what_is_known_is_not_sent_again(crowd, route):
+    ana, path = crowd.ana, crowd.path(route)
     first = ana.get(path)
     assert first.headers["cache-control"] == "no-cache"
     assert first.headers["vary"] == "Authorization"
@@ -65,7 +64,7 @@ def test_what_is_known_is_not_sent_again(ana, path):
 
 def test_a_user_sees_what_they_have_just_done(ana, api_client):
     def tags() -> list[str]:
-        return [ana.get(path.format(id=ana.post_id)).headers["etag"] for path in PATHS[3:6]]
+        return [ana.get(path.format(id=ana.post_id)).headers["etag"] for path in POSTS]
 
     seen = [tags()]
     for change in (
@@ -104,9 +103,9 @@ def altered(tag: str) -> list[str]:
     return [form.format(tag, tag.strip('"')) for form in ALTERED]
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_tag_is_known_as_proxies_write_it(ana, path):
-    path = path.format(id=ana.post_id)
+@EACH
+def test_a_tag_is_known_as_proxies_write_it(crowd, route):
+    ana, path = crowd.ana, crowd.path(route)
     tag = ana.get(path).headers["etag"]
     for known in altered(tag):
         assert ana.get(path, headers={"If-None-Match": known}).status_code == 304, known

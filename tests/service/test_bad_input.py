@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
 from tests import canary
 from tests.helpers import Client, command
+from tests.routes import LISTS, ROUTES, Route, content, values
 
 USER = {"email": "a@pamps.com", "username": "ana", "password": "lalala"}
 JSON = {"Content-Type": "application/json"}
@@ -33,16 +35,6 @@ IN_TEXT = {
 # ... and besides for one of these.
 BAD_QUERY = {"limit": ["0", "-1", "101"], "cursor": ["0", "-1"]}
 TOO_LONG = {"email", "username", "password", "new_password", "avatar", "bio", "text"}
-FIELDS = {
-    "email": "a@pamps.com",
-    "username": "ana",
-    "password": "x",
-    "current_password": "x",
-    "new_password": "x",
-    "text": "x",
-    "refresh_token": "x",
-    "grant_type": "password",
-}
 
 
 def kind(schema: dict) -> str:
@@ -51,21 +43,33 @@ def kind(schema: dict) -> str:
     return schema.get("type") or kind(schema["anyOf"][0])
 
 
-def operations(client: Client) -> Iterator[tuple[str, str, list[dict], dict, str]]:
-    """Of each route: method, path, parameters, and the fields and the media type of its body."""
+class Operation(NamedTuple):
+    """A route, and what the documentation says of its parameters and the fields of its body."""
+
+    route: Route
+    parameters: list[dict]
+    fields: dict[str, dict]
+    media: str
+
+
+def operations(client: Client) -> Iterator[Operation]:
     document = client.get("/openapi.json").json()
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            ((media, body),) = operation.get("requestBody", {}).get("content", {"": {}}).items()
-            name = body.get("schema", {}).get("$ref", "").split("/")[-1]
-            fields = document["components"]["schemas"].get(name, {}).get("properties", {})
-            parameters = [p for p in operation["parameters"] if "$ref" not in p]
-            yield method, path, parameters, fields, media
+    for route in ROUTES:
+        operation = document["paths"][route.path][route.method.lower()]
+        ((media, body),) = operation.get("requestBody", {}).get("content", {"": {}}).items()
+        schema = body.get("schema", {})
+        schema = schema.get("anyOf", [schema])[0]  # of one that may be left out
+        name = schema.get("$ref", "").split("/")[-1]
+        fields = document["components"]["schemas"].get(name, {}).get("properties", {})
+        parameters = [p for p in operation["parameters"] if "$ref" not in p]
+        assert set(route.body or {}) <= set(fields)
+        yield Operation(route, parameters, fields, media)
 
 
-def url(path: str, **values: object) -> str:
-    values = {"username": "user1", "post_id": 1, "user_id": 1, "session_id": 1} | values
-    return path.format(**values)
+@pytest.fixture
+def known(api_client_user1) -> dict[str, object]:
+    """What paths and bodies stand for: things of user1."""
+    return values(api_client_user1, api_client_user1.write()["id"])
 
 
 def assert_told(response, sent: bytes = b"") -> None:
@@ -77,98 +81,93 @@ def assert_told(response, sent: bytes = b"") -> None:
     assert len(sent) < 4 or sent not in response.content
 
 
-def test_every_parameter_of_every_path(api_client_user1):
+def test_every_parameter_of_every_path(api_client_user1, known):
     command("promote", "user1")  # else some routes say that they are not for him
-    seen = 0
-    for method, path, parameters, fields, _ in operations(api_client_user1):
+    seen = set()
+    for route, parameters, _, _ in operations(api_client_user1):
+        body = content(route, known)
         for parameter in parameters:
             if parameter["in"] != "path":
                 continue
+            name = parameter["name"]
             for bad in IN_TEXT[kind(parameter["schema"])]:
-                where = url(path, **{parameter["name"]: bad or "%20"})
-                body = {name: FIELDS.get(name, "x") for name in fields} or None
-                response = api_client_user1.request(method, where, json=body)
+                path = route.path.format(**known | {name: bad or "%20"})
+                response = api_client_user1.request(route.method, path, **body)
                 if "%00" in bad:
                     assert response.status_code == 404
                 else:
                     assert_told(response)
-                seen += 1
             # Too long for any name or number, and yet it may be looked for.
-            where = url(path, **{parameter["name"]: "9" * 60_000})
-            assert api_client_user1.request(method, where).status_code in (404, 422)
-    assert seen > 150
+            path = route.path.format(**known | {name: "9" * 60_000})
+            assert api_client_user1.request(route.method, path, **body).status_code in (404, 422)
+            seen.add(route.name)
+    assert seen == {route.name for route in ROUTES if "{" in route.path}
 
 
-def test_every_parameter_of_every_query(api_client_user1):
-    user_id = api_client_user1.id
-    post_id = api_client_user1.write()["id"]
-    seen = 0
-    for method, path, parameters, _, _ in operations(api_client_user1):
-        where = url(path, post_id=post_id, user_id=user_id)
+def test_every_parameter_of_every_query(api_client_user1, known):
+    seen = set()
+    for route, parameters, _, _ in operations(api_client_user1):
+        path = route.path.format(**known)
         for parameter in parameters:
             if parameter["in"] != "query":
                 continue
             name = parameter["name"]
             bads = IN_TEXT[kind(parameter["schema"])] + BAD_QUERY.get(name, [])
             for bad in [*bads, "9" * 60_000]:
-                response = api_client_user1.request(method, f"{where}?{name}={bad}")
-                assert response.status_code == 422, (method, where, name, bad[:20])
+                response = api_client_user1.request(route.method, f"{path}?{name}={bad}")
+                assert response.status_code == 422, (route.name, name, bad[:20])
                 assert_told(response, bad.encode())
                 assert response.json()["detail"][0]["loc"] == ["query", name]
-                seen += 1
-        if method == "get":
+            seen.add((route.name, name))
+        if route.method == "GET":
             strange = "?x=%00&%00=1&limit%00=0&x=" + "x" * 60_000
-            assert api_client_user1.get(where + strange).status_code in (200, 404)
-    assert seen > 200
+            assert api_client_user1.get(path + strange).status_code == 200
+    assert {(route.name, name) for route in LISTS for name in ("limit", "cursor")} <= seen
 
 
-def test_every_field_of_every_body(api_client_user1):
-    post_id = api_client_user1.write()["id"]
+def test_every_field_of_every_body(api_client_user1, known):
     seen = set()
-    for method, path, _, fields, media in operations(api_client_user1):
+    for route, _, fields, media in operations(api_client_user1):
         if media != "application/json":
             continue
-        where = url(path, post_id=post_id)
+        path, good = route.path.format(**known), content(route, known)["json"]
         for name, schema in fields.items():
             bads = IN_JSON[kind(schema)].copy()
             if name in TOO_LONG:
                 bads.append(b'"' + b"x" * 60_000 + b'"')
             for bad in bads:
-                values = {field: FIELDS.get(field) for field in fields} | {name: "@@"}
-                body = json.dumps(values).encode().replace(b'"@@"', bad)
-                response = api_client_user1.request(method, where, content=body, headers=JSON)
+                body = json.dumps(good | {name: "@@"}).encode().replace(b'"@@"', bad)
+                response = api_client_user1.request(route.method, path, content=body, headers=JSON)
                 assert_told(response, bad)
-            seen.add((path, name))
-    assert len(seen) == 14
-    assert api_client_user1.ids("/post/") == [post_id]
+            seen.add((route.name, name))
+    assert {(route.name, n) for route in ROUTES if not route.form for n in route.body or {}} <= seen
+    assert api_client_user1.ids("/post/") == [known["post_id"]]
     assert len(api_client_user1.ids("/user/")) == 1
 
 
-def test_every_field_of_every_form(api_client_user1):
-    for method, path, _, fields, media in operations(api_client_user1):
-        if media != "application/x-www-form-urlencoded":
-            continue
-        for name, schema in fields.items():
-            for grant in ("password", "refresh_token"):
-                for bad in IN_TEXT[kind(schema)]:
-                    values = FIELDS | {"grant_type": grant, name: "@@"}
-                    form = "&".join(f"{key}={value}" for key, value in values.items())
-                    content = form.replace("@@", bad)
-                    response = api_client_user1.request(method, path, content=content, headers=FORM)
-                    assert_told(response)
-                    assert response.json()["error"] in ("invalid_request", "unsupported_grant_type")
+def test_every_field_of_every_form(api_client_user1, known):
+    values = {"username": "ana", "password": "x", "refresh_token": "x", "grant_type": "password"}
+    (operation,) = [found for found in operations(api_client_user1) if found.route.form]
+    for name, schema in operation.fields.items():
+        for grant in ("password", "refresh_token"):
+            for bad in IN_TEXT[kind(schema)]:
+                fields = values | {"grant_type": grant, name: "@@"}
+                form = "&".join(f"{key}={value}" for key, value in fields.items())
+                form = form.replace("@@", bad)
+                path = operation.route.path
+                response = api_client_user1.post(path, content=form, headers=FORM)
+                assert_told(response)
+                assert response.json()["error"] in ("invalid_request", "unsupported_grant_type")
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"x", b"[]", b"null", b"1", b"\xff", b'"\\ud800"', b"{", b'{"a":}', *OTHER]
 )
-def test_bodies_that_are_no_objects(api_client_user1, body):
-    for method, path, _, _, media in operations(api_client_user1):
-        # A profile's patch asks for nothing, and a body of /logout may be left out.
-        good = {"patch": [b"{}"], "post": [b"", b"null", b"{}"] if path == "/logout" else []}
-        if media == "application/json" and body not in good.get(method, []):
-            where = url(path, post_id=api_client_user1.write()["id"])
-            assert_told(api_client_user1.request(method, where, content=body, headers=JSON))
+def test_bodies_that_are_no_objects(api_client_user1, known, body):
+    for route in ROUTES:
+        if route.body and not route.form and body not in route.also_accepts:
+            path = route.path.format(**known)
+            assert_told(api_client_user1.request(route.method, path, content=body, headers=JSON))
 
 
 def test_fields_that_are_unknown(api_client_user1):
@@ -181,7 +180,7 @@ def test_fields_that_are_unknown(api_client_user1):
     assert response.status_code == 201
 
 
-def test_every_body_is_limited(api_client_user1):
+def test_every_body_is_limited(api_client_user1, known):
     """To 64 KiB, whether it says how long it is or not."""
     chunk = b"x" * 60_000
 
@@ -189,45 +188,41 @@ def test_every_body_is_limited(api_client_user1):
         for _ in range(MEGABYTES // len(chunk)):
             yield chunk
 
-    for method, path, _, _, media in operations(api_client_user1):
-        if media:
-            where = url(path, post_id=api_client_user1.write()["id"])
+    for route, _, _, media in operations(api_client_user1):
+        if route.body:
+            path = route.path.format(**known)
             for content in (chunk * 20, chunks(), b" " * 64 * 1024 + b"x"):
                 headers = {"Content-Type": media}
-                response = api_client_user1.request(method, where, content=content, headers=headers)
+                response = api_client_user1.request(
+                    route.method, path, content=content, headers=headers
+                )
                 assert response.status_code == 413, path
                 assert response.json()["detail"] == "Content Too Large"
     exactly = json.dumps({"text": "x"}).encode().ljust(64 * 1024)
     assert api_client_user1.post("/post/", content=exactly, headers=JSON).status_code == 201
 
 
-def test_headers_of_every_route(api_client_user1):
-    """Credentials that are none are a 401 wherever a caller is asked for, or may be."""
+def test_headers_of_every_route(api_client_user1, known):
+    """Credentials that are none are a 401 wherever a user is asked for, or may be."""
     good = api_client_user1.headers["Authorization"]
     document = api_client_user1.get("/openapi.json").json()
-    post_id = api_client_user1.write()["id"]
-    for method, path, _, fields, media in operations(api_client_user1):
-        where = url(path, post_id=post_id)
-        secured = document["paths"][path][method]["security"] != []
-        body = {} if media else None
-        for value in (b"", b"Basic eDp4", b"Bearer", b"Bearer \xff", b"Bearer " + b"x" * 100_000):
-            headers = {"Authorization": value}
-            response = api_client_user1.request(method, where, json=body, headers=headers)
-            assert (response.status_code == 401) == secured, (method, path, response.text)
+    for route in ROUTES:
+        path = route.path.format(**known)
+        security = document["paths"][route.path][route.method.lower()]["security"]
+        assert (security != [] and {} not in security) == route.secured
+        body = {"json": {}} if route.body else {}
         twice = [("Authorization", good), ("Authorization", good)]
-        response = api_client_user1.request(method, where, json=body, headers=twice)
-        assert (response.status_code == 401) == secured
-        if fields:
-            for kind_of_body in (
-                "text/plain",
-                "application/xml",
-                "x",
-                "application/json; charset=x",
-            ):
-                headers = {"Content-Type": kind_of_body}
-                content = b"\xff\xfe"
-                response = api_client_user1.request(method, where, content=content, headers=headers)
-                assert_told(response)
+        values = (b"", b"Basic eDp4", b"Bearer", b"Bearer \xff", b"Bearer " + b"x" * 100_000)
+        for headers in (twice, *({"Authorization": value} for value in values)):
+            response = api_client_user1.request(route.method, path, headers=headers, **body)
+            assert (response.status_code == 401) == (security != []), (route.name, response.text)
+        for media in ("text/plain", "application/xml", "x", "application/json; charset=x"):
+            if route.body:
+                assert_told(
+                    api_client_user1.request(
+                        route.method, path, content=b"\xff\xfe", headers={"Content-Type": media}
+                    )
+                )
 
 
 def test_a_user_agent_is_just_a_text(api_client, api_client_user1):
@@ -243,9 +238,9 @@ def test_hostile_text_costs_no_pattern_much(api_client_user1):
     """64 KiB for every pattern that text is compared with. One that backtracks takes for ever."""
     for hostile in ("a" * 60_000, "a@" * 30_000, "a." * 30_000, " " * 60_000, "-" * 60_000 + "x"):
         for path, body in (
-            ("/user/", FIELDS | {"email": hostile}),
-            ("/user/", FIELDS | {"username": hostile}),
-            ("/user/", FIELDS | {"password": hostile}),
+            ("/user/", USER | {"email": hostile}),
+            ("/user/", USER | {"username": hostile}),
+            ("/user/", USER | {"password": hostile}),
             ("/post/", {"text": hostile}),
         ):
             assert_told(api_client_user1.post(path, json=body))

@@ -1,0 +1,178 @@
+"""Every route of the API, a line each: what the tests that go through all routes need to know.
+
+A route that has no line here fails `tests/service/test_access.py`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import httpx
+
+from tests import canary
+from tests.helpers import User, sign_in
+
+SIGN_IN = {"username": "{username}", "password": "{password}"}
+REFRESH = {"refresh_token": "{refresh_token}"}
+ACCOUNT = {"username": "{new}", "email": "{new}@pamps.com", "password": "{password}"}
+NEW_PASSWORD = {"current_password": "{password}", "new_password": "{new_password}"}
+
+
+class Route(NamedTuple):
+    """A route, and the status that each kind of caller gets from it."""
+
+    name: str
+    """Method and path, as the documentation has them."""
+    anonymous: int
+    other: int
+    """For a user whom the thing in the path does not belong to."""
+    owner: int
+    body: dict[str, str] | None = None
+    """A body that is accepted; `values()` says what its placeholders stand for."""
+    also_accepts: tuple[bytes, ...] = ()
+    """Bodies without a field that are accepted too."""
+    ids: str = ""
+    """Of a list: which ids of `Crowd` it has."""
+    mutual: bool = False
+    """Whether everybody in a `Crowd` has done it to everybody else and their posts."""
+    if_match: bool = False
+    """Whether `If-Match` guards what it changes."""
+    keyed: bool = True
+    """Of a POST: whether it takes an Idempotency-Key."""
+
+    @property
+    def method(self) -> str:
+        return self.name.split()[0]
+
+    @property
+    def path(self) -> str:
+        return self.name.split()[1]
+
+    @property
+    def form(self) -> bool:
+        return self.path == "/token"
+
+    @property
+    def secured(self) -> bool:
+        """Whether nobody is served without a token."""
+        return self.anonymous == 401
+
+
+ROUTES = [
+    Route("POST /token", 200, 200, 200, SIGN_IN),
+    Route("POST /refresh_token", 200, 200, 200, REFRESH),
+    # Who has a token of a session may end it.
+    Route("POST /logout", 204, 204, 204, REFRESH, (b"", b"null", b"{}"), keyed=False),
+    Route("GET /user/", 200, 200, 200, ids="users"),
+    Route("POST /user/", 201, 201, 201, ACCOUNT),
+    Route("GET /user/timeline", 401, 200, 200, ids="posts"),
+    Route("GET /user/me/", 401, 200, 200),
+    Route("PATCH /user/me/", 401, 200, 200, {"bio": "x"}, (b"{}",), if_match=True),
+    Route("DELETE /user/me/", 401, 204, 204, if_match=True),
+    Route("PUT /user/me/password/", 401, 204, 204, NEW_PASSWORD),
+    Route("GET /user/me/sessions/", 401, 200, 200, ids="sessions"),
+    Route("DELETE /user/me/sessions/{session_id}/", 401, 404, 204),
+    Route("POST /user/follow/{user_id}", 401, 201, 400, mutual=True),
+    Route("DELETE /user/follow/{user_id}", 401, 204, 204),
+    Route("GET /user/{username}/", 200, 200, 200),
+    Route("DELETE /user/{username}/", 401, 403, 403),
+    Route("POST /user/{username}/disable/", 401, 403, 403),
+    Route("DELETE /user/{username}/disable/", 401, 403, 403),
+    Route("GET /user/{username}/followers/", 200, 200, 200, ids="others"),
+    Route("GET /user/{username}/following/", 200, 200, 200, ids="others"),
+    Route("GET /post/", 200, 200, 200, ids="home"),
+    Route("POST /post/", 401, 201, 201, {"text": "x"}),
+    Route("GET /post/user/{username}/", 200, 200, 200, ids="first"),
+    Route("GET /post/likes/{username}/", 200, 200, 200, ids="posts"),
+    Route("GET /post/{post_id}/", 200, 200, 200),
+    Route("GET /post/{post_id}/replies/", 200, 200, 200, ids="replies"),
+    Route("PATCH /post/{post_id}/", 401, 403, 200, {"text": "x"}, if_match=True),
+    Route("DELETE /post/{post_id}/", 401, 403, 204, if_match=True),
+    Route("POST /post/{post_id}/like/", 401, 201, 201, mutual=True),
+    Route("DELETE /post/{post_id}/like/", 401, 204, 204),
+    Route("GET /post/{post_id}/likes/", 200, 200, 200, ids="others"),
+]
+READS = [route for route in ROUTES if route.method == "GET"]
+LISTS = [route for route in READS if route.ids]
+# Paths that are there for GET, and not in the documentation.
+UNDOCUMENTED = ["/", "/docs", "/openapi.json", "/swagger/{name}", "/health/live", "/health/ready"]
+
+
+def about(thing: str) -> list[Route]:
+    """The routes with that parameter in their path."""
+    return [route for route in ROUTES if f"{{{thing}}}" in route.path]
+
+
+def values(owner: User, post_id: int, caller: str = "", new: str = "new") -> dict[str, object]:
+    """What placeholders of paths and bodies stand for, when `caller` asks about the owner."""
+    return {
+        "username": owner.username,
+        "user_id": owner.id,
+        "post_id": post_id,
+        "session_id": owner.ids("/user/me/sessions/")[0],
+        "refresh_token": sign_in(owner, owner.username)["refresh_token"],
+        "password": canary.password(caller or owner.username),
+        "new_password": canary.password("someone new"),
+        "new": new,
+    }
+
+
+def content(route: Route, values: dict[str, object]) -> dict[str, dict[str, str]]:
+    """The body of a request, as an argument of `Client.request`."""
+    if route.body is None:
+        return {}
+    body = {name: text.format(**values) for name, text in route.body.items()}
+    return {"data" if route.form else "json": body}
+
+
+class Crowd:
+    """Ana, and others who have done everything to each other: each list has that many items."""
+
+    def __init__(self, client: httpx.Client, sign_up: Callable[..., User], size: int) -> None:
+        self.anonymous = client
+        self._sign_up = sign_up
+        self.ana = sign_up("ana", bio="Às vezes", avatar="https://example.com/a.png")
+        self.post_id: int = self.ana.write()["id"]
+        self.ana.patch(f"/post/{self.post_id}/", json={"text": "edited"})
+        self._others: list[int] = []
+        self._posts: list[int] = []
+        self._replies: list[int] = []
+        self.grow(size)
+
+    def grow(self, number: int) -> None:
+        """Add others."""
+        for n in range(len(self._others), len(self._others) + number):
+            other = self._sign_up(f"user{n}")
+            post_id = other.write()["id"]
+            for route in ROUTES:
+                if route.mutual:
+                    path = route.path.format(user_id=self.ana.id, post_id=self.post_id)
+                    assert other.post(path).status_code == 201
+                    path = route.path.format(user_id=other.id, post_id=post_id)
+                    assert self.ana.post(path).status_code == 201
+            self._others.append(other.id)
+            self._posts.append(post_id)
+            self._replies.append(self.ana.write("reply", self.post_id)["id"])
+            sign_in(self.anonymous, "ana")
+
+    @property
+    def ids(self) -> dict[str, list[int]]:
+        """What is in each list, in its order."""
+        sessions = self.ana.ids("/user/me/sessions/", limit=100)
+        assert len(sessions) == len(self._others) + 1
+        return {
+            "users": [self.ana.id, *self._others],
+            "others": self._others[::-1],
+            "posts": self._posts[::-1],
+            "home": [*self._posts[::-1], self.post_id],
+            "first": [self.post_id],
+            "replies": self._replies,
+            "sessions": sorted(sessions, reverse=True),
+        }
+
+    def path(self, route: Route) -> str:
+        """The path about ana and her post."""
+        return route.path.format(username="ana", user_id=self.ana.id, post_id=self.post_id)
+
+    def reader(self, route: Route) -> httpx.Client:
+        """Somebody who may read it: anybody, or ana."""
+        return self.ana if route.secured else self.anonymous
