@@ -1,5 +1,6 @@
 """The database: queries and transactions for the API; the engine and sessions for all else."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -208,10 +209,15 @@ async def get_session() -> AsyncIterator[Session]:
     """Give a request a session. What is not committed at its end is undone."""
     async with _places.get():
         session = Session(engine)
+        end = session.close
         try:
             yield session
+        except asyncio.CancelledError:
+            # The thread of the handler goes on, so its connection must not be used again.
+            end = session.invalidate
+            raise
         finally:
-            await to_thread.run_sync(session.close)
+            await to_thread.run_sync(end)
 
 
 if TYPE_CHECKING:
