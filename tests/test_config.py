@@ -135,7 +135,7 @@ WRONG = [
 
 
 def load(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Any:
-    """The settings as a new process would load them."""
+    """Load the settings as a new process would."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return runpy.run_path(str(CHECKOUT / "pamps" / "config.py"))["settings"]
@@ -162,7 +162,7 @@ def test_a_wrong_value_stops_with_one_line_that_names_it(monkeypatch, name, valu
         "troque_por_favor_no_secrets_toml",
     ],
 )
-def test_production_wants_a_secret_of_its_own(monkeypatch, secret):
+def test_production_refuses_public_and_short_secrets(monkeypatch, secret):
     monkeypatch.delenv("PAMPS_SECURITY__SECRET_KEY")
     environment = {} if secret is None else {"PAMPS_SECURITY__SECRET_KEY": secret}
     with pytest.raises(SystemExit, match=r"security\.SECRET_KEY: "):
@@ -244,25 +244,25 @@ def test_later_sources_win(monkeypatch):
     assert (changed.post.max_length, changed.security.ACCESS_TOKEN_EXPIRE_MINUTES) == (500, 30)
 
 
-def test_what_is_left_out_fits_the_machine(monkeypatch):
+def test_zero_is_replaced_by_what_suits_the_machine(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(3)), raising=False)
     fitted = load(monkeypatch, {})
     assert (fitted.server.workers, fitted.db.pool_size) == (3, 8)
-    # Two and one in each of 20 processes: 60 connections.
+    # 40 connections of 20 processes.
     many = load(monkeypatch, {"PAMPS_SERVER__workers": "20"})
     assert (many.server.workers, many.db.pool_size) == (20, 2)
     chosen = load(monkeypatch, {"PAMPS_DB__pool_size": "7"})
     assert (chosen.server.workers, chosen.db.pool_size) == (20, 7)
 
 
-def test_a_command_says_it_in_one_line_too():
+def test_a_command_stops_with_one_line():
     done = pamps("user-list", PAMPS_DB__echo="perhaps")
     assert (done.returncode, done.stderr) == (1, "pamps: db.echo: must be true or false\n")
 
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """As much of one as the settings are read from."""
+    """A folder with the files that settings are read from."""
     (tmp_path / "pamps").mkdir()
     for name in ("pamps/config.py", "pamps/default.toml", "alembic.ini"):
         shutil.copy(CHECKOUT / name, tmp_path / name)
@@ -303,7 +303,7 @@ connect_args = {application_name = "b"}
     assert loaded.db.connect_args == {"keepalives": 1}
 
 
-def test_an_empty_variable_replaces_a_list_and_a_table(monkeypatch, checkout):
+def test_variables_with_an_empty_list_or_table(monkeypatch, checkout):
     (checkout / "settings.toml").write_text("""
 [default]
 db = {connect_args = {sslmode = "require"}, pool_size = 3}
@@ -329,7 +329,7 @@ cors = {allow_origins = ["https://a.example"]}
         {"ENV_FOR_DYNACONF": "production", "FORCE_ENV_FOR_DYNACONF": "production"},
         {"PROJECT_ROOT": "/nowhere", "SETTINGS_MODULE": "nothing"},
         {"LOAD_DOTENV_FOR_DYNACONF": "true", "NESTED_SEPARATOR_FOR_DYNACONF": "___"},
-        # What Kubernetes tells of services that are called pamps and pamps-db.
+        # Variables that Kubernetes sets for services named pamps and pamps-db.
         {"PAMPS_PORT": "tcp://10.0.0.1:80", "PAMPS_PORT_80_TCP": "tcp://10.0.0.1:80"},
         {"PAMPS_PORT_80_TCP_ADDR": "10.0.0.1", "PAMPS_PORT_80_TCP_PROTO": "tcp"},
         {"PAMPS_SERVICE_HOST": "10.0.0.1", "PAMPS_SERVICE_PORT_HTTP": "80"},
@@ -375,13 +375,13 @@ def test_a_file_that_cannot_be_read(checkout, name, content, words):
 
 
 @pytest.mark.parametrize("content", ["[default]\nnothing = 1\n", "[testing.nothing]\nx = 1\n"])
-def test_a_setting_that_there_is_not(checkout, content):
+def test_an_unknown_setting_in_a_file(checkout, content):
     (checkout / "settings.toml").write_text(content)
     with pytest.raises(SystemExit, match="nothing: no such setting; there are db, security"):
         load_from(checkout)
 
 
-def test_production_wants_to_be_told_of_the_embedded_database(monkeypatch):
+def test_production_needs_a_setting_for_the_embedded_database(monkeypatch):
     environment = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": SECRET}
     with pytest.raises(SystemExit, match=r"db\.uri: is missing; db\.embedded = true"):
         load(monkeypatch, environment | {"PAMPS_DB__uri": ""})

@@ -1,4 +1,4 @@
-"""`pamps serve` as an operator runs it: in production, behind a proxy, with two workers."""
+"""`pamps serve` in production: behind a proxy, with two workers and Redis."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def test_production(other_database, redis_uri):
     }
     log: list[str] = []
     with served(settings, "--workers", "2", log=log) as (process, client):
-        # Who is behind a trusted proxy is counted, wherever he claims to be from; by both workers.
+        # Both workers count for the address that the trusted proxy adds, whatever the client claims.
         for n in range(40):
             response = client.get("/user/", headers={"X-Forwarded-For": f"10.0.0.{n}, 192.0.2.1"})
             assert response.status_code == 200
@@ -58,7 +58,7 @@ def test_production(other_database, redis_uri):
         answer = client.get("/post/", headers={"Origin": "https://elsewhere.example"})
         assert "access-control-allow-origin" not in answer.headers
         process.terminate()
-    lines = [json.loads(line) for line in log]  # one object a line, the server's own included
+    lines = [json.loads(line) for line in log]  # also those of uvicorn
     assert {"Started server process", "sign-in", "request", "throttled"} <= {
         line["message"].split(" [")[0] for line in lines
     }
