@@ -25,7 +25,7 @@ def test_production(other_database, redis_uri):
     }
     log: list[str] = []
     with served(settings, "--workers", "2", log=log) as (process, client):
-        # Both workers count for the address that the trusted proxy adds, whatever the client claims.
+        # Both workers count for the address that the trusted proxy adds, not for a claimed one.
         for n in range(40):
             response = client.get("/user/", headers={"X-Forwarded-For": f"10.0.0.{n}, 192.0.2.1"})
             assert response.status_code == 200
