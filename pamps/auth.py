@@ -1,22 +1,37 @@
-"""Who is calling, and from where."""
+"""Dependencies that tell who is calling, and from which address."""
 
 from collections import OrderedDict
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordBearer
-from sqlmodel import Session
+from sqlmodel import Session, func
 from starlette.requests import HTTPConnection
 
-from pamps.models.session import Caller, callers
+from pamps.db import Query, Transaction
+from pamps.models.session import TOKEN_EXPIRES, session_users
 from pamps.models.user import User, get_user
 from pamps.paths import BASE_URL
-from pamps.statements import Statement
+from pamps.state import UNSET, request_state
 from pamps.tokens import Claims, read_token, unauthorized
 
-LONGEST_ADDRESS = 64
-# How many tokens that are no longer good are remembered, so that they cost no look at the database.
+MAX_ADDRESS_LENGTH = 64
+# How many tokens that have ended are remembered, so that they cost no query.
 ENDED_TOKENS = 1024
+
+
+class CurrentUser(NamedTuple):
+    """The user who is calling.
+
+    `session_id` is the `sid` of the tokens. The user is `fresh` if the token comes from a sign-in
+    with a password, and not from a refresh.
+    """
+
+    id: int
+    username: str
+    superuser: bool
+    session_id: int
+    fresh: bool
 
 
 class SignInFailed(HTTPException):
@@ -31,9 +46,9 @@ class SignInFailed(HTTPException):
 
 
 def client_address(request: HTTPConnection) -> str:
-    """Where the caller is, as far as the connection and the trusted proxies tell."""
+    """Return the address of the client, as the connection and the trusted proxies tell it."""
     host = request.client.host if request.client else ""
-    return host if host.isprintable() and len(host) <= LONGEST_ADDRESS else "unknown"
+    return host if host.isprintable() and len(host) <= MAX_ADDRESS_LENGTH else "unknown"
 
 
 async def get_address(request: Request) -> str:
@@ -42,114 +57,126 @@ async def get_address(request: Request) -> str:
 
 Address = Annotated[str, Depends(get_address)]
 
+CURRENT_USER = Query(session_users().where(func.now() < TOKEN_EXPIRES))
+SESSION_USER = Query(session_users())
 
-def caller(request: HTTPConnection) -> Claims | None:
-    """What the caller's access token says, or None without one. Read once a request.
-
-    Raises HTTPException 401 where there is anything else than one Bearer token (RFC 6750).
-    """
-    if not hasattr(request.state, "claims"):
-        sent = request.headers.getlist("Authorization")
-        scheme, _, token = sent[0].partition(" ") if sent else ("", "", "")
-        if len(sent) > 1 or (sent and scheme.lower() != "bearer"):
-            raise unauthorized()
-        request.state.claims = read_token(token.strip(), "access_token") if sent else None
-    claims: Claims | None = request.state.claims
-    return claims
-
-
-class BearerToken(OAuth2PasswordBearer):
-    """Documents how to sign in, and gives what the token says, which there must be."""
-
-    async def __call__(self, request: HTTPConnection) -> Any:
-        claims = caller(request)
-        if claims is None:
-            raise unauthorized("Not authenticated")
-        return claims
-
-
-# Clients resolve it against the server of the documentation, whose path has no slash at its end.
-TOKEN_URL = f"{BASE_URL}/token" if BASE_URL else "token"
-ActiveClaims = Annotated[Claims, Depends(BearerToken(tokenUrl=TOKEN_URL, refreshUrl=TOKEN_URL))]
-# Some routes show more to a caller who has signed in, but do not ask for it.
-may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
-CALLER = Statement(callers())
-
-
-# Tokens that have expired or whose session has ended, the latest of them, by what they say of that.
-# None is ever good again.
+# Tokens that have expired or whose session has ended, the latest ones, as session and expiry time.
+# None of them will be valid again.
 _ended: OrderedDict[tuple[int, float], None] = OrderedDict()
 
 
-async def session_user(claims: Claims) -> Caller | None:
-    """Return whose session it is, or None if it has ended or the token has expired."""
+def read_claims(request: HTTPConnection) -> Claims | None:
+    """Return what the access token of a request says, and None without one.
+
+    Whether it has expired or its session has ended is for `find_user` to tell. Raises HTTPException
+    401 for anything other than one valid Bearer token (RFC 6750).
+    """
+    headers = request.headers.getlist("Authorization")
+    if not headers:
+        return None
+    scheme, _, token = headers[0].partition(" ")
+    if len(headers) > 1 or scheme.lower() != "bearer":
+        raise unauthorized()
+    return read_token(token.strip(), "access_token")
+
+
+async def session_user(claims: Claims) -> CurrentUser | None:
+    """Return the user of a token, or None if it has expired or its session has ended."""
     token = claims.sid, claims.exp
     if token in _ended:
         return None
-    if found := await CALLER.fetch(**claims.session):
-        return Caller(**found[0])
+    user = await CURRENT_USER.one(
+        session_id=claims.sid, viewer_id=claims.user_id, token_expires=claims.exp
+    )
+    if user:
+        return CurrentUser(**user, session_id=claims.sid, fresh=claims.fresh)
     _ended[token] = None
     if len(_ended) > ENDED_TOKENS:
         _ended.popitem(last=False)
     return None
 
 
-async def signed_in(request: HTTPConnection) -> Caller | None:
-    """Return who is calling, or None without a good token. Looked up once a request."""
-    if not hasattr(request.state, "caller"):
+async def find_user(request: HTTPConnection) -> CurrentUser | None:
+    """Return the user who is calling, or None without a valid token.
+
+    The user is looked up once a request.
+    """
+    state = request_state(request.scope)
+    if state.user is UNSET:
         try:
-            claims = caller(request)
+            claims = read_claims(request)
         except HTTPException:
             claims = None
-        request.state.caller = claims and await session_user(claims)
-    found: Caller | None = request.state.caller
-    return found
+        state.user = await session_user(claims) if claims else None
+    return state.user
 
 
-async def get_current_user(request: HTTPConnection, _: ActiveClaims) -> Caller:
-    """Return who is calling. Raises HTTPException 401 if the session has ended."""
-    found = await signed_in(request)
+async def get_optional_user(request: Request) -> CurrentUser | None:
+    """Return the current user, and None without a token. Raises HTTPException 401 for a bad one."""
+    user = await find_user(request)
+    if user is None and "Authorization" in request.headers:
+        raise unauthorized()
+    return user
+
+
+OptionalUser = Annotated[CurrentUser | None, Depends(get_optional_user)]
+
+# Clients resolve it against the server of the documentation, whose path has no slash at its end.
+TOKEN_URL = f"{BASE_URL}/token" if BASE_URL else "token"
+# Documents how to sign in; the token itself is read by `read_claims`.
+oauth2_scheme = OAuth2PasswordBearer(
+    TOKEN_URL, scheme_name="BearerToken", auto_error=False, refreshUrl=TOKEN_URL
+)
+# For the routes that take an OptionalUser: the documentation says that a token may be left out.
+may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
+
+
+async def get_current_user(
+    user: OptionalUser, _: Annotated[str | None, Depends(oauth2_scheme)]
+) -> CurrentUser:
+    """Return the current user. Raises HTTPException 401 without a valid token."""
+    if user is None:
+        raise unauthorized("Not authenticated")
+    return user
+
+
+AuthenticatedUser = Annotated[CurrentUser, Depends(get_current_user)]
+
+
+async def check_session(user: CurrentUser, transaction: Transaction | None = None) -> None:
+    """Raise HTTPException 401 if the session has ended since the request began."""
+    if not await SESSION_USER.one(transaction, session_id=user.session_id, viewer_id=user.id):
+        raise unauthorized()
+
+
+def stored_user(session: Session, user: CurrentUser) -> User:
+    """The caller's row, to be changed. Raises HTTPException 401 if it was deleted just now."""
+    found = get_user(session, user.id)
     if found is None:
         raise unauthorized()
     return found
 
 
-async def check_session(claims: Claims) -> None:
-    """Raise HTTPException 401 if the session has ended since the request began."""
-    if await session_user(claims) is None:
-        raise unauthorized()
-
-
-AuthenticatedUser = Annotated[Caller, Depends(get_current_user)]
-
-
-def stored_user(session: Session, caller: Caller) -> User:
-    """The caller's row, to be changed. Raises HTTPException 401 if it was deleted just now."""
-    user = get_user(session, caller.id)
-    if user is None:
-        raise unauthorized()
-    return user
-
-
-def require_fresh(claims: Claims) -> None:
+def require_fresh(user: CurrentUser) -> None:
     """Raise HTTPException 401 unless the token comes from a sign-in with a password."""
-    if not claims.fresh:
+    if not user.fresh:
         raise unauthorized("A fresh sign-in is required")
 
 
-async def get_fresh_user(user: AuthenticatedUser, claims: ActiveClaims) -> Caller:
-    """Return the caller, whose token must come from a sign-in and not from a refresh."""
-    require_fresh(claims)
+async def get_fresh_user(user: AuthenticatedUser) -> CurrentUser:
+    """Return the current user. Raises HTTPException 401 if the token comes from a refresh."""
+    require_fresh(user)
     return user
 
 
-FreshUser = Annotated[Caller, Depends(get_fresh_user)]
+FreshUser = Annotated[CurrentUser, Depends(get_fresh_user)]
 
 
-async def get_superuser(user: FreshUser) -> Caller:
+async def get_superuser(user: FreshUser) -> CurrentUser:
+    """Return the current user. Raises HTTPException 403 unless they are a superuser."""
     if not user.superuser:
         raise HTTPException(403, "Only superusers may do this")
     return user
 
 
-Superuser = Annotated[Caller, Depends(get_superuser)]
+Superuser = Annotated[CurrentUser, Depends(get_superuser)]

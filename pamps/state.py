@@ -12,8 +12,7 @@ from starlette.types import Scope
 from pamps.db import Transaction
 
 if TYPE_CHECKING:
-    from pamps.models.session import Caller
-    from pamps.tokens import Claims
+    from pamps.auth import CurrentUser
 
 
 class Unset(Enum):
@@ -36,9 +35,8 @@ class RequestState:
     body: bytes = b""
     # RequestLogMiddleware: the id of the request in the log and in the header X-Request-ID.
     request_id: str = ""
-    # auth: the claims of the access token, and the user whose it is; None without a valid token.
-    claims: Claims | Unset | None = UNSET
-    user: Caller | Unset | None = UNSET
+    # auth: the user who is calling; None without a valid token.
+    user: CurrentUser | Unset | None = UNSET
     # IdempotencyMiddleware: the transaction of a request with an Idempotency-Key.
     transaction: Transaction | None = None
     # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.

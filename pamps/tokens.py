@@ -42,11 +42,6 @@ class Claims(BaseModel):
         """What statements about a session ask for."""
         return {"sid": self.sid, "viewer_id": self.user_id}
 
-    @property
-    def session(self) -> dict[str, float]:
-        """The same for those that find it only until the token expires."""
-        return self.session_key | {"token_expires": self.exp}
-
 
 def unauthorized(detail: str = "Could not validate credentials") -> HTTPException:
     return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})

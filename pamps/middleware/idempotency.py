@@ -18,13 +18,12 @@ from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps.auth import client_address, session_user, signed_in
+from pamps.auth import CurrentUser, client_address, find_user, session_user
 from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import error_response
 from pamps.legacy import in_session
 from pamps.middleware.rate_limit import attempt_sign_in, network
 from pamps.models.idempotency import store_response, stored_response
-from pamps.models.session import Caller
 from pamps.postgres.pool import Connection
 from pamps.security import keyed_hash
 from pamps.state import request_state
@@ -81,7 +80,7 @@ class KeyedTransaction(Transaction):
 class _KeyedRequest:
     """What is stored of a request and its response: keyed hashes, and encrypted text."""
 
-    def __init__(self, request: Request, key: str, user: Caller | None) -> None:
+    def __init__(self, request: Request, key: str, user: CurrentUser | None) -> None:
         body = request_state(request.scope).body
         # Callers who are not signed in share keys with their own network only.
         scope = f"user {user.id}" if user else f"network {network(client_address(request))}"
@@ -190,7 +189,7 @@ class IdempotencyMiddleware:
         """Return the stored response, or else the handler's. Raises HTTPException."""
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
             raise _invalid("Idempotency-Key should be given once, as 1 to 255 characters of ASCII")
-        keyed = _KeyedRequest(request, keys[0], await signed_in(request))
+        keyed = _KeyedRequest(request, keys[0], await find_user(request))
         stored = await STORED_RESPONSE.one(key=keyed.key)
         if stored and (repeated := await self._repeat(request, keyed, stored)):
             return repeated

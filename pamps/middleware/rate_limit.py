@@ -19,8 +19,7 @@ from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, delete, not_, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pamps import auth
-from pamps.auth import client_address, signed_in
+from pamps.auth import client_address, find_user, read_claims
 from pamps.config import settings
 from pamps.errors import error_response
 from pamps.loops import PerLoop
@@ -215,13 +214,13 @@ class RateLimitMiddleware:
     async def _caller(self, request: Request) -> str:
         """For whom a request counts: a user with a session that has not ended, or an address."""
         try:
-            claims = auth.caller(request)
+            claims = read_claims(request)
         except HTTPException:
             claims = None  # A bad token is refused by the route.
         if claims:
             user = f"user {claims.sub}"
             # Who is over the limit costs no look at the database.
-            if await self.counter.count(user) >= self.limit.amount or await signed_in(request):
+            if await self.counter.count(user) >= self.limit.amount or await find_user(request):
                 return user
         return network(client_address(request))
 

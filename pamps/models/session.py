@@ -5,24 +5,27 @@ import os
 import pwd
 import secrets
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindparam, func
 from sqlmodel import Field, Session, SQLModel, col, delete, select, update
 
-from pamps.models.columns import VIEWER_ID, Statement, created, identity, reference, text_column
+from pamps.models.columns import (
+    VIEWER_ID,
+    Statement,
+    created,
+    id_parameter,
+    identity,
+    reference,
+    text_column,
+)
 from pamps.models.user import NOT_DELETED, User
 
+if TYPE_CHECKING:
+    from pamps.auth import CurrentUser
+
 logger = logging.getLogger(__name__)
-
-
-class Caller(NamedTuple):
-    """Who is signed in."""
-
-    id: int
-    username: str
-    superuser: bool
 
 
 class UserSession(SQLModel, table=True):
@@ -91,7 +94,10 @@ def _terminal_user() -> str:
 
 
 def record(
-    action: str, target: User | Caller, actor: Caller | None = None, address: str = "terminal"
+    action: str,
+    target: "User | CurrentUser",
+    actor: "CurrentUser | None" = None,
+    address: str = "terminal",
 ) -> Audit:
     """Logs an administrator's act, and gives the row to store before the act is committed.
 
@@ -117,19 +123,17 @@ def is_live() -> Any:
     return col(UserSession.expires) > func.now()
 
 
-def callers() -> Statement:
-    """Whose session `sid` is."""
+# When a token expires. Tokens are made by the database's clock, so no other clock may judge them.
+TOKEN_EXPIRES = func.to_timestamp(bindparam("token_expires", type_=Float))
+
+
+def session_users() -> Statement:
+    """Select the user `viewer_id`, if `session_id` is a session of theirs that has not ended."""
     columns: Any = (User.id, User.username, User.superuser)
-    return of_session(select(*columns))
-
-
-def of_session(query: Statement) -> Statement:
-    """Of users the one whose session `sid` is, if `viewer_id` may use it until `token_expires`."""
-    query = query.join(UserSession, col(UserSession.user_id) == User.id)
-    query = query.where(UserSession.sid == SID, col(User.id) == VIEWER_ID, is_live())
-    # Tokens are made by the database's clock, so no other may judge them.
-    token_expires = func.to_timestamp(bindparam("token_expires", type_=Float))
-    return query.where(token_expires > func.now(), col(User.disabled).is_(False), NOT_DELETED)
+    query: Statement = select(*columns).join(UserSession, col(UserSession.user_id) == User.id)
+    query = query.where(col(UserSession.sid) == id_parameter("session_id"))
+    query = query.where(col(User.id) == VIEWER_ID, is_live())
+    return query.where(col(User.disabled).is_(False), NOT_DELETED)
 
 
 def sessions() -> Statement:

@@ -17,19 +17,19 @@ from sqlmodel import Session, col, update
 
 from pamps import hashing
 from pamps.auth import (
-    ActiveClaims,
     Address,
     AuthenticatedUser,
+    CurrentUser,
     SignInFailed,
-    caller,
     may_sign_in,
+    read_claims,
     stored_user,
 )
 from pamps.errors import OAuthError, errors
 from pamps.legacy import ActiveSession, in_session
 from pamps.middleware.rate_limit import attempt_sign_in, forgive
 from pamps.models import Attempt, User, UserSession
-from pamps.models.session import Caller, SessionResponse, end_sessions, sessions
+from pamps.models.session import SessionResponse, end_sessions, sessions
 from pamps.models.types import Id, Text, examples
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
@@ -196,7 +196,7 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
     """
     named = []
     with suppress(HTTPException):
-        if claims := caller(request):
+        if claims := read_claims(request):
             named.append(claims)
     with suppress(HTTPException):
         if body and body.refresh_token:
@@ -222,7 +222,7 @@ async def change_password(change: PasswordChange, me: AuthenticatedUser, address
 
 
 def _begin_change(
-    session: Session, me: Caller, new_password: str, address: str
+    session: Session, me: CurrentUser, new_password: str, address: str
 ) -> tuple[User, Attempt | None]:
     """Whose password is to be changed; counted as in a sign-in."""
     user = stored_user(session, me)
@@ -249,11 +249,9 @@ def _change_password(
 
 
 @router.get("/user/me/sessions/", response_model=list[SessionResponse], responses=errors(401))
-async def list_sessions(
-    user: AuthenticatedUser, claims: ActiveClaims, request: Request, page: ActivePage
-) -> Any:
+async def list_sessions(user: AuthenticatedUser, request: Request, page: ActivePage) -> Any:
     """List where you are signed in, the latest sign-in first."""
-    return await page.response(request, SESSIONS, viewer_id=user.id, sid=claims.sid)
+    return await page.response(request, SESSIONS, viewer_id=user.id, sid=user.session_id)
 
 
 @router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))

@@ -6,14 +6,12 @@ from pydantic import Field as Limit
 from sqlmodel import Session, col, delete, func, select, update
 
 from pamps.auth import (
-    ActiveClaims,
     Address,
     AuthenticatedUser,
-    caller,
+    OptionalUser,
     check_session,
-    get_current_user,
-    get_fresh_user,
     may_sign_in,
+    require_fresh,
 )
 from pamps.errors import errors
 from pamps.legacy import ActiveSession, change_counter
@@ -76,10 +74,8 @@ CREATE = Statement(create())
 LIKE = Statement(like())
 
 
-async def get_viewer_id(request: Request) -> int | None:
-    """Return the id of the user who is calling, or None without a token."""
-    claims = caller(request)
-    return (await get_current_user(request, claims)).id if claims else None
+async def get_viewer_id(user: OptionalUser) -> int | None:
+    return user.id if user else None
 
 
 ViewerId = Annotated[int | None, Depends(get_viewer_id)]
@@ -109,12 +105,10 @@ async def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
 OwnPost = Annotated[Post, Depends(find_own_post)]
 
 
-async def find_post_to_delete(
-    user: AuthenticatedUser, claims: ActiveClaims, post: FoundPost
-) -> Post:
+async def find_post_to_delete(user: AuthenticatedUser, post: FoundPost) -> Post:
     if post.user_id == user.id or not user.superuser:
         return await find_own_post(user, post)
-    await get_fresh_user(user, claims)
+    require_fresh(user)
     return post
 
 
@@ -128,13 +122,11 @@ async def list_posts(request: Request, page: ActivePage, viewer_id: ViewerId) ->
 
 
 @router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
-async def create_post(
-    post: PostRequest, user: AuthenticatedUser, claims: ActiveClaims, request: Request
-) -> Any:
+async def create_post(post: PostRequest, user: AuthenticatedUser, request: Request) -> Any:
     """Write a post or, with `parent_id`, a reply."""
     created = await CREATE.fetch(viewer_id=user.id, **post.model_dump())
     if not created:
-        await check_session(claims)
+        await check_session(user)
         raise not_found()
     (stored,) = created
     headers = etag_header(stored | {"replies": []}, protected=PROTECTED)
@@ -284,11 +276,11 @@ LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You 
     response_model=LikeResponse,
     responses=LIKED | errors(401, 404),
 )
-async def like_post(post_id: Id, user: AuthenticatedUser, claims: ActiveClaims) -> Any:
+async def like_post(post_id: Id, user: AuthenticatedUser) -> Any:
     """Like a post."""
     found = await LIKE.fetch(viewer_id=user.id, post_id=post_id)
     if not found:
-        await check_session(claims)
+        await check_session(user)
         raise not_found()
     (liked,) = found
     is_new = liked.pop("created")

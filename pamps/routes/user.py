@@ -9,9 +9,9 @@ from sqlmodel import Session, col, delete, select, update
 
 from pamps import hashing
 from pamps.auth import (
-    ActiveClaims,
     Address,
     AuthenticatedUser,
+    CurrentUser,
     FreshUser,
     check_session,
     require_fresh,
@@ -23,8 +23,9 @@ from pamps.legacy import ActiveSession, change_counter, in_session
 from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
 from pamps.middleware.rate_limit import attempt_sign_up
 from pamps.models import Post, Social, User
+from pamps.models.columns import VIEWER_ID
 from pamps.models.post import Posts, timeline
-from pamps.models.session import of_session, record
+from pamps.models.session import record
 from pamps.models.types import Id, Text
 from pamps.models.user import (
     NOT_DELETED,
@@ -51,7 +52,7 @@ from pamps.pagination import ActivePage, PaginatedQuery, Parent
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.statements import Statement
-from pamps.tokens import Claims, unauthorized
+from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
 
@@ -69,7 +70,9 @@ FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAME
 FOLLOWING = PaginatedQuery(following(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
 TIMELINE = PaginatedQuery(timeline(), col(Post.id))
 PROFILE = Statement(profiles().where(fold(User.username) == bindparam("username")))
-ME = Statement(of_session(profiles().add_columns(col(User.email), col(User.superuser))))
+ME = Statement(
+    profiles().add_columns(col(User.email), col(User.superuser)).where(col(User.id) == VIEWER_ID)
+)
 FOLLOW = Statement(follow())
 FOLLOW_OF = Statement(follow_of())
 
@@ -148,16 +151,16 @@ def check_me(request: Request, session: Session, user_id: int) -> None:
 
 
 @router.get("/me/", response_model=UserMe, responses=errors(401))
-async def get_me(claims: ActiveClaims, request: Request) -> Any:
+async def get_me(user: AuthenticatedUser, request: Request) -> Any:
     """Show your own profile."""
-    return conditional_response(request, own(await ME.fetch(**claims.session)), protected=PROTECTED)
+    profile = own(await ME.fetch(viewer_id=user.id))
+    return conditional_response(request, profile, protected=PROTECTED)
 
 
 @router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 412, 413))
 def update_me(
     patch: UserPatch,
     caller: AuthenticatedUser,
-    claims: ActiveClaims,
     session: ActiveSession,
     address: Address,
     request: Request,
@@ -165,7 +168,7 @@ def update_me(
     """Change your profile; what you leave out stays. A new e-mail takes a fresh sign-in."""
     user = stored_user(session, caller)
     if patch.email and patch.email != user.email:
-        require_fresh(claims)
+        require_fresh(caller)
         attempt_sign_up(session, address)  # which tells as much of who has an account
         session.commit()
     check_me(request, session, caller.id)
@@ -173,7 +176,7 @@ def update_me(
     # may have changed it since.
     if values := patch.model_dump(exclude_unset=True):
         session.exec(update(User).where(col(User.id) == caller.id).values(**values))
-    changed = own(ME.read(session, **claims.session))
+    changed = own(ME.read(session, viewer_id=caller.id))
     session.commit()
     return json_response(changed, 200, etag_header(changed, protected=PROTECTED))
 
@@ -181,7 +184,6 @@ def update_me(
 @router.delete("/me/", status_code=204, responses=errors(401, 412))
 def delete_me(
     user: FreshUser,
-    claims: ActiveClaims,
     session: ActiveSession,
     address: Address,
     request: Request,
@@ -207,25 +209,25 @@ FOLLOWED: dict[int | str, Any] = {
     response_model=SocialResponse,
     responses=FOLLOWED | errors(400, 401, 404),
 )
-async def follow_user(user_id: Id, user: AuthenticatedUser, claims: ActiveClaims) -> Any:
+async def follow_user(user_id: Id, user: AuthenticatedUser) -> Any:
     """Follow a user."""
     if user_id == user.id:
         raise HTTPException(400, "You cannot follow yourself")
     both = {"viewer_id": user.id, "user_id": user_id}
     found = await FOLLOW.fetch(**both)
     if not found:
-        return json_response(await _followed(claims, both), 200)
+        return json_response(await _followed(user, both), 200)
     (social,) = found
     is_new = social.pop("created")
     return json_response(social, 201 if is_new else 200)
 
 
-async def _followed(claims: Claims, both: dict[str, int]) -> dict[str, Any]:
+async def _followed(user: CurrentUser, both: dict[str, int]) -> dict[str, Any]:
     """The row of a follow that could not be stored, if it is there already.
 
     Raises HTTPException 401, 404, RequestValidationError.
     """
-    await check_session(claims)
+    await check_session(user)
     found = await FOLLOW_OF.fetch(**both)
     if not found:
         raise user_not_found()
