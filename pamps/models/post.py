@@ -38,7 +38,7 @@ from pamps.models.columns import (
     reference,
     text_column,
 )
-from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, visible
+from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, storable, visible
 from pamps.models.user import NOT_DELETED, Social, User, of_existing, users
 
 
@@ -195,6 +195,7 @@ PostText = Annotated[
         json_schema_extra={"pattern": VISIBLE_PATTERN},
     ),
     visible,
+    storable,
 ]
 
 

@@ -228,12 +228,14 @@ Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=254),
     AfterValidator(_email),
+    storable,
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
 Username = Annotated[
     str,
     StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_]{1,30}$"),
     AfterValidator(_not_reserved),
+    storable,
 ]
 Password = Annotated[
     str, Limit(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable
@@ -242,6 +244,7 @@ Bio = Annotated[
     str,
     Limit(max_length=1000, json_schema_extra={"pattern": f"^$|{VISIBLE_PATTERN}"}),
     visible,
+    storable,
 ]
 
 
