@@ -134,9 +134,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     statements.pools.end()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
-    if (
-        multiprocessing.parent_process()
-    ):  # `pamps serve` without workers and tests end by themselves
+    if multiprocessing.parent_process():  # not in tests, whose process goes on
         server.exit_soon()
 
 

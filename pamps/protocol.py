@@ -1,108 +1,119 @@
-"""HTTP/1.1 as uvicorn speaks it, strictly, and with deadlines for clients.
+"""uvicorn's HTTP/1.1 protocol, made strict, and with deadlines for slow clients.
 
-A request has one meaning, whatever stands before Pamps: what proxies may understand differently is
-refused. Trailers are discarded, and no other protocol is ever spoken on a connection.
+A request that a proxy in front could understand differently is refused, as such requests allow
+request smuggling. Trailers are discarded, and a connection is never upgraded to another protocol.
 """
 
 import logging
 import re
 import socket
-from asyncio import TimerHandle
+from asyncio import TimerHandle, Transport
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import httptools
 from starlette.responses import JSONResponse
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pamps.config import settings
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 logger = logging.getLogger(__name__)
 
-# Of a request line with its headers and trailers.
+# The longest request line with headers and trailers.
 MAX_HEAD_BYTES = 32 * 1024
-# With a body that is refused as too large, or is without end.
+# The longest request. The response to a body over 64 KiB is 413 (BodyLimitMiddleware), and a client
+# that sends more than this all the same is disconnected.
 MAX_REQUEST_BYTES = 512 * 1024
-# Requests that a connection may send before the first is answered. Browsers send one.
+# How many more requests a client may send before the first is answered. Browsers send none.
 MAX_PIPELINED = 16
-# From the signal until all processes have stopped to listen: twice as long as uvicorn's parent
-# process takes to notice one.
+# The time from the signal to stop until all processes have closed their listening sockets: twice as
+# long as uvicorn's parent process takes to notice a signal.
 SETTLE_SECONDS = 1
-# How long a connection is idle until hardly anything can be on its way to it.
+# After so long without data, a new request is hardly on its way on an idle connection.
 IDLE_SECONDS = 1
-# RFC 3986: a host's name or address, and a port.
+# A host name or address, and a port (RFC 3986, section 3.2).
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
 
-class Refused(Exception):
-    """What has arrived is no request that Pamps could answer."""
+class ProtocolError(Exception):
+    """A request that the protocol refuses, with the status and detail of the response."""
 
     def __init__(self, status: HTTPStatus, detail: str = "") -> None:
         self.status, self.detail = status, detail or status.phrase
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection, also of a client that is slow, has no end, or is there when all stops."""
+    """One connection of a client.
+
+    Closes connections of clients that send or read too slowly (`server.receive_timeout`), and lets
+    all connections end without losing a request when the process stops.
+    """
 
     receive_timeout = settings.server.receive_timeout
-    # Whether this process is about to end.
+    # Whether this process is about to stop.
     draining = False
 
     _closing = False
-    _deadline: TimerHandle | None = None
-    _unread: TimerHandle | None = None
+    _read_deadline: TimerHandle | None = None
+    _write_deadline: TimerHandle | None = None
     _in_head = False
     _refused = False
     _bytes = 0
     _head_bytes = 0
-    # Requests that are not answered yet.
-    _cycles: list[Any] = []  # noqa: RUF012 - replaced, and never changed
+    # The requests that are not answered yet.
+    _cycles: tuple[RequestResponseCycle, ...] = ()
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(  # type: ignore[override]  # as in uvicorn itself
+        self, transport: Transport
+    ) -> None:
         super().connection_made(transport)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Who takes nothing of an answer is hung up on by the kernel, even after our own end.
+            # The kernel closes the connection if the client reads nothing of a response, even after
+            # this process has ended.
             milliseconds = self.receive_timeout * 1000
             connection = transport.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-        self._expect_request()
+        self._begin_deadline()
         if self.draining:
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._received()
-        # uvicorn tells only the latest request, and an earlier one would write to nobody.
+        self._end_deadline()
+        # uvicorn tells only the latest request that the client has gone.
         for cycle in self._cycles:
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
-        if self._unread:
-            self._unread.cancel()
+        if self._write_deadline:
+            self._write_deadline.cancel()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it asks."""
+        """Close the connection after `receive_timeout` if the client does not read responses."""
         super().pause_writing()
-        self._unread = self.loop.call_later(self.receive_timeout, self.transport.abort)
+        self._write_deadline = self.loop.call_later(self.receive_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unread:
-            self._unread.cancel()
+        if self._write_deadline:
+            self._write_deadline.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._deadline is None:
-            self._expect_request()
+        if self._read_deadline is None:
+            self._begin_deadline()
         self._bytes += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            cause = error.__context__  # what a callback has raised
-            if not isinstance(cause, Refused):
-                cause = Refused(HTTPStatus.BAD_REQUEST, f"Invalid HTTP request: {error}")
+            cause = error.__context__  # raised by a callback of the parser
+            if not isinstance(cause, ProtocolError):
+                cause = ProtocolError(HTTPStatus.BAD_REQUEST, f"Invalid HTTP request: {error}")
             self._refuse(cause)
         if self._in_head and self._bytes > MAX_HEAD_BYTES:
-            self._refuse(Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+            self._refuse(ProtocolError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
         elif self._bytes > MAX_REQUEST_BYTES:
             self.transport.close()
 
@@ -112,9 +123,9 @@ class Protocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                # The parser stops behind the head of a request that offers another protocol, and
-                # would take its body for the next request. So it reads the head again, without
-                # the offer, which a server may ignore (RFC 9110, section 7.8).
+                # The parser stops after the head of a request with `Upgrade`, and would take its
+                # body for the next request. So the head is parsed again without that header, which
+                # a server may ignore (RFC 9110, section 7.8).
                 data = self._head_without_upgrade() + data[upgrade.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -133,94 +144,97 @@ class Protocol(HttpToolsProtocol):
         if self._in_head:
             super().on_header(name, value)
             return
-        # A trailer, which is discarded: it could contradict what a proxy has checked. The parser
-        # itself would obey this one, and read nothing more on a connection that others may share.
+        # This is a trailer, which is discarded: it could contradict what a proxy has checked. The
+        # parser itself obeys `Connection` and would read nothing more on a connection that a proxy
+        # may share between clients.
         if name.lower() in (b"connection", b"proxy-connection"):
-            raise Refused(HTTPStatus.BAD_REQUEST, "Connection cannot be a trailer")
+            raise ProtocolError(HTTPStatus.BAD_REQUEST, "Connection cannot be a trailer")
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES:
-            raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise ProtocolError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         self._check_head()
         if self.parser.should_upgrade():
-            return  # and is read again
+            return  # the head will be parsed again
         self._in_head = False
         super().on_headers_complete()
-        waiting = [cycle for cycle in self._cycles if not cycle.response_complete]
-        self._cycles = [*waiting, self.cycle]
+        waiting = (cycle for cycle in self._cycles if not cycle.response_complete)
+        self._cycles = (*waiting, self.cycle)
         if self._closing:
             self.cycle.keep_alive = False
         if len(self.pipeline) > MAX_PIPELINED:
             self.transport.abort()
-            raise ConnectionAbortedError  # or all else that it has sent would be read
+            raise ConnectionAbortedError  # else the parser would read the rest of the data
 
     def _check_head(self) -> None:
-        """Raise Refused for what has no meaning, or more than one."""
+        """Raise ProtocolError for a request that has no meaning, or more than one."""
         version, hosts, size = self.parser.get_http_version(), 0, len(self.url)
         if version not in ("1.0", "1.1"):
-            raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            raise ProtocolError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         if self.parser.get_method() == b"CONNECT":
-            raise Refused(HTTPStatus.NOT_IMPLEMENTED, "Pamps is no proxy")
+            raise ProtocolError(HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not supported")
         for name, value in self.headers:
             size += len(name) + len(value) + 4
             if name == b"host":
                 hosts += 1
                 if not HOST.fullmatch(value):
-                    raise Refused(HTTPStatus.BAD_REQUEST, "The Host header is invalid")
+                    raise ProtocolError(HTTPStatus.BAD_REQUEST, "The Host header is invalid")
             elif name == b"transfer-encoding":
-                if version == "1.0":  # which does not know it (RFC 9112, section 6.1)
+                if version == "1.0":  # RFC 9112, section 6.1
                     detail = "Transfer-Encoding needs HTTP/1.1"
-                    raise Refused(HTTPStatus.BAD_REQUEST, detail)
+                    raise ProtocolError(HTTPStatus.BAD_REQUEST, detail)
                 if value.lower() != b"chunked":
                     detail = "The only Transfer-Encoding is chunked"
-                    raise Refused(HTTPStatus.NOT_IMPLEMENTED, detail)
+                    raise ProtocolError(HTTPStatus.NOT_IMPLEMENTED, detail)
         if size > MAX_HEAD_BYTES:
-            raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise ProtocolError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if hosts > 1 or (not hosts and version != "1.0"):  # RFC 9112, section 3.2
-            raise Refused(HTTPStatus.BAD_REQUEST, "There must be one Host header")
+            raise ProtocolError(HTTPStatus.BAD_REQUEST, "There must be one Host header")
         self._head_bytes = size
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        # What comes after its answer gets no other, so that no other deadline begins.
+        # After its response, the end of a request must not end the deadline: the next data would
+        # begin a new one.
         if not self.cycle.response_complete:
-            self._received()
+            self._end_deadline()
         super().on_message_complete()
 
-    def _expect_request(self) -> None:
-        self._deadline = self.loop.call_later(self.receive_timeout, self._too_slow)
+    def _begin_deadline(self) -> None:
+        self._read_deadline = self.loop.call_later(self.receive_timeout, self._too_slow)
 
-    def _received(self) -> None:
+    def _end_deadline(self) -> None:
         self._bytes = 0
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        if self._read_deadline is not None:
+            self._read_deadline.cancel()
+            self._read_deadline = None
 
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _too_slow(self) -> None:
-        self._deadline = None
+        self._read_deadline = None
         if self._in_head or (self._is_answering and self.cycle.more_body):
-            self._refuse(Refused(HTTPStatus.REQUEST_TIMEOUT))
+            self._refuse(ProtocolError(HTTPStatus.REQUEST_TIMEOUT))
         elif not self._is_answering:
             self.transport.close()
 
-    def _refuse(self, refused: Refused) -> None:
-        """Answer what never became a request, once, and close the connection."""
+    def _refuse(self, error: ProtocolError) -> None:
+        """Respond to a request that cannot be parsed, once, and close the connection."""
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
-        status, detail = refused.status, refused.detail
+        status, detail = error.status, error.detail
         logger.info("refused: %s", detail, extra={"address": self.client and self.client[0]})
-        answer: Any = JSONResponse({"detail": detail}, status, {"Connection": "close"})
+        response = JSONResponse({"detail": detail}, status, {"Connection": "close"})
         if self._in_head and self._is_answering:
-            self.cycle.keep_alive = False  # an answer now would be taken for that one
+            # The client would take a response now for that to its previous request.
+            self.cycle.keep_alive = False
         elif self.pipeline and not self._in_head:
-            self.pipeline[0] = (self.cycle, answer)
+            self.pipeline[0] = (self.cycle, cast("ASGI3Application", response))
         elif self.cycle and self.cycle.response_started and not self._in_head:
             self.transport.close()
         else:
@@ -228,16 +242,18 @@ class Protocol(HttpToolsProtocol):
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-            fields = self.server_state.default_headers + answer.raw_headers
+            fields = self.server_state.default_headers + response.raw_headers
             lines += [b"%b: %b" % field for field in fields]
-            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + answer.body)
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + response.body)
             self.transport.close()
 
     def shutdown(self) -> None:
+        """End the connection in steps, so that no request is lost (see pamps/server.py)."""
         Protocol.draining = True
-        self.loop.call_later(SETTLE_SECONDS, self._say_so)
+        self.loop.call_later(SETTLE_SECONDS, self._announce_close)
 
-    def _say_so(self) -> None:
+    def _announce_close(self) -> None:
+        """Let all responses from now on say `Connection: close`."""
         self._closing = True
         if self._is_answering and not self.cycle.response_started:
             self.cycle.keep_alive = False

@@ -1,8 +1,8 @@
-"""How Pamps is served: a parent process, and workers in which uvicorn runs the application.
+"""The server: a parent process, and workers in which uvicorn runs the application.
 
-On SIGTERM or Ctrl-C each process stops to listen, at once. When all have, every answer says that
-its connection ends, so that the client opens the next one elsewhere, and what stays idle is closed.
-To close a connection without a word would lose the request that may be on its way just then.
+On SIGTERM or Ctrl-C each process closes its listening socket at once. When all have, every response
+says `Connection: close`, so that clients open their next connection to another server, and idle
+connections are closed. To close a connection without that would lose a request that is on its way.
 """
 
 import gc
@@ -26,17 +26,17 @@ from pamps.protocol import IDLE_SECONDS, SETTLE_SECONDS, Protocol
 
 logger = logging.getLogger(__name__)
 
-# How long a worker may take to start, or to answer its parent, before it is replaced. A machine
-# that is short of CPU needs half a minute to start one.
+# After so long without an answer to its parent, a worker is replaced. On a machine that is short of
+# CPU, a worker takes half a minute to start.
 ANSWER_SECONDS = 60
-# From the end of all work until the end of the process, whatever its threads still wait for.
-LEAVE_SECONDS = 3
+# How long a stopped process waits for its threads.
+EXIT_SECONDS = 3
 MAX_FILES = 65536
 BACKLOG = 2048
 
 
 def _has_terminal() -> bool:
-    """Whether this process can be ended by closing a terminal, or could if it were still there."""
+    """Tell whether this process has a controlling terminal that is open."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -45,7 +45,7 @@ def _has_terminal() -> bool:
 
 
 class Config(uvicorn.Config):
-    """Loads the application without garbage collection: nearly all that it makes is to stay."""
+    """Loads the application without garbage collection, as nearly all its objects stay."""
 
     def load(self) -> None:
         gc.disable()
@@ -56,17 +56,17 @@ class Config(uvicorn.Config):
 
 
 class Workers(Multiprocess):
-    """Starts the workers, and replaces those that die, or all of them on SIGHUP."""
+    """Starts workers, replaces those that die, and replaces all of them on SIGHUP."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        # Under nohup, SIGHUP is ignored: then it does not mean the end.
+        # nohup lets SIGHUP be ignored, so that the process outlives its terminal.
         ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         self._ends_with_terminal = _has_terminal() and not ignored
-        self._asked: WeakKeyDictionary[Process, float] = WeakKeyDictionary()
+        self._pinged_at: WeakKeyDictionary[Process, float] = WeakKeyDictionary()
         super().__init__(config, sockets)
 
     def terminate_all(self) -> None:
-        # A connection that is made from now on would wait for nobody.
+        # No worker would accept new connections: refuse them.
         for sock in self.sockets:
             sock.close()
         super().terminate_all()
@@ -79,13 +79,13 @@ class Workers(Multiprocess):
             super().handle_hup()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that are dead or have not answered for too long.
+        """Replace workers that are dead or have not answered for ANSWER_SECONDS.
 
-        uvicorn itself would wait for each answer, and meanwhile neither hear a signal nor replace
-        another worker.
+        uvicorn's own method waits for the answer of each worker in turn, and meanwhile handles no
+        signal and replaces no other worker.
         """
         if self.should_exit.is_set():
-            return  # Ctrl-C is for the workers too, and they may have ended already
+            return  # Ctrl-C reaches the workers too, and they may have ended already
         for index, process in enumerate(self.processes):
             if process.process.is_alive() and self._answers(process):
                 continue
@@ -100,18 +100,18 @@ class Workers(Multiprocess):
             self.processes[index].start()
 
     def _answers(self, process: Process) -> bool:
-        """Whether a worker has answered in time, so far; asks it again if it has answered."""
+        """Tell whether a worker is within its time to answer; ping it if it has answered."""
         if process.parent_conn.poll():
             process.parent_conn.recv()
-            self._asked.pop(process, None)
-        if process not in self._asked:
+            self._pinged_at.pop(process, None)
+        if process not in self._pinged_at:
             process.parent_conn.send(b"ping")
-            self._asked[process] = time.monotonic()
-        return time.monotonic() - self._asked[process] < ANSWER_SECONDS
+            self._pinged_at[process] = time.monotonic()
+        return time.monotonic() - self._pinged_at[process] < ANSWER_SECONDS
 
 
 def follow_parent() -> None:
-    """Leave it to the parent when a worker ends, and end when the parent itself is gone."""
+    """In a worker, ignore SIGHUP, which is for the parent, and stop when the parent is gone."""
     if parent := multiprocessing.parent_process():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -123,27 +123,27 @@ def follow_parent() -> None:
 
 
 def exit_soon() -> None:
-    """End this process soon, even if a thread waits for a database that does not answer."""
-    timer = Timer(LEAVE_SECONDS, os._exit, [0])
+    """Exit after EXIT_SECONDS, even if a thread still waits for the database."""
+    timer = Timer(EXIT_SECONDS, os._exit, [0])
     timer.daemon = True
     timer.start()
 
 
 def _allow_many_connections() -> None:
-    """Raise the limit of open files: clients that send nothing must not use them up."""
+    """Raise the limit of open files, so that idle clients do not use them up."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = MAX_FILES if most == resource.RLIM_INFINITY else min(most, MAX_FILES)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    except (ValueError, OSError) as error:  # macOS has a limit that it does not tell
+    except (ValueError, OSError) as error:  # macOS has a lower limit than it says
         logger.debug("cannot raise the limit of open files: %s", error)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port. Connections wait until there is a worker. Raises OSError."""
+    """Listen on a port; connections wait until a worker accepts them. Raises OSError."""
     if ":" not in host:
         return socket.create_server((host, port), backlog=BACKLOG)
-    # `::` is every address, of IPv4 too, whatever the system's own default.
+    # `::` includes all IPv4 addresses, whatever the system's default.
     return socket.create_server(
         (host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
     )
@@ -154,7 +154,10 @@ def url(host: str, port: int) -> str:
 
 
 def run(listener: socket.socket, workers: int) -> None:
-    """Serve until SIGTERM, SIGINT or the end of the terminal. Exits with 1 if it cannot start."""
+    """Serve until SIGTERM, SIGINT or the end of the terminal.
+
+    Raises SystemExit 1 if a worker cannot start.
+    """
     _allow_many_connections()
     server = settings.server
     config = Config(
@@ -163,15 +166,15 @@ def run(listener: socket.socket, workers: int) -> None:
         backlog=BACKLOG,
         http=Protocol,
         ws="none",
-        reset_contextvars=True,  # a request knows nothing of the one before it on its connection
+        reset_contextvars=True,  # else a request has those of the previous one on its connection
         server_header=False,
-        lifespan="on",  # else an error at the start would go unnoticed
+        lifespan="on",  # else errors in the lifespan are ignored
         timeout_keep_alive=server.keep_alive,
         timeout_worker_healthcheck=ANSWER_SECONDS,
         timeout_graceful_shutdown=(
             SETTLE_SECONDS + IDLE_SECONDS + server.receive_timeout + server.request_timeout
         ),
-        # The application has its own of these three.
+        # The application does these itself: logs.py, RequestLogMiddleware, ProxyHeadersMiddleware.
         log_config=None,
         access_log=False,
         proxy_headers=False,

@@ -1,4 +1,4 @@
-"""The documentation page. Its files come along, so that nobody else's server is asked."""
+"""The documentation page at /docs: Swagger UI, with its files served by Pamps itself."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ FILES = SCRIPT, STYLE, ICON = "swagger-ui-bundle.js", "swagger-ui.css", "favicon
 
 
 def _page(root: str) -> HTMLResponse:
-    """The page; `root` is a relative reference to where the API is, right behind any proxy."""
+    """Return the page. `root` is the relative reference from the page to the root of the API."""
     page = bytes(
         get_swagger_ui_html(
             openapi_url=f"{root}openapi.json",
@@ -26,18 +26,18 @@ def _page(root: str) -> HTMLResponse:
         ).body
     )
     (script,) = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    script_hash = base64.b64encode(hashlib.sha256(script).digest()).decode()
     policy = (
         "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
-        # Swagger UI sets styles on its elements.
-        f"style-src 'self' 'unsafe-inline'; script-src 'self' 'sha256-{digest}'; "
+        # 'unsafe-inline', as Swagger UI sets styles on its elements.
+        f"style-src 'self' 'unsafe-inline'; script-src 'self' 'sha256-{script_hash}'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
 
 def add_docs(app: FastAPI) -> None:
-    """Adds /docs, and at /swagger the files that it loads."""
+    """Add /docs, and the files that it loads at /swagger."""
     page, page_with_slash = _page(""), _page("../")
 
     @app.get("/docs", include_in_schema=False)

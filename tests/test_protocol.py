@@ -111,7 +111,7 @@ REFUSED = {
         400,
         "There must be one Host header",
     ),
-    "CONNECT": (f"CONNECT a:1 HTTP/1.1\r\n{HOST}\r\n", 501, "Pamps is no proxy"),
+    "CONNECT": (f"CONNECT a:1 HTTP/1.1\r\n{HOST}\r\n", 501, "CONNECT is not supported"),
     "HTTP/2": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "Invalid HTTP request"),
     "HTTP/2.0 in the words of 1.1": (f"GET / HTTP/2.0\r\n{HOST}\r\n", 505, "HTTP Version Not"),
     "HTTP/0.9": ("GET /post/\r\n\r\n", 505, "HTTP Version Not Supported"),

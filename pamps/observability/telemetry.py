@@ -1,50 +1,54 @@
-"""Traces of requests, sent by OpenTelemetry's protocol: FastAPI makes the spans.
+"""Traces of requests: FastAPI makes the spans, OpenTelemetry's exporter sends them.
 
-Without `telemetry.endpoint` there are none, and the packages of the extra `telemetry` not needed.
+Without `telemetry.endpoint` there are none, and the extra `telemetry` need not be installed.
 """
 
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi.telemetry import TelemetryConfig
 
 from pamps.config import settings
 
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+
 STOP_SECONDS = 3
 
-_provider: Any = None
+_provider: "TracerProvider | None" = None
 
 
 def config() -> TelemetryConfig:
-    """What FastAPI is to do: spans, if they are wanted, and nothing else.
+    """Return FastAPI's telemetry settings: spans if there is an endpoint, and nothing else.
 
-    Its logs would have the text of every error, and with it what a client has sent.
+    FastAPI's own logs are off, as they contain the text of every error and so what clients sent.
     """
     global _provider
     if not settings.telemetry.endpoint:
         return {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    # Here, as few want it. The environment's OTEL_… variables tell them the rest.
+    # All else is configured by the environment variables OTEL_….
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     class WithoutQuery(SpanProcessor):
-        """Takes out what comes after the `?` of an address: it may be a password, or a token."""
+        """Removes the query of a URL, which may contain a password or a token."""
 
-        def on_start(self, span: Span, parent_context: Any = None) -> None:
+        def on_start(self, span: Span, parent_context: "Context | None" = None) -> None:
             if "url.query" in (span.attributes or {}):
                 span.set_attribute("url.query", "REDACTED")
 
-    name = Resource.create({SERVICE_NAME: "pamps"})
-    _provider = TracerProvider(resource=name, shutdown_on_exit=False)
+    resource = Resource.create({SERVICE_NAME: "pamps"})
+    _provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     endpoint = f"{settings.telemetry.endpoint.rstrip('/')}/v1/traces"
     _provider.add_span_processor(WithoutQuery())
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
     return {
         "tracer_provider": _provider,
         "metrics": False,
-        # One span a request: those of its parts cost several times as much.
+        # One span a request: spans for the parts of a request cost several times as much.
         "operation_spans": False,
         "logs": False,
         "auto_configure": False,
@@ -52,9 +56,9 @@ def config() -> TelemetryConfig:
 
 
 def stop() -> None:
-    """Sends what has not been sent yet, if somebody takes it soon."""
+    """Send the spans that have not been sent, for at most STOP_SECONDS."""
     if _provider is not None:
-        # By itself it would try for half a minute, and be killed before.
-        last = Thread(target=_provider.shutdown, daemon=True)
-        last.start()
-        last.join(STOP_SECONDS)
+        # By itself it tries for half a minute, and the process is killed before.
+        shutdown = Thread(target=_provider.shutdown, daemon=True)
+        shutdown.start()
+        shutdown.join(STOP_SECONDS)
