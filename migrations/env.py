@@ -34,7 +34,7 @@ def run_online(connection: Connection) -> None:
         # Of two that start at once, the second waits here and then finds nothing left to do.
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         context.run_migrations()
-        set_timeouts(connection.connection.cursor())
+        set_timeouts(connection)
 
 
 if context.config.config_file_name:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import TimeoutError as EnginePoolTimeout
 
 from pamps.folder import EmbeddedError
-from pamps.maintenance import schema
+from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
 
 # SQLSTATEs: PostgreSQL aborted a transaction because of another one, and it can be repeated.
@@ -115,7 +115,7 @@ def explanation(error: BaseException) -> str | None:
         return "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
     if violation := violated_constraint(error):
         return violation[1]
-    if isinstance(error, (EmbeddedError, schema.SchemaError)):
+    if isinstance(error, (EmbeddedError, MaintenanceError)):
         return ADDRESS.sub("", str(error))
     if isinstance(error, EnginePoolTimeout):
         return "the database does not answer: there is no free connection"

@@ -1,9 +1,11 @@
-"""What commands share: how they print, and how they say that they cannot do what is asked."""
+"""What commands share: how they print, ask, fail, and open a session."""
 
 import io
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict
 
 import typer
 from rich.console import Console
@@ -13,15 +15,36 @@ from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-# What is printed stands for itself: nothing in it is markup or the name of an emoji.
-PLAIN: Any = {"markup": False, "emoji": False, "highlight": False}
+# All else is imported where it is needed, so that no command waits for what it does not use.
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+
+class Plain(TypedDict):
+    """Options of a console that prints text as it is."""
+
+    markup: bool
+    emoji: bool
+    highlight: bool
+
+
+PLAIN = Plain(markup=False, emoji=False, highlight=False)
 stderr = Console(stderr=True, style="red", soft_wrap=True, **PLAIN)
-# A column that is folded has room for so many characters at least.
-COLUMN = 12
+# A column that is folded has room for at least so many characters.
+COLUMN_WIDTH = 12
+
+# Arguments and options, under the names that a command's help gives them.
+Email = Annotated[str, typer.Argument(metavar="EMAIL")]
+Username = Annotated[str, typer.Argument(metavar="USERNAME")]
+Password = Annotated[str, typer.Argument(metavar="PASSWORD")]
+File = Annotated[Path, typer.Argument(metavar="FILE")]
+Force = Annotated[
+    bool, typer.Option("--force", "-f", help="Do not ask, and do it in production too.")
+]
 
 
 def shown(value: object) -> str:
-    """A text as it is, but what a terminal would obey or hide is written as an escape."""
+    """Return a text in which characters that a terminal would obey or hide are escaped."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(value)
@@ -29,14 +52,14 @@ def shown(value: object) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Prints all of it: folded at a terminal, and elsewhere with a line for each row."""
+    """Print a table in full: folded at a terminal, and elsewhere with a line for each row."""
     table = Table(title=title)
     for column in columns:
         table.add_column(column, style="magenta", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(value)) for value in row))
     console = Console(**PLAIN)
-    least = COLUMN * len(columns)
+    least = COLUMN_WIDTH * len(columns)
     if not console.is_terminal:
         unlimited = console.options.update(max_width=sys.maxsize)
         least = Measurement.get(console, unlimited, table).maximum
@@ -45,17 +68,36 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def fail(reason: str) -> NoReturn:
-    """Prints the reason as one red line, and ends the command with exit status 1."""
+    """Print the reason as one red line, and end the command with exit status 1."""
     stderr.print(shown(" ".join(reason.split())))
     raise typer.Exit(1)
 
 
+def confirm(what: str) -> None:
+    """Print what is about to be done, and end the command unless that is confirmed."""
+    typer.echo(what)
+    typer.confirm("Are you sure?", abort=True)
+
+
+@contextmanager
+def open_session() -> Iterator["Session"]:
+    """Open a session with a database of Pamps. Raises SchemaError for any other database."""
+    from sqlmodel import Session
+
+    from pamps.db import engine
+    from pamps.maintenance import schema
+
+    with Session(engine, expire_on_commit=False) as session:
+        schema.check(session.connection())
+        yield session
+
+
 class Commands(TyperGroup):
-    """Makes an expected error one red line; a Python caller of a command gets it as it is."""
+    """Prints an expected error as one red line; a Python caller of a command gets the exception."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # What the encoding does not have is written as an escape, and not left out.
+            # A character that the encoding does not have is escaped, and no error.
             sys.stdout.reconfigure(errors="backslashreplace")
         return super().main(*args, **kwargs)
 
@@ -65,8 +107,8 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort, TyperException):
             raise
         except Exception as error:
-            from pamps.database_errors import explanation  # here, as it takes long to import
+            from pamps.database_errors import explanation
 
-            if told := explanation(error):
-                fail(told)
+            if reason := explanation(error):
+                fail(reason)
             raise

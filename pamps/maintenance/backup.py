@@ -1,7 +1,7 @@
-"""What `pamps backup` and `pamps restore` do, with PostgreSQL's own pg_dump and pg_restore.
+"""Backups with PostgreSQL's own pg_dump and pg_restore.
 
-A restore is one transaction, so that it replaces everything or, if it fails or is killed, nothing.
-Therefore pg_restore only turns the file into SQL, and it is this process that runs that.
+A restore is one transaction: if it fails or is killed, nothing has changed. Therefore pg_restore
+only turns the file into SQL, and this process runs that.
 """
 
 import os
@@ -10,121 +10,140 @@ import subprocess  # nosec B404
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor, make_dsn
+from psycopg2.extensions import connection as DriverConnection, cursor as Cursor, make_dsn
 from sqlalchemy import Connection
 
 from pamps.config import settings
 from pamps.db import engine
 from pamps.folder import EmbeddedError
-from pamps.maintenance import schema
+from pamps.maintenance import MaintenanceError, schema
 from pamps.postgres import programs
-from pamps.terminal import fail
 
-# Sessions in this database but for our own. Who may not know of what kind a session of somebody
-# else is still sees that it has a user, as PostgreSQL's own helpers have not.
+# Other sessions in this database. A role that may not see of what kind a session is does see that
+# it has a user; PostgreSQL's own background processes have none.
 OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
     AND coalesce(backend_type, 'client backend') = 'client backend'
 """
-# Tables that are no extension's.
+# Tables that belong to no extension.
 TABLES = """
 SELECT c.oid::regclass::text FROM pg_class AS c
 WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'f')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
 """
-# Lines of the SQL that are for psql.
-FOR_PSQL = (b"\\restrict ", b"\\unrestrict ")
-# One that pg_restore writes for any server.
+# Lines of the SQL that are commands of psql.
+PSQL_COMMANDS = (b"\\restrict ", b"\\unrestrict ")
+# A line that pg_restore writes for any server, and that PostgreSQL knows since version 17.
 SINCE_17 = b"SET transaction_timeout ="
 
 
+class BackupError(MaintenanceError):
+    """A backup cannot be written or restored."""
+
+
 def write(file: Path, *, overwrite: bool) -> int:
-    """Writes a backup, which gets its name when it is complete; gives its size in bytes."""
+    """Write a backup, which gets its name when it is complete; return its size in bytes.
+
+    Raises BackupError, SchemaError, EmbeddedError and DBAPIError.
+    """
     if file.exists() and not file.is_file():
-        fail(f"cannot write {file}: it is no file")
+        raise BackupError(f"cannot write {file}: it is no file")
     if file.exists() and not overwrite:
-        fail(f"{file} is there already: add --force to overwrite it")
+        raise BackupError(f"{file} is there already: add --force to overwrite it")
     with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        problem = schema.problem_of(driver.cursor())
+        problem = schema.find_problem(schema.read_state(connection))
         if problem == schema.MISSING or problem in schema.NOT_OURS:
             raise schema.SchemaError(problem)
-        ours = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
-        # A newer one may write what only that server knows, like 15.20's options of columns.
+        name = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
+        # A newer one may write what only its own server knows.
         pg_dump = _programs("pg_dump", connection)[0]
-    address, password = _address()
     try:
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{file.name}.", suffix=".backup", dir=file.parent
-        )
-        os.close(descriptor)
-        try:
-            options = [
-                "--format=custom",
-                "--encoding=UTF8",
-                "--no-password",
-                f"--schema={ours}",
-                f"--file={name}",
-            ]
-            programs.run(pg_dump, *options, f"--dbname={address}", environment=password)
-            size = Path(name).stat().st_size
-            Path(name).rename(file)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        return _dump(file, pg_dump, name)
     except OSError as error:
-        fail(f"cannot write {file}: {error.strerror}")
+        raise BackupError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
+    address, password = _address()
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".backup", dir=file.parent)
+    os.close(descriptor)
+    try:
+        options = [
+            "--format=custom",
+            "--encoding=UTF8",
+            "--no-password",
+            f"--schema={schema_name}",
+            f"--file={name}",
+        ]
+        programs.run(pg_dump, *options, f"--dbname={address}", environment=password)
+        size = Path(name).stat().st_size
+        Path(name).rename(file)
+    finally:
+        Path(name).unlink(missing_ok=True)
     return size
 
 
-def read(file: Path) -> Path:
-    """Reads all of a backup, or ends the command; gives the pg_restore that can."""
+def find_pg_restore(file: Path) -> Path:
+    """Return a pg_restore that can read this backup, all of which it has read.
+
+    Raises BackupError, EmbeddedError and DBAPIError.
+    """
     with engine.connect() as connection:
         pg_restore = _programs("pg_restore", connection)[-1]  # the newest reads all files
     try:
         programs.run(pg_restore, "--file=/dev/null", file.absolute())
     except EmbeddedError as error:
-        fail(f"cannot restore {file}: {error}")
+        raise BackupError(f"cannot restore {file}: {error}") from error
     return pg_restore
 
 
 def restore(file: Path, pg_restore: Path) -> str | None:
-    """Replaces all that is in the database by a backup; gives what is left to do, if anything."""
+    """Replace all that is in the database by a backup.
+
+    Returns what is wrong with the restored schema, if it is not the one that this code needs.
+    Raises BackupError, SchemaError and DBAPIError.
+    """
     with engine.connect() as connection:
-        ours = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-    options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", f"--schema={ours}"]
+        name = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+    options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", f"--schema={name}"]
     command = [str(pg_restore), *options, "--file=-", str(file.absolute())]
     with engine.begin() as connection:
         if others := connection.exec_driver_sql(OTHERS).scalar_one():
-            fail(f"others are connected to the database ({others}): stop them first")
-        driver: Any = connection.connection.driver_connection
-        _be_ours(driver.cursor())
+            raise BackupError(f"others are connected to the database ({others}): stop them first")
+        _check_is_ours(connection)
+        driver = _driver(connection)
         try:
             _drop_tables(driver.cursor())
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # nosec B603
-                script: Any = process.stdout
-                _run_script(driver.cursor(), script, driver.server_version)
+                if process.stdout:
+                    _run_script(driver.cursor(), process.stdout, driver.server_version)
         except psycopg2.Error as error:
-            # What comes after these may be a part of a row.
+            # What follows these words may be a part of a row.
             problem = re.split(r": | at or near ", error.diag.message_primary or str(error))
-            fail(f"cannot restore {file}: {problem[0]}")
+            raise BackupError(f"cannot restore {file}: {problem[0]}") from None
         if process.returncode:
-            fail(f"cannot restore {file}: it was changed meanwhile")
-        advice = schema.problem_of(driver.cursor())
-        if advice == schema.MISSING or advice in schema.NOT_OURS:
-            fail(f"cannot restore {file}: it is no backup of Pamps")
-        _end_sessions(driver.cursor())
-        schema.set_timeouts(driver.cursor())  # which are the database's, and in no backup
-        return advice
+            raise BackupError(f"cannot restore {file}: it was changed meanwhile")
+        problem_left = schema.find_problem(schema.read_state(connection))
+        if problem_left == schema.MISSING or problem_left in schema.NOT_OURS:
+            raise BackupError(f"cannot restore {file}: it is no backup of Pamps")
+        _end_sessions(connection)
+        schema.set_timeouts(connection)  # which are the database's, and in no backup
+        return problem_left
+
+
+def _driver(connection: Connection) -> DriverConnection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, DriverConnection)  # nosec B101
+    return driver
 
 
 def _programs(name: str, connection: Connection) -> list[Path]:
-    """That program of PostgreSQL in each version not older than the server, the oldest first."""
-    driver: Any = connection.connection.driver_connection
-    server = driver.server_version // 10000
+    """Return that program in each version not older than the server's, the oldest first."""
+    server = _driver(connection).server_version // 10000
     found = [folder / name for folder in programs.folders(name)]
     found = [program for program in found if programs.version(program) >= server]
     if not found:
@@ -136,7 +155,7 @@ def _programs(name: str, connection: Connection) -> list[Path]:
 
 
 def _address() -> tuple[str, dict[str, str]]:
-    """Where the database is, as libpq writes it, and an environment that has the password."""
+    """Return the database's address for libpq, and an environment that has the password."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     arguments = {**arguments, **settings.db.connect_args}
     # Everybody may see the arguments of a process.
@@ -144,15 +163,13 @@ def _address() -> tuple[str, dict[str, str]]:
     return make_dsn(**arguments), os.environ | ({"PGPASSWORD": password} if password else {})
 
 
-def _be_ours(cursor: Cursor) -> None:
-    """Raises SchemaError for a database that has tables, and they are not Pamps'."""
-    cursor.execute("SELECT to_regclass('alembic_version')")
-    if cursor.fetchone() != (None,):
-        if (problem := schema.problem_of(cursor)) in schema.NOT_OURS:
+def _check_is_ours(connection: Connection) -> None:
+    """Raise SchemaError for a database that has tables which are not Pamps' own."""
+    state = schema.read_state(connection)
+    if state.version_columns:
+        if (problem := schema.find_problem(state)) in schema.NOT_OURS:
             raise schema.SchemaError(problem)
-        return
-    cursor.execute(TABLES)
-    if cursor.fetchall():
+    elif connection.exec_driver_sql(TABLES).first():
         raise schema.SchemaError(schema.FOREIGN)
 
 
@@ -162,35 +179,37 @@ def _drop_tables(cursor: Cursor) -> None:
         cursor.execute(f"DROP TABLE {tables} CASCADE")
 
 
-def _end_sessions(cursor: Cursor) -> None:
-    """A session that was ended after the backup must not come back with it."""
-    cursor.execute("SELECT to_regclass('session')")  # which the first Pamps did not have
-    if cursor.fetchone() != (None,):
-        cursor.execute("DELETE FROM session")
+def _end_sessions(connection: Connection) -> None:
+    """Delete sessions: one that was ended after the backup must not come back with it."""
+    # The first Pamps did not have them.
+    if connection.exec_driver_sql("SELECT to_regclass('session')").scalar():
+        connection.exec_driver_sql("DELETE FROM session")
 
 
 class _Rows:
-    """The rows that come after a COPY in a script, for psycopg2 to read."""
+    """The rows that follow a COPY in a script, as psycopg2 reads them."""
 
     def __init__(self, script: IO[bytes]) -> None:
         self._lines = iter(script.readline, b"\\.\n")
 
-    def read(self, _size: int) -> bytes:
+    def read(self, _size: int = -1, /) -> bytes:
         return b"".join(islice(self._lines, 100))
+
+    def readline(self, _size: int = -1, /) -> bytes:
+        return next(self._lines, b"")
 
 
 def _run_script(cursor: Cursor, script: IO[bytes], server_version: int) -> None:
-    """Runs what pg_restore writes, as psql would."""
+    """Run what pg_restore writes, as psql would."""
     statements: list[bytes] = []
-    skipped = FOR_PSQL if server_version >= 170000 else (*FOR_PSQL, SINCE_17)
+    skipped = PSQL_COMMANDS if server_version >= 170000 else (*PSQL_COMMANDS, SINCE_17)
     for line in script:
         if line.startswith(skipped):
             continue
         statements.append(line)
         if line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
-            rows: Any = _Rows(script)
-            cursor.copy_expert(b"".join(statements), rows)
+            cursor.copy_expert(b"".join(statements), _Rows(script))
             statements = []
     # The planner knows nothing about new tables. Settings of the script could outlive it: behind a
-    # pooler the connection is for others too.
+    # pooler the connection serves others too.
     cursor.execute(b"".join(statements) + b"ANALYZE; RESET ALL")

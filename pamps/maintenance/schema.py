@@ -1,21 +1,25 @@
-"""The database's schema: which one this code needs, and how to get there."""
+"""The database's schema: whether it is the one that this code needs, and its migrations."""
 
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from psycopg2.errors import DependentObjectsStillExist, UndefinedColumn, UndefinedTable
-from psycopg2.extensions import cursor as Cursor
-from sqlalchemy import Connection, inspect
+from psycopg2.errors import DependentObjectsStillExist
+from sqlalchemy import Connection, column, inspect, literal_column, select, table
 from sqlalchemy.exc import DBAPIError
 
 from pamps.config import HERE, ROOT, settings
-from pamps.db import engine
+from pamps.db import Query, Row, engine
+from pamps.maintenance import MaintenanceError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 logger = logging.getLogger(__name__)
 
-# Timeouts that are stored in the database, in seconds, by their names in PostgreSQL.
+# The timeouts that are stored in the database, in seconds, by PostgreSQL's names for them.
 TIMEOUTS = {
     "statement_timeout": settings.db.statement_timeout,
     "lock_timeout": settings.db.lock_timeout,
@@ -29,92 +33,98 @@ WORKSHOP = (
     " name an empty database in db.uri, and run pamps migrate"
 )
 FOREIGN = "this is not a database of Pamps: name another one in db.uri"
-# Databases in which nothing is changed.
-NOT_OURS = (WORKSHOP, FOREIGN)
-# What the table "user" has in a database of the workshop, and what it has besides in one of Pamps.
-WORKSHOP_COLUMNS = {"id", "email", "username", "avatar", "bio", "password"}
-OUR_COLUMNS = {"post_count", "follower_count", "following_count"}
-
-
 ENCODING = (
     "the database's encoding is {}, which does not hold all text: make one with"
     " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
 )
+# Problems of databases in which nothing may be changed.
+NOT_OURS = (WORKSHOP, FOREIGN)
+# Columns of the table "user" in a database of the workshop, and those that only Pamps has.
+WORKSHOP_COLUMNS = {"id", "email", "username", "avatar", "bio", "password"}
+OUR_COLUMNS = {"post_count", "follower_count", "following_count"}
+
+COLUMNS = "ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass('{}'))"
+TABLES = Query(
+    select(
+        literal_column("current_setting('server_encoding')").label("encoding"),
+        literal_column(COLUMNS.format("alembic_version")).label("version_columns"),
+        literal_column(COLUMNS.format('"user"')).label("user_columns"),
+    )
+)
+REVISIONS = Query(select(column("version_num")).select_from(table("alembic_version")))
 
 
-class SchemaError(Exception):
-    """The schema is not one that this code can bring up to date; the message says what to do."""
+class SchemaError(MaintenanceError):
+    """The schema is not one that this code can use or bring up to date."""
 
 
-def problem() -> str | None:
-    """What is wrong with the schema, if it is not the one that is needed.
+class State(NamedTuple):
+    """What a database says of its schema."""
 
-    Raises DBAPIError and psycopg2.Error.
-    """
-    with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        return problem_of(driver.cursor())
+    encoding: str
+    version_columns: list[str]
+    user_columns: list[str]
+    revisions: set[str]
 
 
-def problem_of(cursor: Cursor) -> str | None:
-    """The same, as a transaction sees it."""
-    if problem := _encoding_problem(cursor):
-        return problem
-    try:
-        found = _revisions(cursor)
-    except UndefinedTable:
-        return MISSING
-    except UndefinedColumn:
+def _has_revisions(tables: Row) -> bool:
+    return "version_num" in tables["version_columns"]
+
+
+def read_state(connection: Connection) -> State:
+    """Read the state of the schema. Raises DBAPIError."""
+    tables = dict(connection.execute(TABLES.statement).mappings().one())
+    rows = connection.execute(REVISIONS.statement).all() if _has_revisions(tables) else []
+    return State(**tables, revisions={row.version_num for row in rows})
+
+
+async def read_state_from_pool() -> State:
+    """Read the state of the schema as the API does. Raises psycopg.Error and EmbeddedError."""
+    tables = await TABLES.one() or {}
+    rows = await REVISIONS.all() if _has_revisions(tables) else []
+    return State(**tables, revisions={row["version_num"] for row in rows})
+
+
+def find_problem(state: State) -> str | None:
+    """Return what is wrong with the schema, or None if it is the one that this code needs."""
+    if state.encoding != "UTF8":
+        return ENCODING.format(state.encoding)
+    if state.version_columns and "version_num" not in state.version_columns:
         return FOREIGN
-    if not found:
+    if not state.revisions:
         return MISSING
-    if not found <= _known():
+    if not state.revisions <= _known():
         read_migrations.cache_clear()  # a migration may have been added since this process started
     if len(heads := read_migrations().get_heads()) > 1:
         return f"there are several last migrations, {', '.join(heads)}: run alembic merge heads"
-    if found == set(heads):
+    if state.revisions == set(heads):
         return None
-    return OLDER if found <= _known() else _unknown(cursor)
+    if state.revisions <= _known():
+        return OLDER
+    if OUR_COLUMNS.issubset(state.user_columns):
+        return NEWER
+    return WORKSHOP if WORKSHOP_COLUMNS.issubset(state.user_columns) else FOREIGN
+
+
+def problem() -> str | None:
+    """Return what is wrong with the schema of the configured database. Raises DBAPIError."""
+    with engine.connect() as connection:
+        state = read_state(connection)
+    return find_problem(state)
 
 
 def check(connection: Connection) -> None:
-    """Raises SchemaError unless there are tables that a command can work on.
+    """Raise SchemaError unless there are tables that a command can work on.
 
-    Alembic takes long to import, and is asked only of a migration that no file is named after.
+    Alembic takes long to import, so it is asked only about a revision that no file is named after.
     """
-    driver: Any = connection.connection.driver_connection
-    cursor = driver.cursor()
-    if problem := _encoding_problem(cursor):
-        raise SchemaError(problem)
-    cursor.execute("SELECT to_regclass('alembic_version')")
-    if cursor.fetchone() != (None,):
-        names = [path.name for path in (_folder() / "versions").iterdir()]
-        found = _revisions(cursor)
-        if found and all(any(f"_{revision}_" in name for name in names) for revision in found):
-            return
-    if problem := problem_of(cursor):
-        raise SchemaError(problem)
-
-
-def _encoding_problem(cursor: Cursor) -> str | None:
-    """What is wrong with a database that stores text in another encoding."""
-    encoding = cursor.connection.info.parameter_status("server_encoding")
-    return None if encoding == "UTF8" else ENCODING.format(encoding)
-
-
-def _revisions(cursor: Cursor) -> set[str]:
-    cursor.execute("SELECT version_num FROM alembic_version")
-    return {revision for (revision,) in cursor.fetchall()}
-
-
-def _unknown(cursor: Cursor) -> str:
-    """Whose database it is, where its migrations are none of ours."""
-    columns = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('\"user\"')"
-    cursor.execute(columns)
-    found = {column for (column,) in cursor.fetchall()}
-    if found >= OUR_COLUMNS:
-        return NEWER
-    return WORKSHOP if found >= WORKSHOP_COLUMNS else FOREIGN
+    state = read_state(connection)
+    names = [path.name for path in (_folder() / "versions").iterdir()]
+    is_named = all(any(f"_{revision}_" in name for name in names) for revision in state.revisions)
+    if state.encoding == "UTF8" and state.revisions and is_named:
+        return
+    if found := find_problem(state):
+        raise SchemaError(found)
 
 
 def _known() -> set[str]:
@@ -122,8 +132,8 @@ def _known() -> set[str]:
 
 
 @cache
-def read_migrations() -> Any:
-    """Read the migrations, which takes long, so only once. Return Alembic's ScriptDirectory."""
+def read_migrations() -> "ScriptDirectory":
+    """Read the migrations, once, as it takes long."""
     from alembic.script import ScriptDirectory  # here, as it takes long to import
 
     return ScriptDirectory.from_config(_config())
@@ -133,8 +143,8 @@ def _folder() -> Path:
     return next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
 
 
-def _config() -> Any:
-    """Alembic's, for the migrations of the checkout or the wheel."""
+def _config() -> "Config":
+    """Return Alembic's configuration for the migrations of the checkout or of the wheel."""
     from alembic.config import Config
 
     config = Config()
@@ -143,7 +153,7 @@ def _config() -> Any:
 
 
 def migrate() -> None:
-    """Brings the schema up to date. Raises SchemaError if migrations cannot do that."""
+    """Bring the schema up to date. Raises SchemaError if migrations cannot do that."""
     from alembic import command
 
     if (found := problem()) not in (None, MISSING, OLDER):
@@ -152,15 +162,15 @@ def migrate() -> None:
 
 
 def tables() -> list[str]:
-    """The names of Pamps' own tables, as far as they are there."""
+    """Return the names of Pamps' own tables that exist."""
     from pamps.models import SQLModel
 
-    there = set(inspect(engine).get_table_names())
-    return sorted(there & {*SQLModel.metadata.tables, "alembic_version"})
+    existing = set(inspect(engine).get_table_names())
+    return sorted(existing & {*SQLModel.metadata.tables, "alembic_version"})
 
 
 def drop(names: list[str]) -> None:
-    """Drops these tables, or none of them if something else depends on one. Raises SchemaError."""
+    """Drop these tables, or none of them if something else depends on one. Raises SchemaError."""
     try:
         with engine.begin() as connection:
             quote = engine.dialect.identifier_preparer.quote
@@ -172,13 +182,13 @@ def drop(names: list[str]) -> None:
         raise SchemaError(f"nothing was dropped: {reasons}") from None
 
 
-def set_timeouts(cursor: Cursor) -> None:
-    """Stores the timeouts in the database: a PgBouncer would lose those of a connection."""
+def set_timeouts(connection: Connection) -> None:
+    """Store the timeouts in the database: a PgBouncer would lose those of a connection."""
     query = "SELECT quote_ident(datname), pg_has_role(datdba, 'USAGE') FROM pg_database"
-    cursor.execute(f"{query} WHERE datname = current_database()")
-    ((database, is_owner),) = cursor.fetchall()
+    found = connection.exec_driver_sql(f"{query} WHERE datname = current_database()")
+    database, is_owner = found.one()
     if not is_owner:
         logger.warning("the timeouts of %s are left to its owner: see docs/operations.md", database)
         return
     for parameter, seconds in TIMEOUTS.items():
-        cursor.execute(f"ALTER DATABASE {database} SET {parameter} = '{seconds}s'")
+        connection.exec_driver_sql(f"ALTER DATABASE {database} SET {parameter} = '{seconds}s'")

@@ -1,62 +1,55 @@
 import asyncio
 import logging
-import time
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException
 
-from pamps import legacy as db
 from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
 from pamps.maintenance import schema
 from pamps.protocol import Protocol
-from pamps.statements import pools
 
 logger = logging.getLogger(__name__)
 
-# For operators and their load balancers, and no part of what clients are told of.
+# For operators and their load balancers; clients are not told of it.
 router = APIRouter(prefix="/health", include_in_schema=False)
 
 BUDGET_SECONDS = 1
 
-
-async def _ask() -> str | None:
-    """Ask by both kinds of connections that requests use, without waiting for requests."""
-    db.deadline.set(time.monotonic() + BUDGET_SECONDS)
-    await pools.get().fetch_at_once("SELECT 1", {})
-    # In a thread of its own.
-    return await to_thread.run_sync(schema.problem, limiter=CapacityLimiter(1))
+_questions = PerLoop(lambda: asyncio.create_task(schema.read_state_from_pool()))
 
 
-questions = PerLoop(lambda: asyncio.ensure_future(_ask()))
+async def _find_problem() -> str | None:
+    """Return why requests cannot be served now, or None if they can.
 
-
-async def _problem() -> str | None:
-    """What is wrong with the database, asked once for all who ask meanwhile."""
-    # No matter of the database, and it takes long on a busy machine.
-    await to_thread.run_sync(schema.read_migrations, limiter=CapacityLimiter(1))
-    if questions.get().done():
-        questions.end()
-    question = questions.get()
-    answered, _ = await asyncio.wait([question], timeout=BUDGET_SECONDS)
-    if not answered:
+    The database is asked once for all that wait for its answer at the same time.
+    """
+    if _questions.get().done():
+        _questions.end()
+    question = _questions.get()
+    await asyncio.wait([question], timeout=BUDGET_SECONDS)
+    if not question.done() or question.cancelled():
+        question.cancel()
         return f"the database does not answer within {BUDGET_SECONDS} s"
     if error := question.exception():
         logger.error("the database does not answer: %s", error)
         return "the database does not answer"
-    return question.result()
+    # Reading the migrations takes long on a busy machine. It waits for no other thread.
+    return await to_thread.run_sync(
+        schema.find_problem, question.result(), limiter=CapacityLimiter(1)
+    )
 
 
 @router.get("/live")
 async def live() -> dict[str, str]:
-    """Says that the process works, whatever the database does."""
+    """Tell that the process works, whatever the database does."""
     return {"status": "ok"}
 
 
 @router.get("/ready")
 async def ready() -> dict[str, str]:
-    """Says whether requests should be sent here, and if not why."""
-    problem = "stopping" if Protocol.draining else await _problem()
+    """Tell whether this process can serve requests, or why not."""
+    problem = "stopping" if Protocol.draining else await _find_problem()
     if problem:
         raise HTTPException(503, problem, RETRY_AFTER)
     return {"status": "ok"}
