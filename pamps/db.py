@@ -123,35 +123,34 @@ class Query:
         except psycopg.Error as error:
             hide_detail(error)
             raise
-        if cursor.description is None:
-            return [], cursor.rowcount
-        shape = self._shape
-        if shape is None:
-            shape = self._shape = _Shape([column.name for column in cursor.description])
-        return shape.rows(await cursor.fetchall()), cursor.rowcount
+        if self._shape is None:
+            # Of a statement that returns no rows, it has no columns.
+            self._shape = _Shape([column.name for column in cursor.description or ()])
+        rows = await cursor.fetchall() if self._shape.names else []
+        return self._shape.dicts(rows), cursor.rowcount
 
 
 class _Shape:
     """How rows become dicts."""
 
     def __init__(self, columns: list[str]) -> None:
-        self._names = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+        self.names = list(dict.fromkeys(name.partition(".")[0] for name in columns))
         # Of each dict in a row: where its columns begin and end, and their names.
         self._inner: list[tuple[int, int, list[str]]] = []
-        for index, name in enumerate(self._names):
+        for index, name in enumerate(self.names):
             parts = [
                 column.partition(".")[2] for column in columns if column.startswith(f"{name}.")
             ]
             if parts:
                 self._inner.append((index, index + len(parts), parts))
 
-    def rows(self, rows: list[tuple[object, ...]]) -> list[Row]:
+    def dicts(self, rows: list[tuple[object, ...]]) -> list[Row]:
         for start, end, names in self._inner:
             rows = [
                 (*row[:start], dict(zip(names, row[start:end], strict=True)), *row[end:])
                 for row in rows
             ]
-        return [dict(zip(self._names, row, strict=True)) for row in rows]
+        return [dict(zip(self.names, row, strict=True)) for row in rows]
 
 
 def database_url() -> URL:

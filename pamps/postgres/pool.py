@@ -42,6 +42,7 @@ class Connection(AsyncConnection[tuple[object, ...]]):
     answered: tuple[str, int] | None = None
     # Why the last attempt failed, if it did.
     failure: BaseException | None = None
+    _poll: select.poll
 
     @classmethod
     async def connect(cls, *_: object, **options: Any) -> Self:
@@ -59,6 +60,8 @@ class Connection(AsyncConnection[tuple[object, ...]]):
             Connection.failure = error
             raise
         Connection.failure = None
+        connection._poll = select.poll()
+        connection._poll.register(connection, select.POLLIN)
         Connection.answered = connection.info.host, connection.info.port
         prepares = settings.db.prepared_statements
         connection.prepare_threshold = 0 if prepares else None
@@ -74,9 +77,7 @@ class Connection(AsyncConnection[tuple[object, ...]]):
 
         An idle connection hardly hears of anything else.
         """
-        poll = select.poll()
-        poll.register(self, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self._poll.poll(0))
 
 
 Pool = AsyncConnectionPool[Connection]
