@@ -2,10 +2,7 @@
 
 
 def main() -> None:
-    """Run the command line.
-
-    It is imported here and not above, as each worker of `pamps serve` imports this module anew.
-    """
+    # Imported here, as each worker of `pamps serve` imports this module, and needs no commands.
     from pamps.cli import main as command_line
 
     command_line()

@@ -21,18 +21,14 @@ from pamps.middleware.deadline import DeadlineMiddleware
 from pamps.middleware.errors import ErrorMiddleware
 from pamps.middleware.idempotency import IdempotencyMiddleware
 from pamps.middleware.metrics import MetricsMiddleware
-from pamps.middleware.paths import (
-    ControlCharactersMiddleware,
-    HeadMiddleware,
-    PathMiddleware,
-)
+from pamps.middleware.paths import HeadMiddleware, PathMiddleware
 from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
 from pamps.middleware.rate_limit import RateLimitMiddleware
 from pamps.middleware.request_log import RequestLogMiddleware
 from pamps.middleware.retries import RetryMiddleware
 from pamps.middleware.security_headers import SecurityHeadersMiddleware
 from pamps.observability import logs, metrics, telemetry
-from pamps.openapi import add_openapi
+from pamps.openapi import HEADERS, add_openapi
 from pamps.paths import BASE_URL, match_without_slash
 from pamps.postgres import embedded, pool
 from pamps.routes import routes
@@ -63,17 +59,7 @@ CORS = Middleware(
     allow_credentials=settings.cors.allow_credentials,
     allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     allow_headers=["*"],
-    expose_headers=[
-        "ETag",
-        "Link",
-        "Location",
-        "RateLimit-Limit",
-        "RateLimit-Remaining",
-        "RateLimit-Reset",
-        "Retry-After",
-        "WWW-Authenticate",
-        "X-Request-ID",
-    ],
+    expose_headers=list(HEADERS),
 )
 
 
@@ -106,8 +92,6 @@ def middleware() -> list[Middleware]:
         Middleware(ErrorMiddleware),
         # Limits the requests of each caller, whose session it looks up in the database.
         Middleware(RateLimitMiddleware),
-        # Responds with 404 to control characters in a path, which also count for the rate limit.
-        Middleware(ControlCharactersMiddleware),
         # Retries aborted transactions, and so must be above the layer that makes one.
         Middleware(RetryMiddleware),
         # Makes a POST with an Idempotency-Key one transaction.

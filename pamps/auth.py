@@ -12,7 +12,7 @@ from pamps.db import Query, Transaction
 from pamps.models.session import TOKEN_EXPIRES, session_users
 from pamps.models.user import User, get_user
 from pamps.paths import BASE_URL
-from pamps.state import UNSET, request_state
+from pamps.state import request_state
 from pamps.tokens import Claims, read_token, unauthorized
 
 MAX_ADDRESS_LENGTH = 64
@@ -102,12 +102,13 @@ async def find_user(request: HTTPConnection) -> CurrentUser | None:
     The user is looked up once a request.
     """
     state = request_state(request.scope)
-    if state.user is UNSET:
+    if not state.user_checked:
         try:
             claims = read_claims(request)
         except HTTPException:
             claims = None
         state.user = await session_user(claims) if claims else None
+        state.user_checked = True
     return state.user
 
 

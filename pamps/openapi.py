@@ -46,22 +46,13 @@ EVERYWHERE = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Re
 
 
 def _parameter(name: str, description: str, **schema: object) -> Object:
-    return {
-        "name": name,
-        "in": "header",
-        "description": description,
-        "schema": {"type": "string", **schema},
-    }
+    schema = {"type": "string", **schema}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
 PARAMETERS = {
-    "IfNoneMatch": _parameter(
-        "If-None-Match",
-        "The `ETag` of the response that the client has; 304 if it is still the same.",
-    ),
-    "IfMatch": _parameter(
-        "If-Match", "The `ETag` of what the client has seen; 412 if it has changed since."
-    ),
+    "IfNoneMatch": _parameter("If-None-Match", "An `ETag`: 304 if nothing has changed since."),
+    "IfMatch": _parameter("If-Match", "An `ETag`: 412 if the resource has changed since."),
     "IdempotencyKey": _parameter(
         "Idempotency-Key",
         "A unique value such as a UUID. The request is done once, however often it is sent.",
@@ -79,11 +70,9 @@ def add_openapi(app: FastAPI) -> None:
     fastapi_openapi = app.openapi
 
     def openapi() -> Object:
-        is_new = not app.openapi_schema
-        document = fastapi_openapi()
-        if is_new:
-            _complete(document)
-        return document
+        if not app.openapi_schema:
+            _complete(fastapi_openapi())
+        return fastapi_openapi()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -170,11 +159,7 @@ def _complete_responses(method: str, responses: Object, takes_key: bool) -> None
 
 
 def _add_headers(
-    method: str,
-    responses: Object,
-    schemas: Object,
-    creates: bool,
-    takes_key: bool,
+    method: str, responses: Object, schemas: Object, creates: bool, takes_key: bool
 ) -> None:
     for code, response in responses.items():
         names = [*EVERYWHERE]

@@ -18,12 +18,14 @@ def match_without_slash(routes: Iterable[BaseRoute]) -> None:
     """Make routes match paths without a trailing slash, which PathMiddleware has removed.
 
     `route.path` keeps its slash, for the documentation. A path that matches a route without
-    parameters never matches one with parameters, so that no word such as `me` is taken for a name.
+    parameters never matches one with parameters, so that no word such as `me` is taken for a name,
+    and parameters match no control characters.
     """
     own_routes = [route for route in routes if isinstance(route, Route) and route.path != "/"]
     literals = {route.path.removesuffix("/") for route in own_routes if "{" not in route.path}
     for route in own_routes:
         pattern = compile_path(route.path.removesuffix("/"))[0].pattern.removesuffix("$")
+        pattern = pattern.replace("[^/]+", r"[^/\x00-\x1f\x7f-\x9f]+")
         excluded = [path for path in sorted(literals) if re.fullmatch(pattern, path)]
         if "{" in route.path and excluded:
             lookahead = rf"^(?!(?:{'|'.join(map(re.escape, excluded))})\Z)"

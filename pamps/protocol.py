@@ -9,16 +9,14 @@ import re
 import socket
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 from starlette.responses import JSONResponse
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pamps.config import settings
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +64,7 @@ class Protocol(HttpToolsProtocol):
     # The requests that are not answered yet.
     _cycles: tuple[RequestResponseCycle, ...] = ()
 
-    def connection_made(  # type: ignore[override]  # as in uvicorn itself
-        self, transport: Transport
-    ) -> None:
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # The kernel closes the connection if the client reads nothing of a response, even after
@@ -234,7 +230,7 @@ class Protocol(HttpToolsProtocol):
             # The client would take a response now for that to its previous request.
             self.cycle.keep_alive = False
         elif self.pipeline and not self._in_head:
-            self.pipeline[0] = (self.cycle, cast("ASGI3Application", response))
+            self.pipeline[0] = (self.cycle, cast(ASGI3Application, response))
         elif self.cycle and self.cycle.response_started and not self._in_head:
             self.transport.close()
         else:

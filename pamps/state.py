@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from starlette.types import Scope
@@ -13,15 +12,6 @@ from pamps.db import Transaction
 
 if TYPE_CHECKING:
     from pamps.auth import CurrentUser
-
-
-class Unset(Enum):
-    """The type of UNSET, which marks a field whose value has not been looked up yet."""
-
-    UNSET = "unset"
-
-
-UNSET: Final = Unset.UNSET
 
 
 @dataclass(slots=True)
@@ -35,8 +25,9 @@ class RequestState:
     body: bytes = b""
     # RequestLogMiddleware: the id of the request in the log and in the header X-Request-ID.
     request_id: str = ""
-    # auth: the user who is calling; None without a valid token.
-    user: CurrentUser | Unset | None = UNSET
+    # auth: the user who is calling, once that was checked; None without a valid token.
+    user: CurrentUser | None = None
+    user_checked: bool = False
     # IdempotencyMiddleware: the transaction of a request with an Idempotency-Key.
     transaction: Transaction | None = None
     # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.

@@ -24,13 +24,14 @@ def test_sign_ins(api_client, api_client_user1, caplog):
 
 
 def test_an_unexpected_error(careless, api_client_user1, monkeypatch, caplog):
-    from pamps.statements import Statement
+    from pamps.db import Query
 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("only the log knows")
 
     token = api_client_user1.headers["Authorization"]
-    monkeypatch.setattr(Statement, "fetch", fail)
+    for method in ("all", "one"):
+        monkeypatch.setattr(Query, method, fail)
     for path in ("/post/", "/user/nobody/"):
         response = careless.get(path, headers={"Authorization": token})
         assert response.status_code == 500

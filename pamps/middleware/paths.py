@@ -1,13 +1,8 @@
 """Middleware for paths and methods: one spelling of each path, and HEAD wherever there is GET."""
 
-import re
-
-from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.paths import ROOT_PATH
-
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class PathMiddleware:
@@ -27,19 +22,6 @@ class PathMiddleware:
                 path = path.removeprefix(ROOT_PATH)
             scope["path"] = path.removesuffix("/") or "/"
         await self.app(scope, receive, send)
-
-
-class ControlCharactersMiddleware:
-    """Respond with 404 to a path that contains a control character."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.app
-        if scope["type"] == "http" and CONTROL_CHARACTER.search(scope["path"]):
-            app = JSONResponse({"detail": "Not Found"}, 404)
-        await app(scope, receive, send)
 
 
 class HeadMiddleware:

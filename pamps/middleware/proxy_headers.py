@@ -4,13 +4,11 @@ import ipaddress
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn._types import ASGI3Application
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware as UvicornProxyHeaders
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class ProxyHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
         self.app = app
-        uvicorn_app = cast("ASGI3Application", app)
+        uvicorn_app = cast(ASGI3Application, app)
         uvicorn_middleware = UvicornProxyHeaders(uvicorn_app, list(map(_unmapped, trusted)))
         self.trusted_hosts = uvicorn_middleware.trusted_hosts
         self.trusting_app = cast(ASGIApp, uvicorn_middleware)
