@@ -97,6 +97,13 @@ def other_database() -> Iterator[str]:
 
 
 @pytest.fixture
+def on_other_database(other_database: str) -> Iterator[str]:
+    """The same, and the commands in this process work on it."""
+    with databases.working_on(other_database) as address:
+        yield address
+
+
+@pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder for a cluster, closed to other users as a home of root's is."""
     parent = Path(tempfile.mkdtemp())

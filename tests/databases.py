@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
+import pytest
 from sqlalchemy import URL, make_url, text
 
 from tests import canary
@@ -103,6 +104,23 @@ def query(statement: str) -> list[tuple]:
 
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(statement))]
+
+
+@contextlib.contextmanager
+def working_on(address: str) -> Iterator[str]:
+    """Has Pamps in this process work on that database: its commands, and `TestClient(app)`.
+
+    Not so clients of the fixture `server`, whose connections are open already.
+    """
+    from pamps.config import settings
+    from pamps.db import engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(vars(settings.db), "uri", address)
+        patch.setattr(engine, "url", make_url(address))
+        engine.dispose()
+        yield address
+        engine.dispose()
 
 
 def tables(address: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import CompletedProcess
 from urllib.parse import urljoin
 
 import httpx
@@ -86,14 +87,29 @@ def superuser(server: Client) -> Client:
     return Client(server, sign_in(server, "root", "1234")["access_token"])
 
 
-def command(*arguments: str, stdin: str = "") -> str:
-    """Runs a command in this process, and gives what it prints."""
+def invoke(*arguments: object, stdin: str = "") -> CompletedProcess[str]:
+    """Runs a command in this process."""
     from pamps.cli import main
 
-    result = CliRunner().invoke(main, list(arguments), input=stdin, env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.stderr
-    canary.assert_unseen(result.output)
-    return result.stdout
+    texts = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(main, texts, input=stdin, env={"COLUMNS": "200"})
+    canary.assert_unseen(result.output + result.stderr)
+    return CompletedProcess(texts, result.exit_code, result.stdout, result.stderr)
+
+
+def command(*arguments: object, stdin: str = "") -> str:
+    """Runs a command in this process, and gives what it prints."""
+    done = invoke(*arguments, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def assert_one_red_line(done: CompletedProcess[str], words: str) -> None:
+    """A command has failed, and said why in one line."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.strip().splitlines() == [done.stderr.strip()]
+    assert words in done.stderr
 
 
 def at_once(*calls: Callable[[], object]) -> list:

@@ -41,13 +41,6 @@ def run(command: list, stdin: str = "", **environment: str) -> subprocess.Comple
     return done
 
 
-def assert_one_red_line(done: subprocess.CompletedProcess, words: str) -> None:
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.strip().splitlines() == [done.stderr.strip()]
-    assert words in done.stderr
-
-
 @contextlib.contextmanager
 def served(
     settings: dict[str, str], *arguments: str, log: list[str] | None = None

@@ -4,16 +4,16 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import psycopg2
 import pytest
-from click.testing import Result
 from sqlalchemy import NullPool, create_engine, make_url
-from typer.testing import CliRunner
 
 from tests import canary
-from tests.databases import embedded_server, execute, tables
+from tests.databases import embedded_server, execute, tables, working_on
+from tests.helpers import invoke
 from tests.servers import pamps, served
 
 ODD = "two\nlines\r\n, a tab\t, \\n \\. \\N, 'single' and \"double\", %s, {}, 🐦 é"
@@ -72,26 +72,16 @@ def fill(address: str) -> None:
 
 
 @pytest.fixture
-def here(other_database, monkeypatch) -> str:
-    """The address of a filled database, to which the commands in this process go."""
-    url = make_url(other_database).set(drivername="postgresql+psycopg2")
-    monkeypatch.setattr("pamps.maintenance.backup.engine", create_engine(url, poolclass=NullPool))
-    fill(other_database)
-    return other_database
+def here(on_other_database) -> str:
+    """The address of a filled database, on which the commands in this process work."""
+    fill(on_other_database)
+    return on_other_database
 
 
-def invoke(*arguments: object, stdin: str = "") -> Result:
-    from pamps.cli import main
-
-    result = CliRunner().invoke(main, list(map(str, arguments)), input=stdin)
-    canary.assert_unseen(result.output + result.stderr)
-    return result
-
-
-def assert_refused(result: Result, words: str) -> None:
-    assert (result.exit_code, result.stdout) == (1, ""), result.output
-    assert result.stderr.count("\n") == 1
-    assert words in result.stderr
+def assert_refused(done: CompletedProcess[str], words: str) -> None:
+    assert (done.returncode, done.stdout) == (1, ""), done.stdout
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
 
 
 @pytest.fixture(params=["server", "embedded"])
@@ -184,7 +174,7 @@ def test_a_database_that_is_set_back_revives_no_token(other_database, tmp_path):
 
 def test_a_file_that_is_no_good_changes_nothing(here, tmp_path):
     file, before = tmp_path / "pamps.backup", contents(here)
-    assert invoke("backup", file).exit_code == 0
+    assert invoke("backup", file).returncode == 0
     good = file.read_bytes()
     no_backup = [b"", good[:3], random.Random(7).randbytes(5000), b"SELECT 1;\n"]
     # The rows are compressed, and at the end.
@@ -215,7 +205,7 @@ def test_a_backup_of_something_else_changes_nothing(here, tmp_path):
 
 def test_restore_spares_what_is_not_ours(here, tmp_path):
     file, url = tmp_path / "pamps.backup", make_url(here)
-    assert invoke("backup", file).exit_code == 0
+    assert invoke("backup", file).returncode == 0
     execute(url, 'DROP TABLE "user" CASCADE')
     for statement in (
         "UPDATE alembic_version SET version_num = 'theirs'",
@@ -230,6 +220,9 @@ def test_restore_spares_what_is_not_ours(here, tmp_path):
 
 def wait_for_others(address: str, number: int) -> None:
     """PostgreSQL takes a moment to see that somebody has gone."""
+    from pamps.db import engine
+
+    engine.dispose()
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     while execute(make_url(address), f"{others} AND pid <> pg_backend_pid()") != [(number,)]:
         pass
@@ -238,7 +231,7 @@ def wait_for_others(address: str, number: int) -> None:
 def test_not_while_others_are_connected(here, tmp_path):
     file = tmp_path / "pamps.backup"
     with psycopg2.connect(here) as other:
-        assert invoke("backup", file).exit_code == 0
+        assert invoke("backup", file).returncode == 0
         before = contents(here)
         wait_for_others(here, 1)
         words = "others are connected to the database (1): stop them first"
@@ -246,14 +239,14 @@ def test_not_while_others_are_connected(here, tmp_path):
         assert contents(here) == before
     other.close()
     wait_for_others(here, 0)
-    assert invoke("restore", "-f", file).exit_code == 0
+    assert invoke("restore", "-f", file).returncode == 0
 
 
 def test_restore_asks(here, tmp_path, monkeypatch):
     file, before = tmp_path / "pamps.backup", contents(here)
-    assert invoke("backup", file).exit_code == 0
+    assert invoke("backup", file).returncode == 0
     execute(make_url(here), "DELETE FROM post")
-    assert invoke("restore", file, stdin="n\n").exit_code == 1
+    assert invoke("restore", file, stdin="n\n").returncode == 1
     with monkeypatch.context() as production:
         production.setattr("pamps.config.ENVIRONMENT", "production")
         assert_refused(invoke("restore", file), "this is production: add --force")
@@ -275,7 +268,7 @@ def test_restore_asks(here, tmp_path, monkeypatch):
 def test_a_backup_of_another_version(here, tmp_path, version, words):
     execute(make_url(here), f"UPDATE alembic_version SET version_num = '{version}'")
     file = tmp_path / "pamps.backup"
-    assert invoke("backup", file).exit_code == 0
+    assert invoke("backup", file).returncode == 0
     wait_for_others(here, 0)  # pg_dump
     restored, advice = invoke("restore", "-f", file).stdout.splitlines()
     assert restored.startswith(f"restored {file} in ")
@@ -309,13 +302,13 @@ def program(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, script: st
 def test_the_password_is_not_among_the_arguments(here, tmp_path, monkeypatch):
     from pamps.config import settings
 
-    url = make_url(here).set(drivername="postgresql+psycopg2")
+    url = make_url(here)
     url = url.set(password=url.password or canary.WORD)
-    monkeypatch.setattr("pamps.maintenance.backup.engine", create_engine(url, poolclass=NullPool))
     monkeypatch.setitem(vars(settings.db), "connect_args", {"application_name": "its backup"})
     told = tmp_path / "told"
     program(monkeypatch, tmp_path, "pg_dump", f'echo "$PGPASSWORD@ $*" > {told}')
-    assert invoke("backup", tmp_path / "pamps.backup").exit_code == 0
+    with working_on(url.render_as_string(hide_password=False)):
+        assert invoke("backup", tmp_path / "pamps.backup").returncode == 0
     password, _, arguments = told.read_text().partition("@")
     assert password == url.password
     assert "password=" not in arguments

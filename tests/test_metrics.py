@@ -16,7 +16,8 @@ from sqlalchemy import make_url
 
 from tests import canary
 from tests.databases import execute
-from tests.servers import assert_one_red_line, pamps, run, served
+from tests.helpers import assert_one_red_line
+from tests.servers import pamps, run, served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": canary.password("ana")}
 COUNTED = "pamps_http_requests_total"

@@ -14,7 +14,8 @@ from alembic.config import Config
 from sqlalchemy import make_url
 
 from tests.databases import execute, tables
-from tests.servers import CHECKOUT, PRODUCTION, assert_one_red_line, pamps, served
+from tests.helpers import assert_one_red_line
+from tests.servers import CHECKOUT, PRODUCTION, pamps, served
 
 TABLES = {"user", "post", "social", "like", "session", "attempt", "audit", "idempotency"}
 TABLES |= {"alembic_version"}

@@ -13,8 +13,8 @@ from jose import jwt
 from sqlalchemy import make_url
 
 from tests import canary
-from tests.helpers import USER
-from tests.servers import assert_one_red_line, embedded, is_running, kill_server, pamps, run, served
+from tests.helpers import USER, assert_one_red_line
+from tests.servers import embedded, is_running, kill_server, pamps, run, served
 
 
 def test_serve_with_two_workers(folder):

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.databases import execute
-from tests.servers import assert_one_red_line, pamps, served
+from tests.helpers import assert_one_red_line
+from tests.servers import pamps, served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
 EMOJI = "👨‍👩‍👧 ŝ 日本"
