@@ -13,12 +13,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import make_url
 
+from pamps.models import SQLModel
 from tests.databases import execute, tables
 from tests.helpers import assert_one_red_line
 from tests.servers import CHECKOUT, PRODUCTION, pamps, served
 
-TABLES = {"user", "post", "social", "like", "session", "attempt", "audit", "idempotency"}
-TABLES |= {"alembic_version"}
+TABLES = {*SQLModel.metadata.tables, "alembic_version"}
 
 
 def alembic(address: str, *arguments: str, cwd: Path = CHECKOUT) -> str:

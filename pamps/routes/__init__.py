@@ -11,7 +11,14 @@ from .user import router as user_router
 
 routes = [
     route
-    for router in (post_router, user_router, auth_router, admin_router, health_router, index_router)
+    for router in (
+        post_router,
+        user_router,
+        auth_router,
+        admin_router,
+        health_router,
+        index_router,
+    )
     for route in router.routes
 ]
 for route in routes:
