@@ -103,9 +103,9 @@ def middleware() -> list[Middleware]:
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = SESSIONS
     server.follow_parent()
-    if settings.metrics.port:
-        metrics.sample_connections()
-    async with pool.opened():
+    async with pool.opened() as connections:
+        if settings.metrics.port:
+            metrics.sample_connections(connections)
         tasks = [
             asyncio.create_task(cleanup.delete_expired_in_background()),
             asyncio.create_task(deletion.delete_rows_in_background()),

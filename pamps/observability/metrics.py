@@ -13,13 +13,10 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, cast, get_args
-
-from sqlalchemy import QueuePool
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pamps.config import settings
-from pamps.legacy import engine, sessions
-from pamps.statements import pools
+from pamps.postgres.pool import Pool
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -39,8 +36,8 @@ class Metrics:
     def __init__(self) -> None:
         from prometheus_client import Counter, Gauge, Histogram
 
-        def gauge(name: str, description: str, labels: tuple[str, ...] = ()) -> Gauge:
-            return Gauge(name, description, labels, registry=None, multiprocess_mode="livesum")
+        def gauge(name: str, description: str) -> Gauge:
+            return Gauge(name, description, registry=None, multiprocess_mode="livesum")
 
         self.requests = Counter(
             "pamps_http_requests",
@@ -59,10 +56,10 @@ class Metrics:
             "pamps_http_requests_in_progress", "Requests not yet answered."
         )
         self.requests_waiting = gauge(
-            "pamps_requests_waiting", "Requests that wait, by what they wait for.", ("what",)
+            "pamps_requests_waiting", "Requests that wait for a database connection."
         )
         self.connections = gauge(
-            "pamps_database_connections_in_use", "Connections in use, by pool.", ("pool",)
+            "pamps_database_connections_in_use", "Database connections that requests use."
         )
         self.sign_ins = Counter(
             "pamps_sign_ins", "Sign-ins with a password.", ("outcome",), registry=None
@@ -79,15 +76,12 @@ def count_sign_in(outcome: Outcome) -> None:
         process_metrics().sign_ins.labels(outcome).inc()
 
 
-def sample_connections() -> None:
-    """Measure how many connections are in use and how many requests wait for one, each second."""
-    metrics, engine_pool = process_metrics(), cast(QueuePool, engine.pool)
-    statements = pools.get().places.statistics()
-    metrics.requests_waiting.labels("statement").set(statements.tasks_waiting)
-    metrics.requests_waiting.labels("session").set(sessions.get().statistics().tasks_waiting)
-    metrics.connections.labels("statements").set(statements.borrowed_tokens)
-    metrics.connections.labels("sessions").set(engine_pool.checkedout())
-    asyncio.get_running_loop().call_later(1, sample_connections)
+def sample_connections(pool: Pool) -> None:
+    """Measure each second how many connections are in use and how many requests wait for one."""
+    metrics, statistics = process_metrics(), pool.get_stats()
+    metrics.connections.set(statistics["pool_size"] - statistics["pool_available"])
+    metrics.requests_waiting.set(statistics["requests_waiting"])
+    asyncio.get_running_loop().call_later(1, sample_connections, pool)
 
 
 class WorkersCollector:
