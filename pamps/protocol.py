@@ -22,8 +22,7 @@ logger = logging.getLogger(__name__)
 
 # The longest request line with headers and trailers.
 MAX_HEAD_BYTES = 32 * 1024
-# The longest request. The response to a body over 64 KiB is 413 (BodyLimitMiddleware), and a client
-# that sends more than this all the same is disconnected.
+# The longest request. A client that goes on sending after a 413 (BodyLimitMiddleware) is cut off.
 MAX_REQUEST_BYTES = 512 * 1024
 # How many more requests a client may send before the first is answered. Browsers send none.
 MAX_PIPELINED = 16
@@ -44,16 +43,11 @@ class ProtocolError(Exception):
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection of a client.
-
-    Closes connections of clients that send or read too slowly (`server.receive_timeout`), and lets
-    all connections end without losing a request when the process stops.
-    """
+    """One connection; it is closed if the client sends or reads too slowly, or the server stops."""
 
     receive_timeout = settings.server.receive_timeout
     # Whether this process is about to stop.
     draining = False
-
     _closing = False
     _read_deadline: TimerHandle | None = None
     _write_deadline: TimerHandle | None = None
@@ -122,15 +116,12 @@ class Protocol(HttpToolsProtocol):
                 # The parser stops after the head of a request with `Upgrade`, and would take its
                 # body for the next request. So the head is parsed again without that header, which
                 # a server may ignore (RFC 9110, section 7.8).
-                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                version = self.parser.get_http_version().encode()
+                lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+                lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+                data = b"\r\n".join([*lines, b"", data[upgrade.args[0] :]])
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-
-    def _head_without_upgrade(self) -> bytes:
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
-        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -178,8 +169,7 @@ class Protocol(HttpToolsProtocol):
                     raise ProtocolError(HTTPStatus.BAD_REQUEST, "The Host header is invalid")
             elif name == b"transfer-encoding":
                 if version == "1.0":  # RFC 9112, section 6.1
-                    detail = "Transfer-Encoding needs HTTP/1.1"
-                    raise ProtocolError(HTTPStatus.BAD_REQUEST, detail)
+                    raise ProtocolError(HTTPStatus.BAD_REQUEST, "Transfer-Encoding needs HTTP/1.1")
                 if value.lower() != b"chunked":
                     detail = "The only Transfer-Encoding is chunked"
                     raise ProtocolError(HTTPStatus.NOT_IMPLEMENTED, detail)
@@ -223,9 +213,9 @@ class Protocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
-        status, detail = error.status, error.detail
-        logger.info("refused: %s", detail, extra={"address": self.client and self.client[0]})
-        response = JSONResponse({"detail": detail}, status, {"Connection": "close"})
+        address = self.client and self.client[0]
+        logger.info("refused: %s", error.detail, extra={"address": address})
+        response = JSONResponse({"detail": error.detail}, error.status, {"Connection": "close"})
         if self._in_head and self._is_answering:
             # The client would take a response now for that to its previous request.
             self.cycle.keep_alive = False
@@ -237,7 +227,7 @@ class Protocol(HttpToolsProtocol):
             if self._is_answering:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
-            lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
+            lines = [f"HTTP/1.1 {error.status.value} {error.status.phrase}".encode()]
             fields = self.server_state.default_headers + response.raw_headers
             lines += [b"%b: %b" % field for field in fields]
             self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + response.body)

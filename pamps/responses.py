@@ -79,12 +79,7 @@ def conditional_response(
     etag = _entity_tag(body, content, cursor, protected)
     # `no-cache` lets a client keep the response but makes it ask each time, so that users see what
     # they have just written.
-    headers = {
-        **(headers or {}),
-        "ETag": etag,
-        "Cache-Control": "no-cache",
-        "Vary": "Authorization",
-    }
+    headers = dict(headers or {}, ETag=etag, Vary="Authorization") | {"Cache-Control": "no-cache"}
     known = _entity_tags(request, "If-None-Match")
     if known is None or etag.strip('"') in known:
         return Response(None, 304, headers)
@@ -100,7 +95,6 @@ def check_precondition(
     Only the first part of an entity tag is compared.
     """
     known = _entity_tags(request, "If-Match")
-    if known is None:
-        return
-    if _version(content, protected) not in {tag.partition(".")[0] for tag in known}:
+    version = _version(content, protected)
+    if known is not None and version not in {tag.partition(".")[0] for tag in known}:
         raise HTTPException(412, "This has changed since the ETag in If-Match was issued")
