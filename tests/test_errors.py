@@ -78,7 +78,9 @@ def client() -> TestClient:
 def test_responses(client, sign_up, driver, error):
     statement, (status, detail) = STATEMENTS[error]
     statement = statement.format(id=sign_up("ana").id)
-    with locked(here().render_as_string(hide_password=False), 'SELECT * FROM "user" FOR UPDATE'):
+    with locked(
+        here().render_as_string(hide_password=False), 'SELECT * FROM "user" FOR NO KEY UPDATE'
+    ):
         response = client.post(f"/{driver}", params={"statement": statement})
     assert response.status_code == status
     assert response.json() == {"detail": detail}
