@@ -11,28 +11,16 @@ from pamps.folder import EmbeddedError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
 
-# SQLSTATEs: PostgreSQL aborted a transaction because of another one, and it can be repeated.
-SERIALIZATION_FAILURE, DEADLOCK_DETECTED = "40001", "40P01"
-# The server is a standby.
-READ_ONLY = "25006"
-# A table or a column does not exist: the schema is not the one of this version.
-SCHEMA_CHANGED = UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
-INSUFFICIENT_PRIVILEGE, NO_SCHEMA = "42501", "3F000"
-
-UNAVAILABLE = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg2.OperationalError,
-    psycopg2.InterfaceError,
-    EnginePoolTimeout,
-    EmbeddedError,
-)
+# SQLSTATEs: a table or a column that does not exist, as the schema is not that of this version; and
+# a server that is a standby.
+SCHEMA_CHANGED, READ_ONLY = ("42P01", "42703"), "25006"
 
 
 def _constraint_meanings() -> dict[str, tuple[int, str]]:
     """Return the HTTP status and the message for each constraint that a client can violate.
 
-    CHECKs are missing on purpose: requests are validated before, so a violation is a bug.
+    Those of the caller's id are violated if the account is deleted during the request. There are no
+    CHECKs, as requests are validated before.
     """
     meanings = {}
     for table in SQLModel.metadata.tables.values():
@@ -42,11 +30,10 @@ def _constraint_meanings() -> dict[str, tuple[int, str]]:
                 meanings[str(index.name)] = 409, f"{column.capitalize()} already taken"
         for key in table.foreign_key_constraints:
             if any(column.info.get("caller") for column in key.columns):
-                # The account was deleted during the request.
                 meanings[str(key.name)] = 401, "Could not validate credentials"
             else:
-                noun = key.referred_table.name.capitalize()
-                meanings[str(key.name)] = 404, f"{noun} not found"
+                table_name = key.referred_table.name.capitalize()
+                meanings[str(key.name)] = 404, f"{table_name} not found"
     return meanings
 
 
@@ -76,7 +63,7 @@ def violated_constraint(error: BaseException) -> tuple[int, str] | None:
 
 def was_aborted(error: BaseException) -> bool:
     """Tell whether PostgreSQL aborted a transaction because of another one."""
-    return _sqlstate(error) in (SERIALIZATION_FAILURE, DEADLOCK_DETECTED)
+    return _sqlstate(error) in ("40001", "40P01")  # serialization failure, deadlock
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -85,10 +72,11 @@ def is_unavailable(error: BaseException) -> bool:
     This includes a standby, which is read-only, and a schema that a migration has just changed.
     """
     cause = _cause(error)
+    drivers = psycopg.OperationalError, psycopg2.OperationalError, psycopg2.InterfaceError
     return (
-        isinstance(cause, UNAVAILABLE)
+        isinstance(cause, (*drivers, EnginePoolTimeout, EmbeddedError))
         or _sqlstate(error) in (READ_ONLY, *SCHEMA_CHANGED)
-        # The connection broke in the middle of a result, for which libpq has no other error.
+        # The connection broke in the middle of a result, for which the drivers have no class.
         or type(cause) in (psycopg.DatabaseError, psycopg2.DatabaseError)
     )
 
@@ -125,9 +113,9 @@ def explanation(error: BaseException) -> str | None:
     message, state = cause.diag.message_primary, _sqlstate(error)
     if state in SCHEMA_CHANGED:
         return schema.problem() or f"the database is not as its migrations made it: {message}"
-    if state == INSUFFICIENT_PRIVILEGE:
+    if state == "42501":
         return f"the user of db.uri may not do this: {message}{_grant(str(message))}"
-    if state == NO_SCHEMA:  # none that the user may use
+    if state == "3F000":  # no schema that the user may use
         return f"the user of db.uri may not do this: {message}{_grant(SCHEMA_DENIED)}"
     if state == READ_ONLY:
         return f"the database is read-only, as a standby is: {message}"

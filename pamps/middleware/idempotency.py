@@ -100,7 +100,7 @@ class _KeyedRequest:
         await STORE_RESPONSE.run(
             transaction,
             key=self.key,
-            user_id=self.user_id,
+            caller_id=self.user_id,
             request=self.request,
             status=response.status_code,
             answer=self._fernet.encrypt(orjson.dumps([headers, content])),

@@ -2,18 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import (
-    BigInteger,
-    Delete,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    Select,
-    bindparam,
-    cast,
-    func,
-)
+from sqlalchemy import Delete, Float, Index, LargeBinary, Select, bindparam, cast, func
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlmodel import Field, SQLModel, col, delete, select
 
@@ -47,34 +36,28 @@ class IdempotencyKey(SQLModel, table=True):
 def stored_response() -> Select[bytes, int, bytes, float]:
     """Select the response stored under `key`, and its `age` in seconds."""
     age = func.extract("epoch", func.clock_timestamp() - IdempotencyKey.date)
-    return select(
-        IdempotencyKey.request,
-        IdempotencyKey.status,
-        IdempotencyKey.answer,
-        cast(age, Float).label("age"),
-    ).where(
-        col(IdempotencyKey.key) == bindparam("key", type_=LargeBinary),
-        col(IdempotencyKey.date) > func.now() - KEPT_FOR,
-    )
+    columns = IdempotencyKey.request, IdempotencyKey.status, IdempotencyKey.answer
+    stored = select(*columns, cast(age, Float).label("age"))
+    is_kept = col(IdempotencyKey.date) > func.now() - KEPT_FOR
+    return stored.where(col(IdempotencyKey.key) == bindparam("key"), is_kept)
 
 
 def store_response() -> Insert:
-    """Store a response under `key`, in place of one that is no longer kept.
+    """Store the `answer` to a `request` under `key`, in place of one that is no longer kept.
 
-    `user_id` is null for an anonymous caller, and becomes null if the account has been deleted.
+    `user_id` becomes null for an anonymous caller, and if the account has been deleted.
     """
-    user = select(User.id).where(col(User.id) == bindparam("user_id", type_=BigInteger))
-    user = user.where(NOT_DELETED).with_for_update(read=True, key_share=True)
-    values = {
-        "key": bindparam("key", type_=LargeBinary),
-        "user_id": user.scalar_subquery(),
-        "request": bindparam("request", type_=LargeBinary),
-        "status": bindparam("status", type_=Integer),
-        "answer": bindparam("answer", type_=LargeBinary),
-        "date": func.now(),
-    }
-    stored = insert(IdempotencyKey).from_select(list(values), select(*values.values()))
-    replaced = {name: stored.excluded[name] for name in values if name != "key"}
+    user = select(User.id).where(col(User.id) == bindparam("caller_id"), NOT_DELETED)
+    user = user.with_for_update(read=True, key_share=True)
+    stored = insert(IdempotencyKey).values(
+        key=bindparam("key"),
+        user_id=user.scalar_subquery(),
+        request=bindparam("request"),
+        status=bindparam("status"),
+        answer=bindparam("answer"),
+        date=func.now(),
+    )
+    replaced = {name: stored.excluded[name] for name in IdempotencyKey.model_fields}
     return stored.on_conflict_do_update(index_elements=["key"], set_=replaced)
 
 
