@@ -52,7 +52,7 @@ def test_sign_in(api_client, api_client_user1, enabled, caplog):
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 300
     assert refused.json()["error"] == "temporarily_unavailable"
-    assert refused.json()["detail"].startswith("Too often: try again in ")
+    assert refused.json()["detail"].startswith("Too many requests, try again in ")
     assert "throttled" in caplog.messages
     assert attempt(api_client, HERE, right).status_code == 429
     assert attempt(api_client, THERE, right).status_code == 200
@@ -174,7 +174,7 @@ def test_requests(api_client, api_client_user1, enabled):
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == refused.headers["ratelimit-reset"]
     assert refused.headers["ratelimit-remaining"] == "0"
-    assert refused.json()["detail"].startswith("Too often: try again in ")
+    assert refused.json()["detail"].startswith("Too many requests, try again in ")
     # A user counts for himself, wherever he is; a token that is no good makes no user.
     token = api_client_user1.headers["Authorization"]
     assert client.get("/user/me/", headers={"Authorization": token}).status_code == 200
@@ -209,7 +209,7 @@ def test_the_windows_of_a_clock_that_goes_on(monkeypatch):
 
     now = 1000.0
     monkeypatch.setattr(ratelimit, "time", SimpleNamespace(monotonic=lambda: now))
-    memory = ratelimit._Memory(limits.parse("9/minute"))
+    memory = ratelimit._MemoryCounter(limits.parse("9/minute"))
 
     async def count() -> None:
         nonlocal now

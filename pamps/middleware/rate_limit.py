@@ -8,13 +8,13 @@ from collections import OrderedDict
 from datetime import timedelta
 from functools import lru_cache, partial
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import limits
 from fastapi import HTTPException, Request
 from limits import RateLimitItem
+from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
-from limits.storage import storage_from_string
 from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, delete, not_, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,11 +31,10 @@ from pamps.security import keyed_hash
 
 logger = logging.getLogger(__name__)
 
-# What must work for a caller who has used up their requests, to keep a stranger out: signing out,
-# and changing the password, which has a limit of its own.
-NEVER_REFUSED = ("POST", "/logout"), ("PUT", "/user/me/password")
-# How long a request waits for Redis at most.
-REDIS_SECONDS = 1
+# Sign-out, and the change of the password, which has a limit of its own. They have to work when a
+# stranger has used up a user's requests, as they stop the stranger.
+EXEMPT = ("POST", "/logout"), ("PUT", "/user/me/password")
+REDIS_TIMEOUT_SECONDS = 1
 
 
 @lru_cache(maxsize=1024)
@@ -51,7 +50,7 @@ def network(address: str) -> str:
 
 
 def _too_often(seconds: int) -> str:
-    return f"Too often: try again in {seconds} seconds"
+    return f"Too many requests, try again in {seconds} seconds"
 
 
 def _limit(name: str) -> RateLimitItem:
@@ -144,23 +143,17 @@ def expired_attempts(most: int) -> Any:
     return old.where(not_(counting))
 
 
-class _Counter(Protocol):
-    """Counts the requests of each caller in a window of time that begins with the first."""
+class _MemoryCounter:
+    """Count the requests of each caller in this process, in windows that begin with the first one.
 
-    async def count(self, caller: str) -> int:
-        """Return how many there were."""
-
-    async def add(self, caller: str) -> tuple[int, float]:
-        """Count one more; return how many there were, and the seconds until the window ends."""
-
-
-class _Memory:
-    """Counts in this process, by a clock that nobody can set: the storage of `limits` has none."""
+    The storage of the `limits` package measures time by a clock that can be set, which would let
+    callers wait for hours, or ask more often.
+    """
 
     def __init__(self, limit: RateLimitItem) -> None:
         self._seconds = limit.get_expiry()
-        # When each window ends, and how many requests it has. All are of one length, so they end
-        # in the order in which they began.
+        # When the window of each caller ends, and the number of requests in it. All windows have
+        # the same length, so they end in the order in which they began.
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._lock = Lock()  # as there may be several event loops
 
@@ -171,31 +164,39 @@ class _Memory:
         return self._windows.get(caller, (now + self._seconds, 0))
 
     async def count(self, caller: str) -> int:
+        """Return the number of requests of a caller."""
         with self._lock:
             return self._window(caller)[1]
 
     async def add(self, caller: str) -> tuple[int, float]:
+        """Count a request; return the number so far, and the seconds until the window ends."""
         with self._lock:
             end, count = self._window(caller)
             self._windows[caller] = end, count + 1
         return count + 1, end - time.monotonic()
 
 
-class _Redis:
-    """Counts for all processes together. Raises StorageError if Redis does not answer."""
+class _RedisCounter:
+    """Count the requests of each caller for all processes. Raises StorageError."""
 
     def __init__(self, limit: RateLimitItem, uri: str) -> None:
         self._limit = limit
-        options: dict[str, Any] = {"implementation": "redispy", "socket_timeout": REDIS_SECONDS}
-        # Asked directly: the strategy of `limits` around it asks for each number twice.
-        make = partial(storage_from_string, f"async+{uri}", wrap_exceptions=True, **options)
-        self._storages: PerLoop[Any] = PerLoop(make)
+        # Used directly: the strategy of `limits` around it reads each number twice.
+        make = partial(
+            RedisStorage,
+            f"async+{uri}",
+            wrap_exceptions=True,
+            implementation="redispy",
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+        )
+        self._storages: PerLoop[RedisStorage] = PerLoop(make)
 
     async def count(self, caller: str) -> int:
-        count: int = await self._storages.get().get(self._limit.key_for(caller))
-        return count
+        """Return the number of requests of a caller."""
+        return await self._storages.get().get(self._limit.key_for(caller))
 
     async def add(self, caller: str) -> tuple[int, float]:
+        """Count a request; return the number so far, and the seconds until the window ends."""
         window = self._limit.key_for(caller)
         storage = self._storages.get()
         count = await storage.incr(window, self._limit.get_expiry())
@@ -203,26 +204,13 @@ class _Redis:
 
 
 class RateLimitMiddleware:
-    """Limits the requests of each caller, and says with every answer how many are left."""
+    """Limit the requests of each caller; all responses say how many remain."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.limit = _limit("requests")
         uri = settings.rate_limit.storage_uri
-        self.counter: _Counter = _Redis(self.limit, uri) if uri else _Memory(self.limit)
-
-    async def _caller(self, request: Request) -> str:
-        """For whom a request counts: a user with a session that has not ended, or an address."""
-        try:
-            claims = read_claims(request)
-        except HTTPException:
-            claims = None  # A bad token is refused by the route.
-        if claims:
-            user = f"user {claims.sub}"
-            # Who is over the limit costs no look at the database.
-            if await self.counter.count(user) >= self.limit.amount or await find_user(request):
-                return user
-        return network(client_address(request))
+        self.counter = _RedisCounter(self.limit, uri) if uri else _MemoryCounter(self.limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or is_health_check(scope) or not settings.rate_limit.enabled:
@@ -237,9 +225,8 @@ class RateLimitMiddleware:
             logger.error("the rate limit cannot be counted: %r", error.storage_error)
             await app(scope, receive, send)
             return
-        reset, left = max(1, math.ceil(seconds)), max(0, self.limit.amount - count)
-        is_limited = (scope["method"], scope["path"]) not in NEVER_REFUSED
-        if count > self.limit.amount and is_limited:
+        reset, remaining = max(1, math.ceil(seconds)), max(0, self.limit.amount - count)
+        if count > self.limit.amount and (scope["method"], scope["path"]) not in EXEMPT:
             logger.warning("throttled", extra={"caller": caller})
             app = error_response(request, 429, _too_often(reset), {"Retry-After": str(reset)})
 
@@ -248,9 +235,22 @@ class RateLimitMiddleware:
                 message["headers"] = [
                     *message["headers"],
                     (b"ratelimit-limit", b"%d" % self.limit.amount),
-                    (b"ratelimit-remaining", b"%d" % left),
+                    (b"ratelimit-remaining", b"%d" % remaining),
                     (b"ratelimit-reset", b"%d" % reset),
                 ]
             await send(message)
 
         await app(scope, receive, send_with_limit)
+
+    async def _caller(self, request: Request) -> str:
+        """Return whose limit a request counts for: a signed-in user's, or the network's."""
+        try:
+            claims = read_claims(request)
+        except HTTPException:
+            claims = None  # The route responds to a bad token.
+        if claims:
+            user = f"user {claims.sub}"
+            # A caller who is over the limit costs no query.
+            if await self.counter.count(user) >= self.limit.amount or await find_user(request):
+                return user
+        return network(client_address(request))
