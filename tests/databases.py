@@ -112,6 +112,7 @@ def working_on(address: str) -> Iterator[str]:
 
     Not so clients of the fixture `server`, whose connections are open already.
     """
+    import pamps.app  # noqa: F401  what reads settings when it is imported has read the real ones
     from pamps.config import settings
     from pamps.db import engine
 
@@ -119,8 +120,10 @@ def working_on(address: str) -> Iterator[str]:
         patch.setitem(vars(settings.db), "uri", address)
         patch.setattr(engine, "url", make_url(address))
         engine.dispose()
-        yield address
-        engine.dispose()
+        try:
+            yield address
+        finally:
+            engine.dispose()
 
 
 def tables(address: str) -> set[str]:

@@ -2,10 +2,9 @@
 
 import time
 
-from sqlalchemy import make_url
+from fastapi.testclient import TestClient
 
-from tests.databases import execute
-from tests.servers import served
+from tests.databases import execute, here
 
 OLD = """
 INSERT INTO idempotency (key, request, status, answer, date)
@@ -16,12 +15,12 @@ SELECT '', '', now() - interval '1 hour' * n FROM generate_series(1500, 0, -1) n
 COUNTS = "SELECT (SELECT count(*) FROM idempotency), (SELECT count(*) FROM attempt)"
 
 
-def test_expired_rows_go_without_a_request(other_database):
+def test_expired_rows_go_without_a_request():
     """Answers after a day; attempts after an hour, the longest that they count."""
-    url = make_url(other_database)
-    execute(url, OLD)
-    with served({"PAMPS_DB__uri": other_database}) as (process, _):
+    from pamps.app import app
+
+    execute(here(), OLD)
+    with TestClient(app):
         deadline = time.monotonic() + 10
-        while execute(url, COUNTS) != [(1, 1)]:
+        while execute(here(), COUNTS) != [(1, 1)]:
             assert time.monotonic() < deadline
-        process.terminate()

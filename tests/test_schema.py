@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from sqlalchemy import make_url
 
 from pamps.models import SQLModel
 from tests.databases import execute, tables
-from tests.helpers import assert_one_red_line
+from tests.helpers import assert_one_red_line, invoke
 from tests.servers import CHECKOUT, PRODUCTION, pamps, served
 
 TABLES = {*SQLModel.metadata.tables, "alembic_version"}
@@ -93,16 +92,14 @@ def test_several_heads(other_database, checkout):
         assert_one_red_line(pamps(name, **settings), "run alembic merge heads")
 
 
-def test_serve_refuses_another_schema(other_database):
+def test_serve_refuses_another_schema(on_other_database, monkeypatch):
     """In one line that says what to do, and without touching it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    monkeypatch.setattr("pamps.config.ENVIRONMENT", "production")
+    url = make_url(on_other_database)
     revisions = {"72c02c3b3d49": "older than this Pamps: run pamps migrate", "x": "newer"}
     for revision, words in revisions.items():
-        change = f"UPDATE alembic_version SET version_num = '{revision}' RETURNING 1"
-        execute(make_url(other_database), change)
-        settings = PRODUCTION | {"PAMPS_DB__uri": other_database}
-        assert_one_red_line(pamps("serve", "--port", port, **settings), words)
-    assert_one_red_line(pamps("migrate", PAMPS_DB__uri=other_database), "newer")
-    execute(make_url(other_database), "DROP TABLE alembic_version")
-    assert_one_red_line(pamps("serve", "--port", port, **settings), "run pamps migrate")
+        execute(url, f"UPDATE alembic_version SET version_num = '{revision}'")
+        assert_one_red_line(invoke("serve"), words)
+    assert_one_red_line(invoke("migrate"), "newer")
+    execute(url, "DROP TABLE alembic_version")
+    assert_one_red_line(invoke("serve"), "run pamps migrate")

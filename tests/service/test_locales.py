@@ -8,9 +8,9 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from tests.databases import execute
-from tests.helpers import assert_one_red_line
-from tests.servers import pamps, served
+from tests.databases import execute, working_on
+from tests.helpers import assert_one_red_line, command, invoke
+from tests.servers import served
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
 EMOJI = "👨‍👩‍👧 ŝ 日本"
@@ -36,7 +36,7 @@ def database(*choices: str) -> Iterator[str]:
         execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_text_is_in_utf_8_whatever_else_is_asked_for(other_database, tmp_path):
+def test_text_is_in_utf_8_whatever_else_is_asked_for(other_database, tmp_path, monkeypatch):
     url = make_url(other_database)
     execute(url, f"ALTER DATABASE {url.database} SET client_encoding = 'LATIN1'")
     settings = {"PAMPS_DB__uri": other_database, "PGCLIENTENCODING": "LATIN1"}
@@ -49,19 +49,19 @@ def test_text_is_in_utf_8_whatever_else_is_asked_for(other_database, tmp_path):
         me = client.patch("/user/me/", json={"bio": EMOJI * 2}, headers=headers)
         assert me.json()["bio"] == EMOJI * 2
         process.terminate()
-    assert pamps("backup", tmp_path / "file", **settings).returncode == 0
-    done = pamps("restore", tmp_path / "file", "--force", **settings)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with working_on(other_database):
+        command("backup", tmp_path / "file")
+        command("restore", tmp_path / "file", "--force")
     query = "SELECT encode(convert_to(text, 'UTF8'), 'hex') FROM post"
     assert execute(url, query) == [(EMOJI.encode().hex(),)]
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_a_database_that_cannot_hold_all_text(encoding):
-    with database(f"ENCODING '{encoding}' LOCALE 'C'") as address:
-        for command in ("migrate", "serve", "user-list"):
-            done = pamps(command, PAMPS_DB__uri=address)
-            assert_one_red_line(done, f"the database's encoding is {encoding}")
+    with database(f"ENCODING '{encoding}' LOCALE 'C'") as address, working_on(address):
+        for name in ("migrate", "serve", "user-list"):
+            assert_one_red_line(invoke(name), f"the database's encoding is {encoding}")
 
 
 @pytest.mark.parametrize("options", [(TURKISH, UNICODE), ("LOCALE 'C'",)])
@@ -87,7 +87,8 @@ def test_names_are_the_same_in_every_language(options):
             assert client.post("/token", data=strange).status_code == 401
             assert client.get("/user/ıbrahım/").status_code == 404
             process.terminate()
-        assert pamps("promote", "ibrahim", **settings).stdout == "ibrahim is a superuser\n"
+        with working_on(address):
+            assert command("promote", "ibrahim") == "ibrahim is a superuser\n"
         query = """SELECT username FROM "user" WHERE superuser"""
         assert execute(make_url(address), query) == [("IBRAHIM",)]
 
