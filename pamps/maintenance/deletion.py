@@ -16,7 +16,6 @@ from pamps.models import User
 from pamps.models.account import (
     batches,
     delete_account,
-    delete_liked_post,
     deleted_accounts,
     last_row,
 )
@@ -31,7 +30,6 @@ RETRY_SECONDS = 2
 MANY_LIKES = 1000
 
 DELETE_ACCOUNT = Query(delete_account())
-DELETE_LIKED_POST = Query(delete_liked_post())
 DELETED_ACCOUNTS = Query(deleted_accounts())
 BATCHES = [Query(statement) for statement in batches()]
 LAST_ROW = Query(last_row())

@@ -1,7 +1,8 @@
 from sqlmodel import SQLModel
 
 from .idempotency import IdempotencyKey
-from .post import Like, Post
+from .like import Like
+from .post import Post
 from .session import Attempt, Audit, UserSession
 from .user import Social, User
 

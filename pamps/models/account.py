@@ -16,6 +16,8 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    inspect,
+    literal,
     literal_column,
     or_,
     select,
@@ -23,10 +25,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Mapped
-from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import SQLModel, col
 
-from pamps.models.post import POST_ID, Like, Post
+from pamps.models.columns import Statement
+from pamps.models.like import Like
+from pamps.models.post import Post, remove_post
 from pamps.models.session import UserSession
 from pamps.models.user import NOT_DELETED, Social, User
 
@@ -68,16 +71,18 @@ def delete_account() -> Select[int, str, bool]:
     return found.add_cte(erased.cte("erased"), ended.cte("ended"))
 
 
-def delete_liked_post() -> ReturningUpdate[int]:
-    """Delete the post `post_id` of `account_id` for everybody, however many likes it has.
+def delete_liked_post() -> Statement:
+    """Delete the post `post_id`, if its text is still `old_text`, however many likes it has.
 
-    It becomes the only post of a deleted account, which is made for it.
+    It becomes the only post of a deleted account, which is made for it. Gives its id.
     """
-    owner = insert(User).values(ERASED).returning(col(User.id)).cte("owner")
+    columns = inspect(User).columns
+    values = select(*[literal(value, columns[name].type) for name, value in ERASED.items()])
+    # The other columns get the defaults of the database: a Query knows no defaults of Python.
+    account = insert(User).from_select(list(ERASED), values, include_defaults=False)
+    owner = account.returning(col(User.id)).cte("owner")
     owner_id = select(owner.c.id).scalar_subquery()
-    moved = update(Post).where(col(Post.id) == POST_ID, col(Post.user_id) == ACCOUNT_ID)
-    moved = moved.values(user_id=owner_id, text="deleted", parent_id=None)
-    return moved.returning(col(Post.id))
+    return remove_post(update(Post).values(user_id=owner_id, text="deleted", parent_id=None))
 
 
 def deleted_accounts() -> Ids:

@@ -48,6 +48,15 @@ CURSOR = id_parameter("cursor")
 LIMIT = id_parameter("limit")
 
 
+def literal_limit(rows: int) -> ColumnElement[int]:
+    """Return a LIMIT that is part of the statement.
+
+    PostgreSQL plans a prepared statement once for all values of its parameters, which is a bad plan
+    if the limit is one of them.
+    """
+    return literal_column(str(rows))
+
+
 def insert_or_get(table: type[SQLModel], primary_key: Sequence[Column], allowed: Statement) -> CTE:
     """Insert a row unless its primary key exists; return its key, `date`, and whether it is new.
 
@@ -83,6 +92,12 @@ def reference(to: str, *, caller: bool = False, **options: Any) -> Any:
     return Field(
         sa_type=BigInteger, sa_column_kwargs=info, foreign_key=to, ondelete="CASCADE", **options
     )
+
+
+def weak_reference() -> int | None:
+    """The id of another row that may be deleted: there is no foreign key."""
+    column: int | None = Field(None, sa_type=BigInteger)
+    return column
 
 
 def text_column(**options: Any) -> Any:

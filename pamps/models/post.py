@@ -1,51 +1,55 @@
-"""Posts and likes: tables, queries, requests, responses."""
+"""Posts: table, queries, requests, responses."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, Field as Limit
+from pydantic import BaseModel, Field
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
+    Delete,
+    FromClause,
     Index,
     Text,
+    Update,
     bindparam,
     case,
     exists,
     false,
+    func,
     insert,
     inspect,
     label,
-    literal_column,
     or_,
     text,
     true,
 )
-from sqlalchemy.orm import aliased
-from sqlmodel import Field, SQLModel, col, select, update
+from sqlmodel import SQLModel, col, select, update
 
 from pamps.config import settings
 from pamps.models.columns import (
     CURSOR,
     LIMIT,
     VIEWER_ID,
+    Column,
     Statement,
     counter,
     created,
     id_parameter,
     identity,
-    insert_or_get,
+    literal_limit,
     reference,
     text_column,
+    weak_reference,
 )
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, storable, visible
-from pamps.models.user import NOT_DELETED, Social, User, of_existing, users
+from pamps.models.user import NOT_DELETED, Social, User, of_existing
 
 
 class Post(SQLModel, table=True):
-    """A post, or with a `parent_id` a reply. The counters change together with what they count.
+    """A post, or a reply to the post `parent_id`, which may have been deleted.
 
-    `parent_id` is no foreign key: a reply keeps it when the post that it answers is deleted.
+    The counters change in the same transaction as what they count.
     """
 
     __table_args__ = (
@@ -61,135 +65,136 @@ class Post(SQLModel, table=True):
     text: str = text_column()
     date: datetime = created()
     user_id: int = reference("user.id", caller=True)
-    parent_id: int | None = Field(None, sa_type=BigInteger)
+    parent_id: int | None = weak_reference()
     edited_at: datetime | None = None
     like_count: int = counter()
     reply_count: int = counter()
 
 
-class Like(SQLModel, table=True):
-    """`user_id` likes `post_id`. The order of the ids is the order in which it happened."""
-
-    __table_args__ = (
-        Index("ix_like_user", "user_id", "id"),
-        Index("ix_like_post", "post_id", "id"),
-    )
-
-    user_id: int = reference("user.id", caller=True, primary_key=True)
-    post_id: int = reference("post.id", primary_key=True)
-    id: int = identity()
-    date: datetime = created()
-
-
 POST_ID = id_parameter("post_id")
+PARENT_ID = id_parameter("parent_id")
+# The text that a caller has read and that a change of the post overwrites.
+OLD_TEXT = bindparam("old_text", type_=Text)
+
+AUTHOR_COLUMNS: list[Column] = [
+    label(f"user.{name}", getattr(User, name)) for name in ("id", "username", "avatar")
+]
 
 
-COLUMNS = inspect(Post).columns
-AUTHOR = [label(f"user.{name}", getattr(User, name)) for name in ("id", "username", "avatar")]
-
-
-def shown(post: Any, author: Any, liked: Any) -> list[Any]:
-    """The columns of a PostResponse, in its order."""
+def response_columns(post: FromClause, author: Sequence[Column], liked: Column) -> list[Column]:
+    """Return the columns of a PostResponse, in its order."""
     others = {"user": author, "liked": [liked]}
     names = PostResponse.model_fields
-    return [column for name in names for column in others.get(name) or [post[name]]]
+    return [column for name in names for column in others.get(name) or [post.c[name]]]
+
+
+def has_of_viewer(table: str) -> Column:
+    """Whether `viewer_id` has a row for the post in a table such as "like"; null if anonymous."""
+    # The table is found by its name, as in a foreign key: its module imports this one.
+    own = SQLModel.metadata.tables[table].alias("own")
+    found = exists().where(own.c.post_id == Post.id, own.c.user_id == VIEWER_ID)
+    return case((VIEWER_ID.is_(None), None), else_=found)
 
 
 def posts() -> Statement:
-    """Posts with their authors as the user `viewer_id` sees them, null for an anonymous caller."""
-    mine = aliased(Like)
-    is_liked = select(mine).where(mine.post_id == Post.id, mine.user_id == VIEWER_ID).exists()
-    liked = case((VIEWER_ID.is_(None), None), else_=is_liked).label("liked")
-    query: Statement = select(*shown(COLUMNS, AUTHOR, liked))
+    """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them."""
+    liked = has_of_viewer("like").label("liked")
+    columns = response_columns(inspect(Post).local_table, AUTHOR_COLUMNS, liked)
+    query: Statement = select(*columns)
     return query.select_from(Post).join(User, col(User.id) == Post.user_id).where(NOT_DELETED)
 
 
-def liked_posts(user_id: Any) -> Statement:
-    return posts().join(Like, col(Like.post_id) == Post.id).where(Like.user_id == user_id)
+def existing_post() -> Statement:
+    """Select the id of the post `post_id`, if it and its author exist."""
+    query: Statement = select(Post.id)
+    return query.where(col(Post.id) == POST_ID, of_existing(Post.user_id))
 
 
-def likers(post_id: Any) -> Statement:
-    return users().join(Like, col(Like.user_id) == User.id).where(Like.post_id == post_id)
+def thread(replies: int) -> Statement:
+    """Select the post `post_id` and so many replies to it, the post first, the oldest reply next.
 
-
-def thread() -> Statement:
-    """The post `post_id` and the first of its replies. A reply always has a larger id."""
-    answers = select(Post.id).where(Post.parent_id == POST_ID, of_existing(Post.user_id))
-    answers = answers.order_by(col(Post.id))
-    post = select(Post.id).where(Post.id == POST_ID)
-    ids = post.union_all(select(*answers.limit(LIMIT).subquery().c))
-    return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
+    A reply always has a larger id than its post.
+    """
+    ids = select(Post.id).where(Post.parent_id == POST_ID, of_existing(Post.user_id))
+    first = ids.order_by(col(Post.id)).limit(literal_limit(replies)).subquery()
+    post = select(Post.id).where(col(Post.id) == POST_ID)
+    return posts().where(col(Post.id).in_(post.union_all(select(*first.c)))).order_by(col(Post.id))
 
 
 def timeline() -> Statement:
-    """The newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
+    """Select the newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
 
-    No page has posts of more users than it has posts, so it is made from those users who wrote the
-    newest. To find them, one entry of an index is read for each user that is followed, and their
-    posts from there: the work grows with who is followed and not with what they wrote.
+    A page has posts of at most as many authors as it has posts: those who wrote last. To find them,
+    one entry of an index is read for each author that is followed, then the posts of those few. So
+    the work grows with the number of authors, and not with the number of their posts.
     """
-    of_each = select(Post.id).where(Post.user_id == Social.to_id, col(Post.id) < CURSOR)
-    newest = of_each.order_by(col(Post.id).desc()).limit(literal_column("1")).lateral("newest")
-    authors = select(Social.to_id).join(newest, true())
-    authors = authors.where(Social.from_id == VIEWER_ID, of_existing(Social.to_id))
-    busy = authors.order_by(newest.c.id.desc()).limit(LIMIT).subquery("busy")
-    theirs = select(Post.id).where(Post.user_id == busy.c.to_id, col(Post.id) < CURSOR)
-    page = theirs.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
-    merged = select(page.c.id).select_from(busy).join(page, true())
-    return posts().where(col(Post.id).in_(merged.order_by(page.c.id.desc()).limit(LIMIT)))
+    older = select(Post.id).where(Post.user_id == Social.to_id, col(Post.id) < CURSOR)
+    newest = older.order_by(col(Post.id).desc()).limit(literal_limit(1)).lateral("newest")
+    followed = select(Social.to_id).join(newest, true())
+    followed = followed.where(col(Social.from_id) == VIEWER_ID, of_existing(Social.to_id))
+    authors = followed.order_by(newest.c.id.desc()).limit(LIMIT).subquery("authors")
+    of_author = select(Post.id).where(Post.user_id == authors.c.to_id, col(Post.id) < CURSOR)
+    page = of_author.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
+    ids = select(page.c.id).select_from(authors).join(page, true())
+    return posts().where(col(Post.id).in_(ids.order_by(page.c.id.desc()).limit(LIMIT)))
 
 
-def create() -> Statement:
-    """Stores a post by `viewer_id` with its `text` and `parent_id`, and gives it as they see it.
+def insert_post() -> Statement:
+    """Insert a post by `viewer_id` with its `text` and `parent_id`, and return it as they see it.
 
-    Nothing is stored or counted where that user or parent does not exist.
+    Nothing is inserted or counted if that user or that parent does not exist.
     """
-    # First the author, then the post that is answered: see docs/decisions/0006-counters.md.
+    # First the author, then the parent: see docs/decisions/0006-counters.md.
     user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
     locked = user.with_for_update(key_share=True).cte("locked")
-    parent_id: Any = bindparam("parent_id", type_=BigInteger)
-    answered = update(Post).where(col(Post.id) == parent_id, of_existing(Post.user_id))
-    answered = answered.where(exists().select_from(locked))
-    answered = answered.values(reply_count=Post.reply_count + 1)
-    parent = answered.returning(col(Post.id)).cte("parent")
-    may = or_(parent_id.is_(None), exists().select_from(parent))
-    counted = update(User).where(col(User.id) == VIEWER_ID, NOT_DELETED, may)
+    replied = update(Post).where(col(Post.id) == PARENT_ID, of_existing(Post.user_id))
+    replied = replied.where(exists().select_from(locked))
+    replied = replied.values(reply_count=Post.reply_count + 1)
+    parent = replied.returning(col(Post.id)).cte("parent")
+    allowed = or_(PARENT_ID.is_(None), exists().select_from(parent))
+    counted = update(User).where(col(User.id) == VIEWER_ID, NOT_DELETED, allowed)
     counted = counted.values(post_count=User.post_count + 1)
-    author = counted.returning(*AUTHOR).cte("author")
-    values = select(bindparam("text", type_=Text), VIEWER_ID, parent_id).select_from(author)
+    author = counted.returning(*AUTHOR_COLUMNS).cte("author")
+    values = select(bindparam("text", type_=Text), VIEWER_ID, PARENT_ID).select_from(author)
     post = insert(Post).from_select(
         ["text", "user_id", "parent_id"], values, include_defaults=False
     )
-    stored = post.returning(*COLUMNS).cte("stored")
-    query: Statement = select(*shown(stored.c, list(author.c), false().label("liked")))
+    stored = post.returning(*inspect(Post).columns).cte("stored")
+    columns = response_columns(stored, list(author.c), false().label("liked"))
+    query: Statement = select(*columns)
     return query.select_from(stored).join(author, true())
 
 
-def existing_post() -> Statement:
-    """The id of the post `post_id`, if it and its author exist."""
-    query: Statement = select(Post.id).where(Post.id == POST_ID, of_existing(Post.user_id))
-    return query
+def update_text() -> Update:
+    """Replace the text of the post `post_id`, if it is still `old_text`, by `new_text`."""
+    changed = update(Post).where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
+    changed = changed.values(text=bindparam("new_text", type_=Text), edited_at=func.now())
+    return changed.returning(col(Post.text), col(Post.edited_at))
 
 
-def like() -> Statement:
-    """Makes `viewer_id` like `post_id`; says since when, and whether that is new.
+def remove_post(removal: Delete | Update) -> Statement:
+    """Apply a removal to the post `post_id`, if its text is still `old_text`, and return its id.
 
-    Gives nothing where one of them does not exist.
+    The post no longer counts for its author, or as a reply to its parent.
     """
-    # First the user, then the post: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
-    locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    may: Statement = select(locked.c.id).where(existing_post().exists())
-    added = insert_or_get(Like, (VIEWER_ID, POST_ID), may)
-    counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
-    counted = counted.values(like_count=Post.like_count + 1)
-    query: Statement = select(*added.c)
-    return query.add_cte(counted.cte("counted"))
+    post = select(Post.user_id, Post.parent_id).where(col(Post.id) == POST_ID).cte("post_before")
+    # First the author, then the post, then its parent: see docs/decisions/0006-counters.md.
+    user = select(User.id).where(col(User.id) == post.c.user_id, NOT_DELETED)
+    author = user.with_for_update(key_share=True).cte("author")
+    removal = removal.where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
+    removal = removal.where(col(Post.user_id) == author.c.id)
+    removed = removal.returning(col(Post.id)).cte("removed")
+    written = update(User).where(col(User.id) == author.c.id, removed.c.id == POST_ID)
+    written = written.values(post_count=func.greatest(User.post_count - 1, 0))
+    replied = update(Post).where(col(Post.id) == post.c.parent_id, removed.c.id == POST_ID)
+    replied = replied.values(reply_count=func.greatest(Post.reply_count - 1, 0))
+    query: Statement = select(removed.c.id)
+    return query.add_cte(written.cte("written"), replied.cte("replied"))
 
 
 PostText = Annotated[
     str,
-    Limit(
+    Field(
         min_length=1,
         max_length=settings.post.max_length,
         json_schema_extra={"pattern": VISIBLE_PATTERN},
@@ -216,7 +221,7 @@ class PostRequest(PostPatch):
 
 
 class PostAuthor(BaseModel):
-    """Who wrote a post."""
+    """The user who wrote a post."""
 
     id: int
     username: str
@@ -224,7 +229,7 @@ class PostAuthor(BaseModel):
 
 
 class PostResponse(BaseModel):
-    """A post. `liked` is null for a caller who has not signed in."""
+    """A post. `liked` is null for an anonymous caller."""
 
     id: int
     text: str
@@ -245,11 +250,3 @@ class PostResponseWithReplies(PostResponse):
     """A post and the first page of its replies, oldest first."""
 
     replies: list[PostResponse]
-
-
-class LikeResponse(BaseModel):
-    """`user_id` likes `post_id` since `date`."""
-
-    user_id: int
-    post_id: int
-    date: datetime

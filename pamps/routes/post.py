@@ -1,306 +1,247 @@
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from anyio import from_thread
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from pydantic import Field as Limit
-from sqlmodel import Session, col, delete, func, select, update
+from fastapi import APIRouter, Depends, HTTPException, Query as QueryParameters, Request, Response
+from pydantic import Field
+from sqlmodel import col, delete
 
+from pamps.audit import record
 from pamps.auth import (
     Address,
     AuthenticatedUser,
+    CurrentUser,
     OptionalUser,
     check_session,
     may_sign_in,
     require_fresh,
 )
+from pamps.db import Query, Row, transaction
 from pamps.errors import errors
-from pamps.legacy import ActiveSession, change_counter
-from pamps.maintenance.deletion import DELETE_LIKED_POST, MANY_LIKES, wake
-from pamps.models import Like, Post, User
+from pamps.maintenance.deletion import MANY_LIKES, wake
+from pamps.models import Post
+from pamps.models.account import delete_liked_post
 from pamps.models.post import (
-    LikeResponse,
+    POST_ID,
     PostPatch,
     PostRequest,
     PostResponse,
     PostResponseWithReplies,
     Posts,
-    create,
     existing_post,
-    like,
-    liked_posts,
-    likers,
+    insert_post,
     posts,
+    remove_post,
     thread,
+    update_text,
 )
-from pamps.models.session import record
 from pamps.models.types import Id
-from pamps.models.user import Users, lock_user, of_existing
-from pamps.pagination import ActivePage, Page, PaginatedQuery, Parent, next_page
+from pamps.pagination import (
+    DEFAULT_LIMIT,
+    ActivePage,
+    Page,
+    PaginatedQuery,
+    Parent,
+    next_page,
+)
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.routes.user import NAMED_USER, Name
-from pamps.statements import Statement
+from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
 
 POST_NOT_FOUND = "Post not found"
+# What a change of a post overwrites, and so what If-Match compares.
+PROTECTED = ("id", "text")
 
-FOUND_POST = Parent(existing_post(), POST_NOT_FOUND)
+ACTIVE_POST = Parent(existing_post(), POST_NOT_FOUND)
 NOT_A_REPLY = col(Post.parent_id).is_(None)
+POSTS_OF_USER = posts().where(col(Post.user_id) == NAMED_USER.id)
 
 HOME_POSTS = PaginatedQuery(posts().where(NOT_A_REPLY), col(Post.id))
-POSTS_OF_USER = posts().where(col(Post.user_id) == NAMED_USER.id)
-# By whether replies are among them, and whether the newest is first.
+# By whether replies are among them, and by which post is first.
 USER_POSTS = {
-    (with_replies, newest): PaginatedQuery(
-        statement, col(Post.id), newest_first=newest, parent=NAMED_USER
+    (include_replies, order): PaginatedQuery(
+        statement, col(Post.id), newest_first=order == "newest", parent=NAMED_USER
     )
-    for with_replies, statement in (
+    for include_replies, statement in (
         (True, POSTS_OF_USER),
         (False, POSTS_OF_USER.where(NOT_A_REPLY)),
     )
-    for newest in (False, True)
+    for order in ("oldest", "newest")
 }
-LIKED_POSTS = PaginatedQuery(liked_posts(NAMED_USER.id), col(Like.id), parent=NAMED_USER)
 REPLIES = PaginatedQuery(
-    posts().where(col(Post.parent_id) == FOUND_POST.id),
+    posts().where(col(Post.parent_id) == ACTIVE_POST.id),
     col(Post.id),
     newest_first=False,
-    parent=FOUND_POST,
+    parent=ACTIVE_POST,
 )
-LIKERS = PaginatedQuery(likers(FOUND_POST.id), col(Like.id), parent=FOUND_POST)
-THREAD = Statement(thread())
-CREATE = Statement(create())
-LIKE = Statement(like())
+THREAD = Query(thread(replies=DEFAULT_LIMIT + 1))
+POST = Query(posts().where(col(Post.id) == POST_ID))
+INSERT = Query(insert_post())
+UPDATE_TEXT = Query(update_text())
+DELETE = Query(remove_post(delete(Post)))
+DELETE_IN_BATCHES = Query(delete_liked_post())
 
 
-async def get_viewer_id(user: OptionalUser) -> int | None:
-    return user.id if user else None
-
-
-ViewerId = Annotated[int | None, Depends(get_viewer_id)]
-
-
-def not_found() -> HTTPException:
+def post_not_found() -> HTTPException:
     return HTTPException(404, POST_NOT_FOUND)
 
 
-def find_post(post_id: Id, session: ActiveSession) -> Post:
-    found = select(Post).where(Post.id == post_id, of_existing(Post.user_id))
-    post = session.exec(found).first()
-    if post is None:
-        raise not_found()
-    return post
+async def read_thread(post_id: int, viewer: CurrentUser | None) -> tuple[Row, int | None]:
+    """Return a post with its first replies, and the cursor of the others if there are more.
+
+    Raises HTTPException 404.
+    """
+    rows = await THREAD.all(viewer_id=viewer and viewer.id, post_id=post_id)
+    if not rows or rows[0]["id"] != post_id:
+        raise post_not_found()
+    post, *replies = rows
+    post["replies"] = replies[:DEFAULT_LIMIT]
+    return post, replies[DEFAULT_LIMIT - 1]["id"] if len(replies) > DEFAULT_LIMIT else None
 
 
-FoundPost = Annotated[Post, Depends(find_post)]
-
-
-async def find_own_post(user: AuthenticatedUser, post: FoundPost) -> Post:
-    if post.user_id != user.id:
-        raise HTTPException(403, "This post is not yours")
-    return post
-
-
-OwnPost = Annotated[Post, Depends(find_own_post)]
-
-
-async def find_post_to_delete(user: AuthenticatedUser, post: FoundPost) -> Post:
-    if post.user_id == user.id or not user.superuser:
-        return await find_own_post(user, post)
-    require_fresh(user)
-    return post
-
-
-PostToDelete = Annotated[Post, Depends(find_post_to_delete)]
+def check_if_match(request: Request, post: Row) -> None:
+    """Raise HTTPException 412 if `If-Match` is the entity tag of another text."""
+    if "If-Match" in request.headers:
+        check_precondition(request, post, PROTECTED)
 
 
 @router.get("/", response_model=Posts, responses=errors(401), **may_sign_in)
-async def list_posts(request: Request, page: ActivePage, viewer_id: ViewerId) -> Response:
+async def list_posts(request: Request, page: ActivePage, user: OptionalUser) -> Response:
     """List the posts of everybody, without replies, the newest first."""
-    return await page.response(request, HOME_POSTS, viewer_id=viewer_id)
+    return await page.response(request, HOME_POSTS, viewer_id=user and user.id)
 
 
 @router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
-async def create_post(post: PostRequest, user: AuthenticatedUser, request: Request) -> Any:
+async def create_post(
+    post: PostRequest, user: AuthenticatedUser, transaction: ActiveTransaction, request: Request
+) -> Response:
     """Write a post or, with `parent_id`, a reply."""
-    created = await CREATE.fetch(viewer_id=user.id, **post.model_dump())
-    if not created:
-        await check_session(user)
-        raise not_found()
-    (stored,) = created
-    headers = etag_header(stored | {"replies": []}, protected=PROTECTED)
-    headers["Location"] = reference(request, f"{stored['id']}/")
-    return json_response(stored, 201, headers)
+    created = await INSERT.one(transaction, viewer_id=user.id, **post.model_dump())
+    if created is None:
+        await check_session(user, transaction)
+        raise post_not_found()
+    headers = etag_header(created | {"replies": []}, protected=PROTECTED)
+    headers["Location"] = reference(request, f"{created['id']}/")
+    return json_response(created, 201, headers)
 
 
 # The paths with a fixed word come before those with an id in its place.
 
 
 class UserPostsPage(Page):
-    """Which page of a user's posts the caller asks for."""
+    """The page of a user's posts that a request asks for."""
 
     include_replies: bool = False
-    order: Annotated[Literal["oldest", "newest"], Limit(description="What is first.")] = "oldest"
+    order: Annotated[Literal["oldest", "newest"], Field(description="What is first.")] = "oldest"
 
 
 @router.get("/user/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
 async def get_posts_by_username(
     username: Name,
     request: Request,
-    page: Annotated[UserPostsPage, Query()],
-    viewer_id: ViewerId,
+    page: Annotated[UserPostsPage, QueryParameters()],
+    user: OptionalUser,
 ) -> Response:
     """List a user's posts, the oldest first."""
-    list_ = USER_POSTS[page.include_replies, page.order == "newest"]
-    return await page.response(request, list_, viewer_id=viewer_id, username=username)
-
-
-@router.get("/likes/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
-async def list_liked_posts(
-    username: Name, request: Request, page: ActivePage, viewer_id: ViewerId
-) -> Response:
-    """List the posts that a user likes, the latest like first."""
-    return await page.response(request, LIKED_POSTS, viewer_id=viewer_id, username=username)
-
-
-REPLIES_SHOWN = Page().limit
-# What a change of a post overwrites, and so what If-Match is about.
-PROTECTED = ("id", "text")
-
-
-def shown(found: list[dict[str, Any]], post_id: int) -> tuple[dict[str, Any], int | None]:
-    """A post with the first page of its replies, and where the next page begins if there is one.
-
-    They are made of what THREAD found. Raises HTTPException 404.
-    """
-    if not found or found[0]["id"] != post_id:
-        raise not_found()
-    post, *answers = found
-    post["replies"] = answers[:REPLIES_SHOWN]
-    return post, answers[REPLIES_SHOWN - 1]["id"] if len(answers) > REPLIES_SHOWN else None
+    query = USER_POSTS[page.include_replies, page.order]
+    return await page.response(request, query, viewer_id=user and user.id, username=username)
 
 
 @router.get(
     "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
 )
-async def get_post_by_post_id(post_id: Id, request: Request, viewer_id: ViewerId) -> Any:
+async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
-    found = await THREAD.fetch(viewer_id=viewer_id, post_id=post_id, limit=REPLIES_SHOWN + 1)
-    post, cursor = shown(found, post_id)
+    post, cursor = await read_thread(post_id, user)
     link = next_page(reference(request, "replies/", cursor=cursor)) if cursor else None
     return conditional_response(request, post, link, cursor, PROTECTED)
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
 async def list_replies(
-    post_id: Id, request: Request, page: ActivePage, viewer_id: ViewerId
+    post_id: Id, request: Request, page: ActivePage, user: OptionalUser
 ) -> Response:
     """List the replies to a post, the oldest first."""
-    return await page.response(request, REPLIES, viewer_id=viewer_id, post_id=post_id)
+    return await page.response(request, REPLIES, viewer_id=user and user.id, post_id=post_id)
 
 
-def check_seen(request: Request, post: Post) -> None:
-    """Raise HTTPException 412 if `If-Match` is of another text than that of the post."""
-    if "If-Match" in request.headers:
-        check_precondition(request, post.model_dump(), PROTECTED)
+async def get_own_post(post_id: Id, user: AuthenticatedUser) -> tuple[Row, int | None]:
+    """Return the thread of a post of the current user. Raises HTTPException 403, 404."""
+    post, cursor = await read_thread(post_id, user)
+    if post["user_id"] != user.id:
+        raise not_yours()
+    return post, cursor
 
 
-def check_post(request: Request, session: Session, post_id: int) -> None:
-    """Raise HTTPException 412 if the caller has not seen the text as it is; lock it if so."""
-    if "If-Match" in request.headers:
-        # Anew, as it may have been edited since it was found.
-        lock: Any = {"key_share": True}
-        post = session.get(Post, post_id, with_for_update=lock, populate_existing=True)
-        if post is None:
-            raise not_found()
-        check_seen(request, post)
+def not_yours() -> HTTPException:
+    return HTTPException(403, "This post is not yours")
 
 
 @router.patch("/{post_id}/", response_model=PostResponse, responses=errors(401, 403, 404, 412, 413))
-def update_post(
+async def update_post(
     patch: PostPatch,
-    post: OwnPost,
+    own_thread: Annotated[tuple[Row, int | None], Depends(get_own_post)],
     user: AuthenticatedUser,
-    session: ActiveSession,
     request: Request,
-) -> Any:
+) -> Response:
     """Change the text of your post; with `If-Match` only if that text is still the same."""
-    check_post(request, session, post.id)
-    change = update(Post).where(col(Post.id) == post.id)
-    session.exec(change.values(text=patch.text, edited_at=func.now()))
-    values = {"viewer_id": user.id, "post_id": post.id, "limit": REPLIES_SHOWN + 1}
-    changed, cursor = shown(THREAD.read(session, **values), post.id)
-    session.commit()
-    etag = etag_header(changed, cursor, PROTECTED)
-    del changed["replies"]
-    return json_response(changed, 200, etag)
+    post, cursor = own_thread
+    check_if_match(request, post)
+    while not (
+        changed := await UPDATE_TEXT.one(
+            post_id=post["id"], old_text=post["text"], new_text=patch.text
+        )
+    ):  # It has been edited or deleted since it was read.
+        post, cursor = await read_thread(post["id"], user)
+        check_if_match(request, post)
+    post |= changed
+    etag = etag_header(post, cursor, PROTECTED)
+    del post["replies"]
+    return json_response(post, 200, etag)
 
 
 @router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404, 412))
-def delete_post(
-    post: PostToDelete,
-    user: AuthenticatedUser,
-    address: Address,
-    session: ActiveSession,
-    request: Request,
+async def delete_post(
+    post_id: Id, user: AuthenticatedUser, address: Address, request: Request
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
-    # First the author, then the post: see docs/decisions/0006-counters.md.
-    check_seen(request, post)
-    author = lock_user(session, post.user_id)
-    check_post(request, session, post.id)
-    if has_many_likes := post.like_count >= MANY_LIKES:
-        moved = {"post_id": post.id, "account_id": post.user_id}
-        deleted = session.execute(DELETE_LIKED_POST.statement, moved).first() is not None
-    else:
-        deleted = session.exec(delete(Post).where(col(Post.id) == post.id)).rowcount > 0
-    if author is None or not deleted:
-        raise not_found()  # somebody was faster
-    change_counter(session, User.post_count, author.id, -1)
-    if author.id != user.id:
-        session.add(record(f"delete post {post.id}", author, user, address))
-    if post.parent_id is not None:
-        change_counter(session, Post.reply_count, post.parent_id, -1)
-    session.commit()
-    if has_many_likes:
-        from_thread.run_sync(wake)
+    deleted = False
+    while not deleted:  # until it is not edited between reading and deleting it
+        post = await POST.one(viewer_id=user.id, post_id=post_id)
+        if post is None:
+            raise post_not_found()
+        if post["user_id"] != user.id:
+            check_may_delete(user)
+        check_if_match(request, post)
+        deleted = await delete_unchanged(post, user, address)
 
 
-LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You like it already."}}
+def check_may_delete(user: CurrentUser) -> None:
+    """Raise HTTPException 403 or 401 unless the user may delete posts of others."""
+    if not user.superuser:
+        raise not_yours()
+    require_fresh(user)
 
 
-@router.post(
-    "/{post_id}/like/",
-    status_code=201,
-    response_model=LikeResponse,
-    responses=LIKED | errors(401, 404),
-)
-async def like_post(post_id: Id, user: AuthenticatedUser) -> Any:
-    """Like a post."""
-    found = await LIKE.fetch(viewer_id=user.id, post_id=post_id)
-    if not found:
-        await check_session(user)
-        raise not_found()
-    (liked,) = found
-    is_new = liked.pop("created")
-    return json_response(liked, 201 if is_new else 200)
+async def delete_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
+    """Delete a post, and record it if it is another user's; do nothing if its text has changed.
 
-
-@router.delete("/{post_id}/like/", status_code=204, responses=errors(401, 404))
-def unlike_post(post_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
-    """Like a post no longer."""
-    # First the post, then its likes: see docs/decisions/0006-counters.md.
-    post = select(Post.id).where(Post.id == post_id, of_existing(Post.user_id))
-    if session.exec(post.with_for_update(key_share=True)).first() is None:
-        raise not_found()
-    like = delete(Like).where(col(Like.user_id) == user.id, col(Like.post_id) == post_id)
-    if session.exec(like).rowcount:
-        change_counter(session, Post.like_count, post_id, -1)
-        session.commit()
-
-
-@router.get("/{post_id}/likes/", response_model=Users, responses=errors(404))
-async def list_likers(post_id: Id, request: Request, page: ActivePage) -> Response:
-    """List who likes a post, the latest like first."""
-    return await page.response(request, LIKERS, post_id=post_id)
+    Return whether it was deleted.
+    """
+    many_likes = post["like_count"] >= MANY_LIKES
+    query = DELETE_IN_BATCHES if many_likes else DELETE
+    async with transaction() as deletion:
+        deleted = await query.one(deletion, post_id=post["id"], old_text=post["text"])
+        if deleted and post["user_id"] != user.id:
+            await record(
+                deletion,
+                f"delete post {post['id']}",
+                target_id=post["user_id"],
+                target_name=post["user"]["username"],
+                actor=user,
+                address=address,
+            )
+    if many_likes:
+        wake()
+    return deleted is not None

@@ -1,0 +1,81 @@
+"""Likes: table, queries, response."""
+
+from datetime import datetime
+
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, Index, delete, func
+from sqlmodel import SQLModel, col, select, update
+
+from pamps.models.columns import (
+    VIEWER_ID,
+    Statement,
+    created,
+    identity,
+    insert_or_get,
+    reference,
+)
+from pamps.models.post import POST_ID, Post, existing_post, posts
+from pamps.models.user import NOT_DELETED, User, users
+
+
+class Like(SQLModel, table=True):
+    """`user_id` likes `post_id`. The ids are in the order in which the likes were stored."""
+
+    __table_args__ = (
+        Index("ix_like_user", "user_id", "id"),
+        Index("ix_like_post", "post_id", "id"),
+    )
+
+    user_id: int = reference("user.id", caller=True, primary_key=True)
+    post_id: int = reference("post.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created()
+
+
+def liked_posts(user_id: ColumnElement[int]) -> Statement:
+    """Select the posts that a user likes."""
+    return posts().join(Like, col(Like.post_id) == Post.id).where(col(Like.user_id) == user_id)
+
+
+def likers(post_id: ColumnElement[int]) -> Statement:
+    """Select the users who like a post."""
+    return users().join(Like, col(Like.user_id) == User.id).where(col(Like.post_id) == post_id)
+
+
+def like() -> Statement:
+    """Make `viewer_id` like `post_id`; return the like, and whether it is new as `created`.
+
+    Nothing is stored or returned if that user or that post does not exist.
+    """
+    # First the user, then the post: see docs/decisions/0006-counters.md.
+    user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
+    locked = user.with_for_update(read=True, key_share=True).cte("locked")
+    allowed: Statement = select(locked.c.id).where(existing_post().exists())
+    added = insert_or_get(Like, (VIEWER_ID, POST_ID), allowed)
+    counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
+    counted = counted.values(like_count=Post.like_count + 1)
+    query: Statement = select(*added.c)
+    return query.add_cte(counted.cte("counted"))
+
+
+def unlike() -> Statement:
+    """Delete the like of `viewer_id` for `post_id`, if there is one; return the id of the post.
+
+    Nothing is returned if the post does not exist.
+    """
+    # First the post, then its like: see docs/decisions/0006-counters.md.
+    post = existing_post().with_for_update(key_share=True).cte("locked")
+    like = delete(Like).where(col(Like.post_id) == post.c.id, col(Like.user_id) == VIEWER_ID)
+    deleted = like.returning(col(Like.post_id)).cte("deleted")
+    counted = update(Post).where(col(Post.id) == deleted.c.post_id)
+    counted = counted.values(like_count=func.greatest(Post.like_count - 1, 0))
+    query: Statement = select(post.c.id)
+    return query.add_cte(counted.cte("counted"))
+
+
+class LikeResponse(BaseModel):
+    """`user_id` likes `post_id` since `date`."""
+
+    user_id: int
+    post_id: int
+    date: datetime

@@ -1,0 +1,67 @@
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlmodel import col
+
+from pamps.auth import AuthenticatedUser, OptionalUser, check_session, may_sign_in
+from pamps.db import Query
+from pamps.errors import errors
+from pamps.models import Like
+from pamps.models.like import LikeResponse, like, liked_posts, likers, unlike
+from pamps.models.post import Posts
+from pamps.models.types import Id
+from pamps.models.user import Users
+from pamps.pagination import ActivePage, PaginatedQuery
+from pamps.responses import json_response
+from pamps.routes.post import ACTIVE_POST, post_not_found
+from pamps.routes.user import NAMED_USER, Name
+from pamps.state import ActiveTransaction
+
+router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
+
+LIKED_POSTS = PaginatedQuery(liked_posts(NAMED_USER.id), col(Like.id), parent=NAMED_USER)
+LIKERS = PaginatedQuery(likers(ACTIVE_POST.id), col(Like.id), parent=ACTIVE_POST)
+LIKE = Query(like())
+UNLIKE = Query(unlike())
+
+
+@router.get("/likes/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
+async def list_liked_posts(
+    username: Name, request: Request, page: ActivePage, user: OptionalUser
+) -> Response:
+    """List the posts that a user likes, the latest like first."""
+    return await page.response(request, LIKED_POSTS, viewer_id=user and user.id, username=username)
+
+
+LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You like it already."}}
+
+
+@router.post(
+    "/{post_id}/like/",
+    status_code=201,
+    response_model=LikeResponse,
+    responses=LIKED | errors(401, 404),
+)
+async def like_post(
+    post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
+) -> Response:
+    """Like a post."""
+    liked = await LIKE.one(transaction, viewer_id=user.id, post_id=post_id)
+    if liked is None:
+        await check_session(user, transaction)
+        raise post_not_found()
+    is_new = liked.pop("created")
+    return json_response(liked, 201 if is_new else 200)
+
+
+@router.delete("/{post_id}/like/", status_code=204, responses=errors(401, 404))
+async def unlike_post(post_id: Id, user: AuthenticatedUser) -> None:
+    """Like a post no longer."""
+    if await UNLIKE.one(viewer_id=user.id, post_id=post_id) is None:
+        raise post_not_found()
+
+
+@router.get("/{post_id}/likes/", response_model=Users, responses=errors(404))
+async def list_likers(post_id: Id, request: Request, page: ActivePage) -> Response:
+    """List who likes a post, the latest like first."""
+    return await page.response(request, LIKERS, post_id=post_id)
