@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class ErrorMiddleware:
-    """Respond to unexpected errors with 500, and with 503 if the database was unavailable.
+    """Respond to errors that no exception handler has: with 503 to those of the database, else 500.
 
-    The latter are raised by middleware below, such as at the COMMIT of its transaction. It also
-    holds a response back for as long as `RequestState.delay` says.
+    Middleware raises errors of the database, too, such as at the COMMIT of a keyed request. All
+    responses are held back for `RequestState.delay` seconds.
     """
 
     def __init__(self, app: ASGIApp) -> None:
