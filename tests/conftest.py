@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from limits.aio.storage.redis.bridge import RedisBridge
 
 from tests import canary, databases
+from tests.clusters import write
 from tests.helpers import Client, create_account
 from tests.proxies import missing
 
@@ -164,3 +166,26 @@ def api_client_user1(sign_up: Callable[..., Client]) -> Client:
 @pytest.fixture
 def api_client_user2(sign_up: Callable[..., Client]) -> Client:
     return sign_up("user2")
+
+
+@pytest.fixture
+def rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold, as they do not in other tests."""
+    from pamps.config import settings
+
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory) -> Path:
+    """A cluster with a row in it, for the tests that are not about how it is made."""
+    folder = tmp_path_factory.mktemp("cluster") / "pamps"
+    assert write(folder) == 1
+    return folder / "data"
+
+
+@pytest.fixture
+def used_folder(folder, made_once) -> Path:
+    folder.mkdir()
+    subprocess.run(["cp", "-a", made_once, folder], check=True)
+    return folder

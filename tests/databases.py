@@ -32,6 +32,8 @@ print(embedded.ADDRESS.render_as_string(hide_password=False), flush=True)
 sys.stdin.read()
 """
 
+# What a write of anybody waits for, if it is locked.
+USERS = 'SELECT * FROM "user" ORDER BY id FOR UPDATE'
 # Each counter, and next to it what it should be.
 TRUTH = """
 SELECT 'post ' || id, like_count, (SELECT count(*) FROM "like" WHERE post_id = post.id),

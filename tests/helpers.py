@@ -115,3 +115,17 @@ def assert_one_red_line(done: CompletedProcess[str], words: str) -> None:
 def at_once(*calls: Callable[[], object]) -> list:
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def assert_told(response: httpx.Response, sent: bytes = b"") -> None:
+    assert response.status_code == 422, response.text
+    detail = response.json()["detail"]
+    assert detail
+    for item in detail:
+        assert set(item) == {"type", "loc", "msg"}
+    assert len(sent) < 4 or sent not in response.content
+
+
+def refused_for_now(answer: httpx.Response) -> str:
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    return answer.json()["detail"]

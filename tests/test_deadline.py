@@ -2,14 +2,15 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import make_url
 
-from tests.databases import execute, locked
-from tests.servers import signed_in
+from tests.databases import USERS, execute, locked
+from tests.helpers import USER, refused_for_now
+from tests.servers import served, signed_in
 
-USERS = 'SELECT * FROM "user" ORDER BY id FOR UPDATE'
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 LATE = {
     "DB__lock_timeout": "60",
@@ -61,3 +62,37 @@ def test_a_cancellation_by_others_is_no_503():
 
     asyncio.run(cancel())
     assert sent == []
+
+
+def test_a_request_that_takes_too_long(other_database):
+    """Nothing of it is stored, and the service goes on."""
+    settings = {"DB__lock_timeout": "60", "DB__statement_timeout": "60"}
+    settings |= {"DB__pool_size": "1", "SERVER__request_timeout": "1", "SERVER__max_requests": "2"}
+    with signed_in(other_database, **settings) as client:
+        write = lambda n: client.post("/post/", json={"text": f"{n}"})  # noqa: E731
+        with locked(other_database, USERS), ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(write, range(8)))
+            details = sorted({refused_for_now(answer) for answer in answers})
+            assert details == [
+                "The request took too long, try again",
+                "The service is overloaded, try again",
+            ]
+            assert client.get("/health/live").json() == {"status": "ok"}
+            assert client.get("/health/ready").json() == {"status": "ok"}
+        deadline = time.monotonic() + 10
+        while client.get("/post/").status_code == 503:
+            assert time.monotonic() < deadline
+        assert client.get("/post/").json() == []
+
+
+def test_a_stop_while_the_database_does_not_answer(other_database):
+    """The process ends, whatever its threads wait for."""
+    settings = {"DB__lock_timeout": "60", "DB__statement_timeout": "60"}
+    settings |= {"SERVER__request_timeout": "1", "SERVER__receive_timeout": "1"}
+    variables = {f"PAMPS_{name}": value for name, value in settings.items()}
+    with served(variables | {"PAMPS_DB__uri": other_database}) as (process, client):
+        assert client.post("/user/", json=USER).status_code == 201
+        with locked(other_database, USERS):
+            refused_for_now(client.post("/token", data=USER))
+            process.terminate()
+            assert process.wait(timeout=20) == 0
