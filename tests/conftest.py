@@ -176,7 +176,7 @@ def rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Path:
     """A cluster with a row in it, for the tests that are not about how it is made."""
     folder = tmp_path_factory.mktemp("cluster") / "pamps"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
-from prometheus_client.mmap_dict import MmapedDict
 from sqlalchemy import make_url
 
 from tests import canary
@@ -76,55 +76,57 @@ HALF = "POST /post/ HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{"
 WHOLE = "GET /post/ HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def in_progress(folder: Path, pid: int) -> float:
-    """Of one worker."""
-    values = MmapedDict.read_all_values_from_file(folder / f"gauge_livesum_{pid}.db")
-    return next(number for key, number, *_ in values if IN_PROGRESS in key)
+def processes(log: list[str], number: int) -> list[int]:
+    """Waits until so many workers have started, and gives them all."""
+    deadline = time.monotonic() + 60
+    while sum("Application startup complete" in line for line in log) < number:
+        assert time.monotonic() < deadline
+    return [int(n) for line in log for n in re.findall(r"Started server process \[(\d+)\]", line)]
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether nobody has ended a connection on which no answer is expected yet."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
 
 
 def test_numbers_of_all_workers(settings, port, tmp_path):
-    with served(settings, "--workers", "2") as (process, client):
+    log: list[str] = []
+    with served(settings, "--workers", "2", log=log) as (process, client):
         (folder,) = tmp_path.glob("pamps-metrics-*")
-        url, asked, deadline = f"{client.base_url}/post/", 0, time.monotonic() + 30
-
-        def answered() -> set[int]:
-            found = {file.stem.split("_")[1] for file in folder.glob("histogram_*.db")}
-            return {int(pid) for pid in found - {"dead"}}
-
+        url, victim = f"{client.base_url}/post/", processes(log, 2)[0]
         # A connection is with one worker, and each gets some of many.
-        while len(answered()) < 2 or asked < 40:
-            assert time.monotonic() < deadline
-            assert httpx.get(url).status_code == 200
-            asked += 1
-        numbers, pids = scrape(port), answered()
-        assert process.pid not in pids
-        assert numbers[requests("GET", "/post/", 200)] == asked
+        many = 40
+        assert [httpx.get(url).status_code for _ in range(many)] == [200] * many
+        numbers = scrape(port)
+        assert numbers[requests("GET", "/post/", 200)] == many
         timed = 'pamps_http_request_duration_seconds_{}{{{}method="GET",route="/post/"}}'
-        assert numbers[timed.format("count", "")] == asked
-        assert numbers[timed.format("bucket", 'le="+Inf",')] == asked
-        assert 0 < numbers[timed.format("sum", "")] < asked
+        assert numbers[timed.format("count", "")] == many
+        assert numbers[timed.format("bucket", 'le="+Inf",')] == many
+        assert 0 < numbers[timed.format("sum", "")] < many
 
         with contextlib.ExitStack() as halves:
-            sent = 0
-            while not all(in_progress(folder, pid) for pid in pids):
-                assert time.monotonic() < deadline
-                halves.enter_context(send(client, HALF))
-                soon(port, IN_PROGRESS, sent := sent + 1)
-            victim, other = pids
-            left = in_progress(folder, other)
+            sent = [halves.enter_context(send(client, HALF)) for _ in range(many)]
+            soon(port, IN_PROGRESS, many)
             os.kill(victim, signal.SIGKILL)
+            processes(log, 3)
             # What was in progress there is no more, and what was counted there still is, in a file
             # of all that are dead.
+            left = sum(map(is_open, sent))
+            assert 0 < left < many
             numbers = soon(port, IN_PROGRESS, left)
-            assert numbers[requests("GET", "/post/", 200)] == asked
-            assert numbers[timed.format("count", "")] == asked
+            assert numbers[requests("GET", "/post/", 200)] == many
+            assert numbers[timed.format("count", "")] == many
             assert list(folder.glob(f"*_{victim}.db")) == []
         soon(port, IN_PROGRESS, 0)
-        while len(answered()) < 2:  # the one in its place counts too
-            assert time.monotonic() < deadline
-            httpx.get(url)
-            asked += 1
-        assert scrape(port)[requests("GET", "/post/", 200)] == asked
+        # The one in its place counts too.
+        assert [httpx.get(url).status_code for _ in range(many)] == [200] * many
+        assert scrape(port)[requests("GET", "/post/", 200)] == 2 * many
         assert client.get("/metrics").status_code == 404
         process.terminate()
     assert process.returncode == 0

@@ -45,16 +45,6 @@ def test_a_killed_database_comes_back_and_so_does_the_data(folder):
         process.terminate()
 
 
-def test_requests_are_in_the_log_while_it_serves(folder):
-    log: list[str] = []
-    with served(embedded(folder), log=log) as (process, client):
-        number = client.get("/post/").headers["x-request-id"]
-        deadline = time.monotonic() + 10
-        while not any(number in line for line in log):
-            assert time.monotonic() < deadline
-        os.killpg(process.pid, signal.SIGTERM)
-
-
 def test_workers_stop_when_the_parent_is_killed(folder):
     with served(embedded(folder), "--workers", "2") as (process, client):
         assert client.get("/post/").status_code == 200
@@ -72,8 +62,9 @@ def test_workers_stop_when_the_parent_is_killed(folder):
 PUBLIC_SECRET = "development-only-secret-that-everyone-can-read"
 
 
-def test_nothing_is_signed_with_the_secret_that_everybody_can_read(folder):
-    settings = embedded(folder) | {"PAMPS_SECURITY__SECRET_KEY": PUBLIC_SECRET}
+def test_nothing_is_signed_with_the_secret_that_everybody_can_read(folder, other_database):
+    settings = {"PAMPS_DB__embedded_dir": str(folder), "PAMPS_DB__uri": other_database}
+    settings["PAMPS_SECURITY__SECRET_KEY"] = PUBLIC_SECRET
 
     def status(client: httpx.Client, token: str) -> int:
         headers = {"Authorization": f"Bearer {token}"}
@@ -116,7 +107,7 @@ def test_where_no_secret_can_be_kept(folder):
     assert done.stderr.startswith("pamps: security.SECRET_KEY: everybody can read it")
 
 
-def test_the_database_is_in_the_log(folder, other_database):
+def test_the_database_and_requests_are_in_the_log(folder, other_database):
     log: list[str] = []
     with served(embedded(folder), log=log) as (process, _):
         process.terminate()
@@ -125,7 +116,12 @@ def test_the_database_is_in_the_log(folder, other_database):
     if url.password is None:
         url = url.update_query_dict({"password": canary.WORD})
     address = url.render_as_string(hide_password=False)
-    with served({"PAMPS_DB__uri": address}, log=log) as (process, _):
+    with served({"PAMPS_DB__uri": address}, log=log) as (process, client):
+        number = client.get("/post/").headers["x-request-id"]
+        # Requests are there while it serves.
+        deadline = time.monotonic() + 10
+        while not any(number in line for line in log):
+            assert time.monotonic() < deadline
         process.terminate()
     assert any(f"serving the database {url.database} on " in line for line in log)
     canary.assert_unseen("".join(log))
