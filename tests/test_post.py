@@ -1,11 +1,12 @@
-"""Posts, replies and likes."""
+"""Posts and replies."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 
-from tests.helpers import Client
+from tests.databases import here, locked, query
 from tests.routes import about, content, values
 
 FIELDS = {"id", "text", "date", "user_id", "parent_id", "edited_at", "user", "like_count"}
@@ -55,16 +56,6 @@ def test_home(api_client, api_client_user1, api_client_user2):
     assert all(set(post) == FIELDS for post in posts)
 
 
-def test_liked_is_the_callers_own(api_client, api_client_user1, api_client_user2):
-    post = api_client_user1.write()
-    api_client_user2.like(post)
-    lists = ["/post/", "/post/user/user1/", "/post/likes/user2/"]
-    for client, liked in ((api_client, None), (api_client_user1, False), (api_client_user2, True)):
-        for path in lists:
-            assert [item["liked"] for item in client.get(path).json()] == [liked], path
-        assert client.get(f"/post/{post['id']}/").json()["liked"] is liked
-
-
 def test_post_with_replies(api_client, api_client_user1):
     post = api_client_user1.write()
     replies = [api_client_user1.write(str(n), post["id"])["id"] for n in range(22)]
@@ -105,6 +96,28 @@ def test_update_post(api_client, api_client_user1, api_client_user2):
     assert api_client_user2.patch(path, json={"text": "mine now"}).status_code == 403
     assert api_client_user1.patch(path, json={"text": ""}).status_code == 422
     assert api_client.get(path).json()["text"] == "after"
+
+
+@pytest.mark.parametrize(
+    ("method", "if_match", "status"),
+    [("PATCH", False, 200), ("PATCH", True, 412), ("DELETE", False, 204), ("DELETE", True, 412)],
+)
+def test_a_post_that_is_edited_while_it_is_changed(api_client_user1, method, if_match, status):
+    """The change waits for the other edit, and is then checked against the text as it is."""
+    path = f"/post/{api_client_user1.write('first')['id']}/"
+    headers = {"If-Match": api_client_user1.get(path).headers["etag"]} if if_match else {}
+    body = {"text": "changed"} if method == "PATCH" else None
+    database = here().render_as_string(hide_password=False)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    waiting += " AND datname = current_database()"
+    with ThreadPoolExecutor(1) as pool, locked(database, "UPDATE post SET text = 'second'"):
+        changing = pool.submit(api_client_user1.request, method, path, json=body, headers=headers)
+        while not changing.done() and query(waiting) == [(0,)]:
+            pass
+    assert changing.result().status_code == status
+    assert (
+        query("SELECT text FROM post") == {200: [("changed",)], 204: [], 412: [("second",)]}[status]
+    )
 
 
 def test_delete_post(api_client, api_client_user1, api_client_user2):
@@ -160,43 +173,6 @@ def test_posts_of_a_user(api_client, api_client_user1, api_client_user2):
     assert api_client.ids(path, include_replies=True) == everything
     assert api_client.ids(path, include_replies=True, order="newest") == everything[::-1]
     assert api_client.get(path, params={"order": "random"}).status_code == 422
-
-
-def test_like(api_client_user1, api_client_user2):
-    post = api_client_user1.write()
-    path = f"/post/{post['id']}/like/"
-    response = api_client_user2.post(path)
-    assert response.status_code == 201
-    like = response.json()
-    assert set(like) == {"user_id", "post_id", "date"}
-    assert (like["user_id"], like["post_id"]) == (api_client_user2.id, post["id"])
-    again = api_client_user2.post(path)
-    assert again.status_code == 200
-    assert again.json() == like
-    assert api_client_user1.post(path).status_code == 201
-    assert api_client_user1.get(f"/post/{post['id']}/").json()["like_count"] == 2
-
-
-def test_unlike(api_client, api_client_user1):
-    post = api_client_user1.write()
-    api_client_user1.like(post)
-    for _ in range(2):
-        assert api_client_user1.delete(f"/post/{post['id']}/like/").status_code == 204
-    assert api_client.get(f"/post/{post['id']}/").json()["like_count"] == 0
-    assert api_client.get("/post/likes/user1/").json() == []
-
-
-def test_liked_posts_and_likers(api_client, api_client_user1: Client, api_client_user2: Client):
-    first, second = api_client_user1.write(), api_client_user1.write()
-    reply = api_client_user1.write("reply", first["id"])
-    for post in (second, reply, first):
-        api_client_user2.like(post)
-    api_client_user1.like(first)
-    liked = [first["id"], reply["id"], second["id"]]
-    assert api_client.ids("/post/likes/user2/") == liked
-    likers = api_client.get(f"/post/{first['id']}/likes/").json()
-    assert [user["username"] for user in likers] == ["user1", "user2"]
-    assert set(likers[0]) == {"id", "username", "avatar", "bio"}
 
 
 def test_times_always_have_six_digits_of_a_fraction(sign_up):
