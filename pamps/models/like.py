@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Index, delete, func
-from sqlmodel import SQLModel, col, select, update
+from sqlalchemy import ColumnElement, Index, delete, func, select, update
+from sqlmodel import SQLModel, col
 
 from pamps.models.columns import (
     VIEWER_ID,
@@ -48,14 +48,13 @@ def like() -> Statement:
     Nothing is stored or returned if that user or that post does not exist.
     """
     # First the user, then the post: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
+    user = select(col(User.id)).where(col(User.id) == VIEWER_ID, NOT_DELETED)
     locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    allowed: Statement = select(locked.c.id).where(existing_post().exists())
+    allowed = select(locked.c.id).where(existing_post().exists())
     added = insert_or_get(Like, (VIEWER_ID, POST_ID), allowed)
     counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(like_count=Post.like_count + 1)
-    query: Statement = select(*added.c)
-    return query.add_cte(counted.cte("counted"))
+    return select(*added.c).add_cte(counted.cte("counted"))
 
 
 def unlike() -> Statement:
@@ -69,8 +68,7 @@ def unlike() -> Statement:
     deleted = like.returning(col(Like.post_id)).cte("deleted")
     counted = update(Post).where(col(Post.id) == deleted.c.post_id)
     counted = counted.values(like_count=func.greatest(Post.like_count - 1, 0))
-    query: Statement = select(post.c.id)
-    return query.add_cte(counted.cte("counted"))
+    return select(post.c.id).add_cte(counted.cte("counted"))
 
 
 class LikeResponse(BaseModel):

@@ -19,12 +19,13 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
-    label,
     or_,
+    select,
     text,
     true,
+    update,
 )
-from sqlmodel import SQLModel, col, select, update
+from sqlmodel import SQLModel, col
 
 from pamps.config import settings
 from pamps.models.columns import (
@@ -77,7 +78,7 @@ PARENT_ID = id_parameter("parent_id")
 OLD_TEXT = bindparam("old_text", type_=Text)
 
 AUTHOR_COLUMNS: list[Column] = [
-    label(f"user.{name}", getattr(User, name)) for name in ("id", "username", "avatar")
+    getattr(User, name).label(f"user.{name}") for name in ("id", "username", "avatar")
 ]
 
 
@@ -100,40 +101,37 @@ def posts() -> Statement:
     """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them."""
     liked = has_of_viewer("like").label("liked")
     columns = response_columns(inspect(Post).local_table, AUTHOR_COLUMNS, liked)
-    query: Statement = select(*columns)
-    return query.select_from(Post).join(User, col(User.id) == Post.user_id).where(NOT_DELETED)
+    query = select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
+    return query.where(NOT_DELETED)
 
 
 def existing_post() -> Statement:
     """Select the id of the post `post_id`, if it and its author exist."""
-    query: Statement = select(Post.id)
-    return query.where(col(Post.id) == POST_ID, of_existing(Post.user_id))
+    return select(col(Post.id)).where(col(Post.id) == POST_ID, of_existing(Post.user_id))
 
 
 def thread(replies: int) -> Statement:
-    """Select the post `post_id` and so many replies to it, the post first, the oldest reply next.
-
-    A reply always has a larger id than its post.
-    """
-    ids = select(Post.id).where(Post.parent_id == POST_ID, of_existing(Post.user_id))
+    """Select the post `post_id`, and after it so many of its oldest replies."""
+    ids = select(col(Post.id)).where(col(Post.parent_id) == POST_ID, of_existing(Post.user_id))
     first = ids.order_by(col(Post.id)).limit(literal_limit(replies)).subquery()
-    post = select(Post.id).where(col(Post.id) == POST_ID)
+    post = select(col(Post.id)).where(col(Post.id) == POST_ID)
+    # A reply always has a larger id than its post.
     return posts().where(col(Post.id).in_(post.union_all(select(*first.c)))).order_by(col(Post.id))
 
 
 def timeline() -> Statement:
     """Select the newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
 
-    A page has posts of at most as many authors as it has posts: those who wrote last. To find them,
-    one entry of an index is read for each author that is followed, then the posts of those few. So
-    the work grows with the number of authors, and not with the number of their posts.
+    A page has posts of few authors: those who wrote last. To find them, one entry of an index is
+    read for each author that is followed, and not all of their posts.
     """
-    older = select(Post.id).where(Post.user_id == Social.to_id, col(Post.id) < CURSOR)
+    older = select(col(Post.id)).where(col(Post.user_id) == Social.to_id, col(Post.id) < CURSOR)
     newest = older.order_by(col(Post.id).desc()).limit(literal_limit(1)).lateral("newest")
-    followed = select(Social.to_id).join(newest, true())
+    followed = select(col(Social.to_id)).join(newest, true())
     followed = followed.where(col(Social.from_id) == VIEWER_ID, of_existing(Social.to_id))
     authors = followed.order_by(newest.c.id.desc()).limit(LIMIT).subquery("authors")
-    of_author = select(Post.id).where(Post.user_id == authors.c.to_id, col(Post.id) < CURSOR)
+    by_author = col(Post.user_id) == authors.c.to_id
+    of_author = select(col(Post.id)).where(by_author, col(Post.id) < CURSOR)
     page = of_author.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
     ids = select(page.c.id).select_from(authors).join(page, true())
     return posts().where(col(Post.id).in_(ids.order_by(page.c.id.desc()).limit(LIMIT)))
@@ -145,24 +143,21 @@ def insert_post() -> Statement:
     Nothing is inserted or counted if that user or that parent does not exist.
     """
     # First the author, then the parent: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == VIEWER_ID, NOT_DELETED)
+    user = select(col(User.id)).where(col(User.id) == VIEWER_ID, NOT_DELETED)
     locked = user.with_for_update(key_share=True).cte("locked")
     replied = update(Post).where(col(Post.id) == PARENT_ID, of_existing(Post.user_id))
-    replied = replied.where(exists().select_from(locked))
-    replied = replied.values(reply_count=Post.reply_count + 1)
+    replied = replied.where(exists().select_from(locked)).values(reply_count=Post.reply_count + 1)
     parent = replied.returning(col(Post.id)).cte("parent")
     allowed = or_(PARENT_ID.is_(None), exists().select_from(parent))
     counted = update(User).where(col(User.id) == VIEWER_ID, NOT_DELETED, allowed)
     counted = counted.values(post_count=User.post_count + 1)
     author = counted.returning(*AUTHOR_COLUMNS).cte("author")
     values = select(bindparam("text", type_=Text), VIEWER_ID, PARENT_ID).select_from(author)
-    post = insert(Post).from_select(
-        ["text", "user_id", "parent_id"], values, include_defaults=False
-    )
+    names = ["text", "user_id", "parent_id"]
+    post = insert(Post).from_select(names, values, include_defaults=False)
     stored = post.returning(*inspect(Post).columns).cte("stored")
     columns = response_columns(stored, list(author.c), false().label("liked"))
-    query: Statement = select(*columns)
-    return query.select_from(stored).join(author, true())
+    return select(*columns).select_from(stored).join(author, true())
 
 
 def update_text() -> Update:
@@ -177,9 +172,13 @@ def remove_post(removal: Delete | Update) -> Statement:
 
     The post no longer counts for its author, or as a reply to its parent.
     """
-    post = select(Post.user_id, Post.parent_id).where(col(Post.id) == POST_ID).cte("post_before")
+    post = (
+        select(col(Post.user_id), col(Post.parent_id))
+        .where(col(Post.id) == POST_ID)
+        .cte("post_before")
+    )
     # First the author, then the post, then its parent: see docs/decisions/0006-counters.md.
-    user = select(User.id).where(col(User.id) == post.c.user_id, NOT_DELETED)
+    user = select(col(User.id)).where(col(User.id) == post.c.user_id, NOT_DELETED)
     author = user.with_for_update(key_share=True).cte("author")
     removal = removal.where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
     removal = removal.where(col(Post.user_id) == author.c.id)
@@ -188,8 +187,7 @@ def remove_post(removal: Delete | Update) -> Statement:
     written = written.values(post_count=func.greatest(User.post_count - 1, 0))
     replied = update(Post).where(col(Post.id) == post.c.parent_id, removed.c.id == POST_ID)
     replied = replied.values(reply_count=func.greatest(Post.reply_count - 1, 0))
-    query: Statement = select(removed.c.id)
-    return query.add_cte(written.cte("written"), replied.cte("replied"))
+    return select(removed.c.id).add_cte(written.cte("written"), replied.cte("replied"))
 
 
 PostText = Annotated[

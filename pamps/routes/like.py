@@ -1,5 +1,3 @@
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from sqlmodel import col
 
@@ -24,6 +22,8 @@ LIKERS = PaginatedQuery(likers(ACTIVE_POST.id), col(Like.id), parent=ACTIVE_POST
 LIKE = Query(like())
 UNLIKE = Query(unlike())
 
+LIKED_ALREADY = {"model": LikeResponse, "description": "You like it already."}
+
 
 @router.get("/likes/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
 async def list_liked_posts(
@@ -33,14 +33,11 @@ async def list_liked_posts(
     return await page.response(request, LIKED_POSTS, viewer_id=user and user.id, username=username)
 
 
-LIKED: dict[int | str, Any] = {200: {"model": LikeResponse, "description": "You like it already."}}
-
-
 @router.post(
     "/{post_id}/like/",
     status_code=201,
     response_model=LikeResponse,
-    responses=LIKED | errors(401, 404),
+    responses={200: LIKED_ALREADY, **errors(401, 404)},
 )
 async def like_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
