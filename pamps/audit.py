@@ -1,20 +1,19 @@
-"""The audit trail: what superusers do in the API."""
+"""The audit trail: what superusers do in the API, and administrators at a terminal."""
 
 import logging
+import os
+import pwd
 
-from sqlalchemy import Text, bindparam, insert, select
+from sqlmodel import Session
 
 from pamps.auth import CurrentUser
 from pamps.db import Query, Transaction
-from pamps.models import Audit
-from pamps.models.columns import Column, id_parameter
+from pamps.models import Audit, User
+from pamps.models.audit import insert_audit
 
 logger = logging.getLogger(__name__)
 
-TEXTS = ["actor", "action", "target", "address"]
-IDS = ["actor_id", "target_id"]
-VALUES: list[Column] = [*map(id_parameter, IDS), *[bindparam(name, type_=Text) for name in TEXTS]]
-INSERT = Query(insert(Audit).from_select([*IDS, *TEXTS], select(*VALUES), include_defaults=False))
+INSERT_AUDIT = Query(insert_audit())
 
 
 async def record(
@@ -28,7 +27,7 @@ async def record(
 ) -> None:
     """Log what a superuser does to an account, and store it within the transaction that does it."""
     logger.info(action, extra={"user_id": target_id, "actor_id": actor.id})
-    await INSERT.run(
+    await INSERT_AUDIT.run(
         transaction,
         actor_id=actor.id,
         actor=actor.username,
@@ -37,3 +36,26 @@ async def record(
         target=target_name,
         address=address,
     )
+
+
+def record_at_terminal(session: Session, action: str, target: User) -> None:
+    """Log what an administrator does at a terminal, and store it with what the session commits."""
+    logger.info(action, extra={"user_id": target.id, "actor_id": None})
+    session.add(
+        Audit(
+            actor_id=None,
+            actor=_terminal_user(),
+            action=action,
+            target_id=target.id,
+            target=target.username,
+            address="terminal",
+        )
+    )
+
+
+def _terminal_user() -> str:
+    """Return the owner of this process, which no environment variable can forge."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container whose user has no name
+        return f"uid {os.getuid()}"

@@ -5,11 +5,12 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordBearer
-from sqlmodel import Session, func
+from fastapi.security.base import SecurityBase
+from sqlmodel import Session
 from starlette.requests import HTTPConnection
 
 from pamps.db import Query, Transaction
-from pamps.models.session import TOKEN_EXPIRES, session_users
+from pamps.models.session import TOKEN_NOT_EXPIRED, session_users
 from pamps.models.user import User, get_user
 from pamps.paths import BASE_URL
 from pamps.state import request_state
@@ -34,17 +35,6 @@ class CurrentUser(NamedTuple):
     fresh: bool
 
 
-class SignInFailed(HTTPException):
-    """A wrong name or password. The answer waits, so that its time does not tell which.
-
-    `started` is when the sign-in began, by time.perf_counter().
-    """
-
-    def __init__(self, started: float) -> None:
-        super().__init__(401, "Incorrect username or password", {"WWW-Authenticate": "Bearer"})
-        self.started = started
-
-
 def client_address(request: HTTPConnection) -> str:
     """Return the address of the client, as the connection and the trusted proxies tell it."""
     host = request.client.host if request.client else ""
@@ -57,7 +47,7 @@ async def get_address(request: Request) -> str:
 
 Address = Annotated[str, Depends(get_address)]
 
-CURRENT_USER = Query(session_users().where(func.now() < TOKEN_EXPIRES))
+CURRENT_USER = Query(session_users().where(TOKEN_NOT_EXPIRED))
 SESSION_USER = Query(session_users())
 
 # Tokens that have expired or whose session has ended, the latest ones, as session and expiry time.
@@ -86,7 +76,7 @@ async def session_user(claims: Claims) -> CurrentUser | None:
     if token in _ended:
         return None
     user = await CURRENT_USER.one(
-        session_id=claims.sid, viewer_id=claims.user_id, token_expires=claims.exp
+        user_id=claims.user_id, session_id=claims.sid, token_expires=claims.exp
     )
     if user:
         return CurrentUser(**user, session_id=claims.sid, fresh=claims.fresh)
@@ -124,29 +114,33 @@ OptionalUser = Annotated[CurrentUser | None, Depends(get_optional_user)]
 
 # Clients resolve it against the server of the documentation, whose path has no slash at its end.
 TOKEN_URL = f"{BASE_URL}/token" if BASE_URL else "token"
-# Documents how to sign in; the token itself is read by `read_claims`.
-oauth2_scheme = OAuth2PasswordBearer(
-    TOKEN_URL, scheme_name="BearerToken", auto_error=False, refreshUrl=TOKEN_URL
-)
 # For the routes that take an OptionalUser: the documentation says that a token may be left out.
 may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
 
 
-async def get_current_user(
-    user: OptionalUser, _: Annotated[str | None, Depends(oauth2_scheme)]
-) -> CurrentUser:
-    """Return the current user. Raises HTTPException 401 without a valid token."""
-    if user is None:
-        raise unauthorized("Not authenticated")
-    return user
+class BearerToken(SecurityBase):
+    """A dependency that returns the current user, and that documents how to sign in.
+
+    Raises HTTPException 401 without a valid token.
+    """
+
+    scheme_name = "BearerToken"
+    model = OAuth2PasswordBearer(TOKEN_URL, refreshUrl=TOKEN_URL).model
+
+    async def __call__(self, request: Request) -> CurrentUser:
+        user = await get_optional_user(request)
+        if user is None:
+            raise unauthorized("Not authenticated")
+        return user
 
 
+get_current_user = BearerToken()
 AuthenticatedUser = Annotated[CurrentUser, Depends(get_current_user)]
 
 
 async def check_session(user: CurrentUser, transaction: Transaction | None = None) -> None:
     """Raise HTTPException 401 if the session has ended since the request began."""
-    if not await SESSION_USER.one(transaction, session_id=user.session_id, viewer_id=user.id):
+    if not await SESSION_USER.one(transaction, user_id=user.id, session_id=user.session_id):
         raise unauthorized()
 
 

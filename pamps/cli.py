@@ -181,7 +181,7 @@ def create_user(
     ] = False,
 ) -> Any:
     """Create user"""
-    from pamps.models.session import record
+    from pamps.audit import record_at_terminal
     from pamps.models.user import UserRequest
     from pamps.security import get_password_hash
 
@@ -192,7 +192,7 @@ def create_user(
         session.add(user)
         if superuser:
             session.flush()
-            session.add(record("create superuser", user))
+            record_at_terminal(session, "create superuser", user)
         session.commit()
     typer.echo(f"created {username} user")
     return user

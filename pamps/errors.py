@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,8 +18,6 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as EnginePoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from pamps.auth import SignInFailed
-from pamps.config import settings
 from pamps.database_errors import is_unavailable, violated_constraint, was_aborted
 from pamps.folder import EmbeddedError
 from pamps.state import request_state
@@ -119,14 +116,6 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     return error_response(request, error.status_code, error.detail, headers)
 
 
-async def _sign_in_failed(request: Request, error: SignInFailed) -> JSONResponse:
-    """Let the response wait in ErrorMiddleware until it took as long as any other failure."""
-    whole = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
-    passed = time.perf_counter() - error.started
-    request_state(request.scope).delay = whole - passed % whole
-    return await _http_error(request, error)
-
-
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
     """Respond to an error of either driver. Raises those that are bugs or will be retried."""
     if violation := violated_constraint(error):
@@ -144,6 +133,5 @@ ExceptionHandler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 EXCEPTION_HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     RequestValidationError: _validation_error,
     HTTPException: _http_error,
-    SignInFailed: _sign_in_failed,
     **dict.fromkeys(DATABASE_ERRORS, _database_error),
 }

@@ -1,35 +1,53 @@
-"""Sessions: a sign-in, and the tokens that come of it until it ends."""
+"""Sessions: a sign-in and its tokens, until it ends."""
 
 import base64
 import hashlib
 import logging
 import secrets
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Literal
 
-from pydantic import BaseModel, Field as Limit
-from sqlmodel import Session, func, select
+from fastapi import HTTPException
+from pydantic import BaseModel, Field
+from sqlmodel import delete
+from starlette.requests import HTTPConnection
 
+from pamps.auth import read_claims
 from pamps.config import settings
-from pamps.models.session import UserSession, end, rotate, rotated
-from pamps.models.user import User
+from pamps.db import Query, Transaction
+from pamps.models.session import (
+    OF_USER,
+    THIS_SESSION,
+    UserSession,
+    insert_session,
+    rotate_token,
+    rotated_token,
+)
 from pamps.security import keyed_hash
-from pamps.statements import Statement
-from pamps.tokens import Claims, read_token, sign_token, unauthorized
+from pamps.tokens import (
+    Claims,
+    create_access_token,
+    create_refresh_token,
+    read_token,
+    unauthorized,
+)
 
 logger = logging.getLogger(__name__)
 
 TOKEN_ID_BYTES = 16
-ROTATE = Statement(rotate())
-ROTATED = Statement(rotated())
-END = Statement(end())
+INSERT_SESSION = Query(insert_session())
+ROTATE_TOKEN = Query(rotate_token())
+ROTATED_TOKEN = Query(rotated_token())
+END_SESSION = Query(delete(UserSession).where(THIS_SESSION))
+END_ALL_SESSIONS = Query(delete(UserSession).where(OF_USER))
 
 
 class Token(BaseModel):
-    """The answer to a sign-in; `expires_in` is the access token's life in seconds."""
+    """The response to a sign-in; `expires_in` is the lifetime of the access token in seconds."""
 
-    access_token: str = Limit(repr=False)
-    refresh_token: str = Limit(repr=False)
+    access_token: str = Field(repr=False)
+    refresh_token: str = Field(repr=False)
     token_type: Literal["bearer"]
     expires_in: int
 
@@ -39,81 +57,102 @@ def _hash(token_id: str) -> bytes:
 
 
 def _next_id(claims: Claims) -> str:
-    """The id of the refresh token that replaces this one.
+    """Return the id of the refresh token that replaces this one.
 
-    It can be computed again, so that the same answer can be given again without storing it, but
-    only with SECRET_KEY.
+    It can be computed again, with SECRET_KEY only, so that the same response can be given again
+    without being stored.
     """
     digest = keyed_hash("refresh token", str(claims.sid), claims.jti)
     return base64.urlsafe_b64encode(digest[:TOKEN_ID_BYTES]).decode().rstrip("=")
 
 
-def _lasts() -> dict[str, timedelta]:
-    """How long a refresh token lasts, and a session however often it is refreshed."""
+def _lifetimes() -> dict[str, timedelta]:
+    """Return the lifetime of a refresh token, and that of a session however often refreshed."""
     security = settings.security
     return {
-        "token_lasts": timedelta(minutes=security.REFRESH_TOKEN_EXPIRE_MINUTES),
-        "session_lasts": timedelta(days=security.SESSION_EXPIRE_DAYS),
+        "token_lifetime": timedelta(minutes=security.REFRESH_TOKEN_EXPIRE_MINUTES),
+        "session_lifetime": timedelta(days=security.SESSION_EXPIRE_DAYS),
     }
 
 
 def _tokens(
-    sid: int, user_id: int, token_id: str, last_used: datetime, expires: datetime, *, fresh: bool
+    user_id: int,
+    session_id: int,
+    token_id: str,
+    last_used: datetime,
+    expires: datetime,
+    *,
+    fresh: bool,
 ) -> Token:
-    """The tokens of a session at a time; `fresh` if the caller has just shown a password.
+    """Return the tokens of a session. The same arguments give the same tokens.
 
-    No token outlives its session. The same arguments give the same tokens.
+    No token outlives its session.
     """
-    lasts = timedelta(minutes=settings.security.ACCESS_TOKEN_EXPIRE_MINUTES)
-    access_expires = min(last_used + lasts, expires)
+    lifetime = timedelta(minutes=settings.security.ACCESS_TOKEN_EXPIRE_MINUTES)
+    access_expires = min(last_used + lifetime, expires)
     return Token(
-        access_token=sign_token("access_token", user_id, sid, access_expires, fresh=fresh),
-        refresh_token=sign_token("refresh_token", user_id, sid, expires, jti=token_id),
-        # What kind of token it is, and not one.
-        token_type="bearer",  # nosec B106
+        access_token=create_access_token(user_id, session_id, access_expires, fresh=fresh),
+        refresh_token=create_refresh_token(user_id, session_id, expires, token_id),
+        token_type="bearer",  # nosec B106: the kind of token
         expires_in=int((access_expires - last_used).total_seconds()),
     )
 
 
-def open_session(session: Session, user: User, user_agent: str) -> Token:
-    """The first tokens of a user who has shown a password."""
-    now = session.exec(select(func.now())).one()
-    token_id = secrets.token_urlsafe(TOKEN_ID_BYTES)
-    sign_in = UserSession(
-        user_id=user.id,
+async def open_session(
+    transaction: Transaction, user_id: int, password_hash: str, user_agent: str
+) -> Token | None:
+    """Open a session of a user who has shown a password.
+
+    Returns None if `password_hash` is no longer that of the user, or the user may not sign in.
+    """
+    token_id, session_id = secrets.token_urlsafe(TOKEN_ID_BYTES), secrets.randbits(63)
+    times = await INSERT_SESSION.one(
+        transaction,
+        user_id=user_id,
+        password_hash=password_hash,
+        session_id=session_id,
         user_agent=user_agent,
-        started=now,
-        last_used=now,
         token_hash=_hash(token_id),
-        previous_hash=None,
-        expires=now + min(_lasts().values()),
+        lifetime=min(_lifetimes().values()),
     )
-    session.add(sign_in)
-    session.flush()
-    return _tokens(sign_in.sid, user.id, token_id, now, sign_in.expires, fresh=True)
+    if times is None:
+        return None
+    return _tokens(user_id, session_id, token_id, **times, fresh=True)
 
 
-async def refresh_session(refresh_token: str) -> Token:
-    """The next tokens of a session, or the same again for a token that was replaced just now.
+async def refresh_session(refresh_token: str, transaction: Transaction | None) -> Token:
+    """Return the next tokens of a session, or the same again if the token was just replaced.
 
-    A token that was replaced before ends the session: somebody has a copy of it, and nobody can say
-    who (RFC 9700, section 4.14). Raises HTTPException 401 for that one, and for one that was never
-    good or whose session has ended.
+    A token that was replaced earlier ends the session: somebody has a copy of it, and nobody can
+    tell who (RFC 9700, section 4.14). Raises HTTPException 401 for that one, for an invalid token,
+    and for one whose session has ended.
     """
     claims = read_token(refresh_token, "refresh_token")
     token_id = _next_id(claims)
-    shown: dict[str, Any] = claims.session_key | {"shown": _hash(claims.jti)}
-    found = await ROTATE.fetch(**shown, **_lasts(), next=_hash(token_id))
-    if not found and (seconds := settings.security.REFRESH_TOKEN_REPLAY_SECONDS):
-        found = await ROTATED.fetch(**shown, replay=timedelta(seconds=seconds))
-    if not found:
-        if await END.fetch(**claims.session_key):
+    session = {"user_id": claims.user_id, "session_id": claims.sid}
+    shown = session | {"shown_hash": _hash(claims.jti)}
+    times = await ROTATE_TOKEN.one(transaction, **shown, **_lifetimes(), next_hash=_hash(token_id))
+    if not times and (seconds := settings.security.REFRESH_TOKEN_REPLAY_SECONDS):
+        times = await ROTATED_TOKEN.one(transaction, **shown, replay=timedelta(seconds=seconds))
+    if not times:
+        if await END_SESSION.run(transaction, **session):
             logger.warning("refresh token reused", extra={"user_id": claims.user_id})
         raise unauthorized()
-    times = {name: time.replace(tzinfo=UTC) for name, time in found[0].items()}
-    return _tokens(claims.sid, claims.user_id, token_id, **times, fresh=False)
+    return _tokens(claims.user_id, claims.sid, token_id, **times, fresh=False)
 
 
-async def end_session(claims: Claims) -> None:
-    """End the session of a token, if it is still there."""
-    await END.fetch(**claims.session_key)
+async def sign_out(request: HTTPConnection, refresh_token: str | None) -> None:
+    """End the session of the access token of a request, and that of a refresh token.
+
+    The tokens may have expired. Raises HTTPException 401 if there is no valid one.
+    """
+    tokens = []
+    with suppress(HTTPException):
+        tokens.append(read_claims(request))
+    with suppress(HTTPException):
+        tokens.append(read_token(refresh_token or "", "refresh_token"))
+    sessions = [claims for claims in tokens if claims]
+    if not sessions:
+        raise unauthorized()
+    for claims in sessions:
+        await END_SESSION.run(user_id=claims.user_id, session_id=claims.sid)

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import math
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +10,9 @@ import pytest
 from tests import canary
 from tests.databases import query
 from tests.helpers import Client, at_once, sign_in
+
+IN_TRANSACTION = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction'"""
 
 
 def sign_up(client: Client, name: str, **options: object):
@@ -38,7 +39,7 @@ def test_more_than_can_be_hashed_in_time(api_client, api_client_user1, monkeypat
     monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
     tokens = sign_in(api_client, "user1")
     with contextlib.ExitStack() as stack:
-        for _ in range(hashing.PLACES):
+        for _ in range(hashing.MAX_REQUESTS):
             stack.enter_context(hashing.place())
         attempts = query("SELECT count(*) FROM attempt")
         for refused in (
@@ -66,12 +67,12 @@ def test_more_than_can_be_hashed_in_time(api_client, api_client_user1, monkeypat
 def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1, keyed):
     """More wait than there are places for sessions, and none of them holds one."""
     from pamps import hashing
-    from pamps.legacy import SESSIONS, engine
+    from pamps.config import settings
 
     def headers(n: int) -> dict[str, str]:
         return {"Idempotency-Key": f"key {n}"} if keyed else {}
 
-    waiting = 2 * SESSIONS
+    waiting = 2 * settings.db.pool_size
     calls = [
         *[lambda n=n: post_token(api_client, "user1", headers=headers(n)) for n in range(waiting)],
         *[
@@ -79,7 +80,7 @@ def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1,
             for n in range(waiting)
         ],
     ]
-    assert len(calls) < hashing.PLACES
+    assert len(calls) < hashing.MAX_REQUESTS
     done = threading.Event()
     hashing._thread.submit(done.wait)
     try:
@@ -87,7 +88,7 @@ def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1,
             answers = [pool.submit(call) for call in calls]
             while hashing._thread._work_queue.qsize() < len(calls):
                 assert not any(answer.done() for answer in answers)
-            assert engine.pool.checkedout() == 0
+            assert query(IN_TRANSACTION) == [(0,)]
             write = lambda: api_client_user1.patch("/user/me/", json={"bio": "x"})  # noqa: E731
             assert [answer.status_code for answer in at_once(*[write] * waiting)] == [200] * waiting
             assert not any(answer.done() for answer in answers)
@@ -98,16 +99,26 @@ def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1,
     assert statuses == [200] * waiting + [201] * waiting
 
 
-def test_nothing_is_hashed_for_who_has_been_told_to_try_again(api_client):
-    from pamps import hashing, legacy as db
+def test_a_request_that_is_cancelled_takes_its_hash_out_of_the_queue(api_client):
+    from pamps import hashing
 
-    async def late() -> None:
-        db.deadline.set(time.monotonic() - 1)
-        await hashing.hash_password("x")
+    async def cancel() -> None:
+        request = asyncio.create_task(hashing.hash_password("x"))
+        while not hashing._thread._work_queue.qsize():
+            await asyncio.sleep(0)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
 
-    with pytest.raises(db.TooLate):
-        asyncio.run(late())
-    assert db.deadline.get() == math.inf
+    done = threading.Event()
+    hashing._thread.submit(done.wait)
+    try:
+        while hashing._thread._work_queue.qsize():
+            pass
+        asyncio.run(cancel())
+        assert hashing._thread._work_queue.get_nowait().future.cancelled()
+    finally:
+        done.set()
 
 
 def test_sign_ins_that_renew_the_same_old_hash(api_client, api_client_user1):
@@ -115,7 +126,7 @@ def test_sign_ins_that_renew_the_same_old_hash(api_client, api_client_user1):
     from passlib.hash import bcrypt
     from sqlmodel import select, update
 
-    from pamps.legacy import engine
+    from pamps.db import engine
     from pamps.models import User
 
     old = bcrypt.using(rounds=4).hash(canary.password("user1"))

@@ -164,7 +164,7 @@ def test_a_session_has_an_end(api_client, api_client_user1):
 
 
 def test_expired_sessions_are_swept(api_client, sign_up):
-    from pamps.maintenance.cleanup import sweep
+    from pamps.maintenance.cleanup import delete_expired
 
     sign_up("ana")
     bia = sign_up("bia")
@@ -172,7 +172,7 @@ def test_expired_sessions_are_swept(api_client, sign_up):
         sign_in(api_client, "ana")
     ana_s = "user_id = (SELECT id FROM \"user\" WHERE username = 'ana')"
     query_and_commit(f"UPDATE session SET expires = now() WHERE {ana_s}")
-    api_client.portal.call(sweep)
+    api_client.portal.call(delete_expired)
     assert query(f"SELECT count(*) FROM session WHERE {ana_s}") == [(0,)]
     assert len(bia.get("/user/me/sessions/").json()) == 1
 

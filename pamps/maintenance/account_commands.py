@@ -25,9 +25,9 @@ def delete_user(
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
 ) -> None:
     """Delete a user with all their posts, likes and follows, for good."""
+    from pamps.audit import record_at_terminal
     from pamps.db import description
     from pamps.maintenance.deletion import DELETE_ACCOUNT, delete_rows
-    from pamps.models.session import record
 
     with open_session() as session:
         user = _find_user(session, username)
@@ -38,10 +38,9 @@ def delete_user(
             user = _find_user(session, username)
             if user.id != user_id:  # the name was given up and taken meanwhile
                 fail(f"{username} is somebody else now: nothing was deleted")
-        audit = record("delete account", user)
+        record_at_terminal(session, "delete account", user)
         if not session.execute(DELETE_ACCOUNT.statement, {"account_id": user.id}).first():
             fail(f"User not found: {username}")
-        session.add(audit)
         session.commit()
         delete_rows(session, user.id)
     typer.echo(f"deleted {username} user")
@@ -62,14 +61,14 @@ def demote(username: Username) -> None:
 def _set_superuser(username: str, superuser: bool) -> None:
     from sqlmodel import col, update
 
+    from pamps.audit import record_at_terminal
     from pamps.models import User
-    from pamps.models.session import record
 
     with open_session() as session:
         user = _find_user(session, username)
         # Even if nothing seems to change: another command may have changed it since.
         session.exec(update(User).where(col(User.id) == user.id).values(superuser=superuser))
-        session.add(record("promote" if superuser else "demote", user))
+        record_at_terminal(session, "promote" if superuser else "demote", user)
         session.commit()
 
 
@@ -101,10 +100,11 @@ def _read_password() -> str:
 
 def set_password(username: Username) -> None:
     """Give a user a new password, asked for or read from a pipe, and end all their sessions."""
-    from pamps.middleware.rate_limit import pardon
-    from pamps.models.session import end_sessions, record
+    from pamps.audit import record_at_terminal
     from pamps.models.user import NewPassword
     from pamps.security import get_password_hash
+    from pamps.sessions import END_ALL_SESSIONS
+    from pamps.throttling import PARDON, account_key
 
     with open_session() as session:
         _find_user(session, username)
@@ -114,8 +114,8 @@ def set_password(username: Username) -> None:
         new = NewPassword(email=user.email, username=user.username, password=password)
         user.password = get_password_hash(new.password)
         session.flush()
-        end_sessions(session, user.id)
-        pardon(session, user.username)
-        session.add(record("set password", user))
+        session.execute(END_ALL_SESSIONS.statement, {"user_id": user.id})
+        session.execute(PARDON.statement, {"subject": account_key(user.username)})
+        record_at_terminal(session, "set password", user)
         session.commit()
     typer.echo(f"changed the password of {username}")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from pamps.db import Query
-from pamps.middleware.rate_limit import expired_attempts
+from pamps.models.attempt import expired_attempts
 from pamps.models.idempotency import expired_keys
 from pamps.models.session import expired_sessions
 

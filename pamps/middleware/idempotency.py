@@ -13,7 +13,6 @@ from cryptography.fernet import Fernet, InvalidToken
 from fastapi import HTTPException, Request
 from psycopg import Rollback
 from sqlalchemy import BigInteger, bindparam, func, select
-from sqlmodel import Session
 from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,12 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps.auth import CurrentUser, client_address, find_user, session_user
 from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import error_response
-from pamps.legacy import in_session
-from pamps.middleware.rate_limit import attempt_sign_in, network
 from pamps.models.idempotency import store_response, stored_response
 from pamps.postgres.pool import Connection
 from pamps.security import keyed_hash
 from pamps.state import request_state
+from pamps.throttling import attempt_sign_in, network
 from pamps.tokens import read_token
 
 # Ignores the header: it has to end the session of its own token, whatever an earlier request got.
@@ -138,13 +136,10 @@ async def _count_sign_in(username: str, address: str, is_right: bool) -> None:
     Otherwise somebody who knows the key could test which password it was used with. Raises
     HTTPException 429.
     """
-
-    def count(session: Session) -> None:
-        attempt_sign_in(session, username, address)
-        if not is_right:
-            session.commit()
-
-    await in_session(count)
+    async with transaction() as own:
+        await attempt_sign_in(username, address, own)
+        if is_right:
+            raise Rollback
 
 
 async def _username(request: Request) -> str | None:

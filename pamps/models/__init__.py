@@ -1,9 +1,11 @@
 from sqlmodel import SQLModel
 
+from .attempt import Attempt
+from .audit import Audit
 from .idempotency import IdempotencyKey
 from .like import Like
 from .post import Post
-from .session import Attempt, Audit, UserSession
+from .session import UserSession
 from .user import Social, User
 
 __all__ = [

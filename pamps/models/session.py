@@ -1,18 +1,30 @@
-"""Sessions, limited attempts and the audit trail: tables, queries, responses."""
+"""Sessions: table, queries, response."""
 
-import logging
-import os
-import pwd
-import secrets
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Float, Index, Interval, LargeBinary, bindparam, func
-from sqlmodel import Field, Session, SQLModel, col, delete, select, update
+from sqlalchemy import (
+    BigInteger,
+    Delete,
+    Float,
+    Index,
+    Insert,
+    Interval,
+    LargeBinary,
+    Text,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped
+from sqlmodel import Field, SQLModel, col
 
 from pamps.models.columns import (
-    VIEWER_ID,
+    Column,
     Statement,
     created,
     id_parameter,
@@ -22,18 +34,13 @@ from pamps.models.columns import (
 )
 from pamps.models.user import NOT_DELETED, User
 
-if TYPE_CHECKING:
-    from pamps.auth import CurrentUser
-
-logger = logging.getLogger(__name__)
-
 
 class UserSession(SQLModel, table=True):
-    """A sign-in and all the tokens that came of it. Without its row none of them is any good.
+    """A sign-in and its tokens, all of which end when the row is deleted.
 
-    Tokens name it by `sid`, which is random: a database that is set back hands out the ids of rows
-    again, and an old token must not fit somebody else's session. `token_hash` is the SHA-256 of the
-    id of its current refresh token, `previous_hash` that of the one before.
+    Tokens contain `sid`, which is random: a database that is restored from a backup assigns the
+    ids of rows again, and an old token must not fit the session of another user. `token_hash` is
+    the SHA-256 of the id of the current refresh token, `previous_hash` that of the one before.
     """
 
     __tablename__ = "session"
@@ -43,10 +50,7 @@ class UserSession(SQLModel, table=True):
     )
 
     sid: int = Field(
-        default_factory=lambda: secrets.randbits(63),
-        sa_type=BigInteger,
-        primary_key=True,
-        sa_column_kwargs={"autoincrement": False},
+        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
     )
     id: int = identity()
     user_id: int = reference("user.id", caller=True)
@@ -58,157 +62,94 @@ class UserSession(SQLModel, table=True):
     expires: datetime
 
 
-class Attempt(SQLModel, table=True):
-    """One of the few times that something may be tried: what, and from where, as keyed hashes."""
+USER_ID = id_parameter("user_id")
+# The `sid` of a session.
+SESSION_ID = id_parameter("session_id")
+TOKEN_HASH = bindparam("shown_hash", type_=LargeBinary)
 
-    __table_args__ = (
-        Index("ix_attempt_subject", "subject", "id"),
-        Index("ix_attempt_address", "address", "id"),
-    )
-
-    id: int = identity(primary_key=True)
-    subject: bytes = Field(sa_type=LargeBinary)
-    address: bytes = Field(sa_type=LargeBinary)
-    date: datetime = created()
-
-
-class Audit(SQLModel, table=True):
-    """What an administrator did. It outlives whom it names, so there are no foreign keys."""
-
-    id: int = identity(primary_key=True)
-    date: datetime = created()
-    actor_id: int | None = Field(None, sa_type=BigInteger)
-    actor: str = text_column()
-    action: str = text_column()
-    target_id: int = Field(sa_type=BigInteger)
-    target: str = text_column()
-    address: str = text_column()
-
-
-def _terminal_user() -> str:
-    """Whose process this is, which no variable can claim."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # as in a container whose user has no name
-        return f"uid {os.getuid()}"
-
-
-def record(
-    action: str,
-    target: "User | CurrentUser",
-    actor: "CurrentUser | None" = None,
-    address: str = "terminal",
-) -> Audit:
-    """Logs an administrator's act, and gives the row to store before the act is committed.
-
-    Without an `actor` it is done at a terminal.
-    """
-    logger.info(action, extra={"user_id": target.id, "actor_id": actor and actor.id})
-    return Audit(
-        actor_id=actor.id if actor else None,
-        actor=actor.username if actor else _terminal_user(),
-        action=action,
-        target_id=target.id,
-        target=target.username,
-        address=address,
-    )
-
-
-SID: Any = bindparam("sid", type_=BigInteger)
-SHOWN: Any = bindparam("shown", type_=LargeBinary)
-
-
-def is_live() -> Any:
-    """The condition that a session has not expired, by the database's clock."""
-    return col(UserSession.expires) > func.now()
-
-
-# When a token expires. Tokens are made by the database's clock, so no other clock may judge them.
-TOKEN_EXPIRES = func.to_timestamp(bindparam("token_expires", type_=Float))
+NOT_EXPIRED = col(UserSession.expires) > func.now()
+OF_USER = col(UserSession.user_id) == USER_ID
+THIS_SESSION = (col(UserSession.sid) == SESSION_ID) & OF_USER
+# Tokens are made by the database's clock, so no other clock may judge them.
+TOKEN_NOT_EXPIRED = func.to_timestamp(bindparam("token_expires", type_=Float)) > func.now()
+TIMES = col(UserSession.last_used), col(UserSession.expires)
 
 
 def session_users() -> Statement:
-    """Select the user `viewer_id`, if `session_id` is a session of theirs that has not ended."""
-    columns: Any = (User.id, User.username, User.superuser)
-    query: Statement = select(*columns).join(UserSession, col(UserSession.user_id) == User.id)
-    query = query.where(col(UserSession.sid) == id_parameter("session_id"))
-    query = query.where(col(User.id) == VIEWER_ID, is_live())
-    return query.where(col(User.disabled).is_(False), NOT_DELETED)
+    """Select the user of a session that has not ended."""
+    statement = select(col(User.id), col(User.username), col(User.superuser))
+    statement = statement.join(UserSession, col(UserSession.user_id) == User.id)
+    return statement.where(THIS_SESSION, NOT_EXPIRED, col(User.disabled).is_(False), NOT_DELETED)
 
 
 def sessions() -> Statement:
-    """The sessions of `viewer_id`; `sid` is the one that asks."""
-    columns: Any = (
-        UserSession.id,
-        UserSession.started,
-        UserSession.last_used,
-        UserSession.user_agent,
-        (col(UserSession.sid) == SID).label("current"),
-    )
-    query: Statement = select(*columns)
-    return query.where(col(UserSession.user_id) == VIEWER_ID, is_live())
+    """Select the sessions of a user; the one that is `current` is `session_id`."""
+    return select(
+        col(UserSession.id),
+        col(UserSession.started),
+        col(UserSession.last_used),
+        col(UserSession.user_agent),
+        (col(UserSession.sid) == SESSION_ID).label("current"),
+    ).where(OF_USER, NOT_EXPIRED)
 
 
-TIMES: Any = (UserSession.last_used, UserSession.expires)
+def insert_session() -> Insert:
+    """Insert a session and return its times, if the user may sign in with a password hash.
+
+    The user is locked until the transaction ends, so that no other transaction changes the password
+    or disables the account before the session is there.
+    """
+    verified = col(User.password) == bindparam("password_hash", type_=Text)
+    values: dict[str, Column | Mapped[int]] = {
+        "sid": SESSION_ID,
+        "user_id": col(User.id),
+        "user_agent": bindparam("user_agent", type_=Text),
+        "token_hash": bindparam("token_hash", type_=LargeBinary),
+        "expires": func.now() + bindparam("lifetime", type_=Interval),
+    }
+    user = select(*values.values()).where(col(User.id) == USER_ID, verified, NOT_DELETED)
+    user = user.where(col(User.disabled).is_(False)).with_for_update(key_share=True)
+    return insert(UserSession).from_select(list(values), user).returning(*TIMES)
 
 
-def rotate() -> Statement:
-    """Replace a session's refresh token, if it is the one `shown`; give the times of the next."""
-    now: Any = func.clock_timestamp()  # A statement may have waited for another refresh.
-    refreshed = now + bindparam("token_lasts", type_=Interval)
-    last_day = UserSession.started + bindparam("session_lasts", type_=Interval)
-    changed = (
+def rotate_token() -> Update:
+    """Replace the refresh token that is shown, if it is the current one; return the new times."""
+    now = func.clock_timestamp()  # The statement may have waited for another refresh.
+    token_expires = now + bindparam("token_lifetime", type_=Interval)
+    session_expires = col(UserSession.started) + bindparam("session_lifetime", type_=Interval)
+    return (
         update(UserSession)
-        .where(_named(), col(UserSession.token_hash) == SHOWN, is_live())
+        .where(THIS_SESSION, col(UserSession.token_hash) == TOKEN_HASH, NOT_EXPIRED)
         .values(
-            token_hash=bindparam("next", type_=LargeBinary),
+            token_hash=bindparam("next_hash", type_=LargeBinary),
             previous_hash=UserSession.token_hash,
             last_used=now,
-            expires=func.least(refreshed, last_day),
+            expires=func.least(token_expires, session_expires),
         )
         .returning(*TIMES)
-        .cte("changed")
     )
-    query: Statement = select(*changed.c)
-    return query
 
 
-def rotated() -> Statement:
-    """The times of a session's current refresh token, if the one `shown` was replaced by it within
-    `replay`."""
+def rotated_token() -> Statement:
+    """Select the times of a session whose last refresh replaced the token that is shown.
+
+    Only if that was within `replay`.
+    """
     recent = func.clock_timestamp() - bindparam("replay", type_=Interval)
-    query: Statement = select(*TIMES)
-    query = query.where(_named(), col(UserSession.previous_hash) == SHOWN, is_live())
-    return query.where(col(UserSession.last_used) > recent)
+    is_previous = col(UserSession.previous_hash) == TOKEN_HASH
+    is_recent = col(UserSession.last_used) > recent
+    return select(*TIMES).where(THIS_SESSION, is_previous, is_recent, NOT_EXPIRED)
 
 
-def end() -> Statement:
-    """Delete the session `sid` of `viewer_id`."""
-    ended = delete(UserSession).where(_named()).returning(col(UserSession.id)).cte("ended")
-    return select(ended.c.id)
-
-
-def _named() -> Any:
-    return (col(UserSession.sid) == SID) & (col(UserSession.user_id) == VIEWER_ID)
-
-
-def expired_sessions(most: int) -> Any:
-    """A statement that deletes up to `most` sessions that have expired."""
-    expired = select(UserSession.sid).where(~is_live()).order_by(col(UserSession.expires))
-    some = expired.limit(most).with_for_update(skip_locked=True)
-    return delete(UserSession).where(col(UserSession.sid).in_(some))
-
-
-def end_sessions(session: Session, user_id: int, session_id: int | None = None) -> bool:
-    """Ends one session of a user or all of them, and says whether there was any."""
-    ended = delete(UserSession).where(col(UserSession.user_id) == user_id)
-    if session_id is not None:
-        ended = ended.where(col(UserSession.id) == session_id)
-    return session.exec(ended).rowcount > 0
+def expired_sessions(limit: int) -> Delete:
+    """Delete up to `limit` sessions that have expired, the oldest first."""
+    expired = select(col(UserSession.sid)).where(~NOT_EXPIRED).order_by(col(UserSession.expires))
+    expired = expired.limit(limit).with_for_update(skip_locked=True)
+    return delete(UserSession).where(col(UserSession.sid).in_(expired))
 
 
 class SessionResponse(BaseModel):
-    """One of the caller's sign-ins. It is used whenever its tokens are refreshed."""
+    """A sign-in of the caller; `last_used` is when its tokens were last refreshed."""
 
     id: int
     started: datetime

@@ -11,13 +11,14 @@ from .health import router as health_router
 from .index import router as index_router
 from .like import router as like_router
 from .post import router as post_router
+from .session import router as session_router
 from .user import router as user_router
 
 # In the order of the documentation. Those of a line share a prefix.
 ROUTERS = [
     [post_router, like_router],
     [user_router],
-    [auth_router],
+    [auth_router, session_router],
     [admin_router],
     [health_router],
     [index_router],

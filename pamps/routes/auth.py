@@ -1,6 +1,7 @@
+"""Signing in and out, tokens, and the password."""
+
 import logging
 import time
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
@@ -9,48 +10,52 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    Field as Limit,
+    Field,
     StringConstraints,
     ValidationError,
 )
-from sqlmodel import Session, col, update
+from sqlmodel import Text as TextType, bindparam, col, update
 
 from pamps import hashing
-from pamps.auth import (
-    Address,
-    AuthenticatedUser,
-    CurrentUser,
-    SignInFailed,
-    may_sign_in,
-    read_claims,
-    stored_user,
-)
+from pamps.auth import Address, AuthenticatedUser, may_sign_in
+from pamps.config import settings
+from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import OAuthError, errors
-from pamps.legacy import ActiveSession, in_session
-from pamps.middleware.rate_limit import attempt_sign_in, forgive
-from pamps.models import Attempt, User, UserSession
-from pamps.models.session import SessionResponse, end_sessions, sessions
-from pamps.models.types import Id, Text, examples
+from pamps.models import User
+from pamps.models.columns import id_parameter
+from pamps.models.types import Text, examples
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
+    NOT_DELETED,
     NewPassword,
     PasswordChange,
     folded,
-    lock_user,
     user_named,
 )
 from pamps.observability.metrics import count_sign_in
-from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import json_response
 from pamps.security import needs_rehash
-from pamps.sessions import Token, end_session, open_session, refresh_session
-from pamps.tokens import read_token, unauthorized
+from pamps.sessions import END_ALL_SESSIONS, Token, open_session, refresh_session, sign_out
+from pamps.state import ActiveTransaction, request_state
+from pamps.throttling import attempt_sign_in, forgive
+from pamps.tokens import unauthorized
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["auth"], responses=errors(429, 503))
 
-SESSIONS = PaginatedQuery(sessions(), col(UserSession.id))
+CREDENTIALS = Query(
+    user_named(bindparam("username")).with_only_columns(
+        col(User.id), col(User.email), col(User.password), col(User.disabled)
+    )
+)
+PASSWORD_HASH = bindparam("password_hash", type_=TextType)
+SET_PASSWORD = Query(
+    update(User)
+    .where(col(User.id) == id_parameter("user_id"), col(User.password) == PASSWORD_HASH)
+    .where(NOT_DELETED)
+    .values(password=bindparam("new_hash", type_=TextType))
+)
 
 
 class RefreshToken(BaseModel):
@@ -58,10 +63,10 @@ class RefreshToken(BaseModel):
 
     model_config = examples(refresh_token="what `POST /token` gives")  # nosec B106
 
-    refresh_token: Text = Limit(repr=False)
+    refresh_token: Text = Field(repr=False)
 
 
-# What JSON Schema says of `TokenRequest` where OpenAPI alone cannot.
+# In the JSON Schema of `TokenRequest`: the fields that each grant type requires.
 GRANTS: dict[str, Any] = {
     "if": {
         "properties": {"grant_type": {"const": "refresh_token"}},
@@ -84,18 +89,18 @@ class TokenRequest(BaseModel):
 
     grant_type: Literal["password", "refresh_token", ""] = "password"
     username: Annotated[Text, StringConstraints(strip_whitespace=True)] = ""
-    password: Text = Limit("", repr=False)
-    refresh_token: Text = Limit("", repr=False)
+    password: Text = Field("", repr=False)
+    refresh_token: Text = Field("", repr=False)
 
     def require(self, *names: str) -> None:
-        """Raises RequestValidationError for those that are missing."""
+        """Raise RequestValidationError for those of the fields that are missing."""
         missing = {"type": "missing", "msg": "Field required"}
-        told = [missing | {"loc": ("body", name)} for name in names if not getattr(self, name)]
-        if told:
-            raise RequestValidationError(told)
+        items = [missing | {"loc": ("body", name)} for name in names if not getattr(self, name)]
+        if items:
+            raise RequestValidationError(items)
 
 
-# As much of it as a list of sessions needs. NUL is a character that PostgreSQL does not hold.
+# Shortened to what a list of sessions needs, and without NUL, which PostgreSQL cannot store.
 UserAgent = Annotated[
     str, Header(include_in_schema=False), AfterValidator(lambda text: text.replace("\0", "")[:255])
 ]
@@ -105,79 +110,83 @@ UserAgent = Annotated[
     "/token", response_model=Token, responses=errors(401, 403, 413, 429, 503, model=OAuthError)
 )
 async def login_for_access_token(
-    form: Annotated[TokenRequest, Form()], address: Address, user_agent: UserAgent = ""
-) -> Any:
-    """Sign in with a name and a password, or with a refresh token stay so."""
+    form: Annotated[TokenRequest, Form()],
+    address: Address,
+    outer: ActiveTransaction,
+    request: Request,
+    user_agent: UserAgent = "",
+) -> Response:
+    """Sign in with a name and a password, or renew the tokens with a refresh token."""
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
-        return _sent(await refresh_session(form.refresh_token))
+        return _response(await refresh_session(form.refresh_token, outer))
     form.require("username", "password")
     started = time.perf_counter()
     with hashing.place():
-        user, attempt = await in_session(_begin_sign_in, form.username, address)
-        # A user who does not exist takes as long.
-        while await hashing.check_password(form.password, user.password if user else None) and user:
-            new_hash = None
-            if needs_rehash(user.password):
-                new_hash = await hashing.hash_password(form.password)
-            found = await in_session(_sign_in, user, new_hash, attempt, user_agent, address)
-            if isinstance(found, Token):
-                return _sent(found)
-            user = found  # whose password was changed meanwhile
-    logger.warning("sign-in failed", extra={"user_id": user and user.id, "address": address})
-    count_sign_in("failed")
-    raise SignInFailed(started)
+        await attempt_sign_in(form.username, address)
+        user = await authenticate_user(form.username, form.password, address)
+        while user:
+            if user["disabled"]:
+                logger.warning(
+                    "sign-in to a disabled account",
+                    extra={"user_id": user["id"], "address": address},
+                )
+                count_sign_in("disabled")
+                raise HTTPException(403, "This account is disabled")
+            if token := await _sign_in(user, form, address, user_agent, outer):
+                return _response(token)
+            # The password was changed meanwhile.
+            user = await authenticate_user(form.username, form.password, address, outer)
+    # All failures take a multiple of this time, so that the time does not tell the reason.
+    step = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
+    request_state(request.scope).delay = step - (time.perf_counter() - started) % step
+    raise unauthorized("Incorrect username or password")
 
 
-def _begin_sign_in(
-    session: Session, username: str, address: str
-) -> tuple[User | None, Attempt | None]:
-    """Who is to sign in, if there is such a user; counted before the password is looked at."""
-    attempt = attempt_sign_in(session, username, address)
-    user = session.exec(user_named(folded(username))).first()
-    session.commit()
-    return user, attempt
+async def authenticate_user(
+    username: str, password: str, address: str, transaction: Transaction | None = None
+) -> Row | None:
+    """Return the credentials of the user, or None if there is no such user or password.
 
-
-def _sign_in(
-    session: Session,
-    verified: User,
-    new_hash: str | None,
-    attempt: Attempt | None,
-    user_agent: str,
-    address: str,
-) -> Token | User | None:
-    """The first tokens of a user whose password was verified.
-
-    If it is no longer the same, gives the user as they are now instead. Raises HTTPException 403.
+    Both take the same time.
     """
-    # Until the session is there nobody changes the password, or disables the account.
-    user = lock_user(session, verified.id)
-    if user is None or user.password != verified.password:
+    user = await CREDENTIALS.one(transaction, username=folded(username))
+    if await hashing.check_password(password, user["password"] if user else None) and user:
         return user
-    who = {"user_id": user.id, "address": address}
-    if user.disabled:
-        logger.warning("sign-in to a disabled account", extra=who)
-        count_sign_in("disabled")
-        raise HTTPException(403, "This account is disabled")
-    if new_hash:
-        user.password = new_hash
-    forgive(session, attempt)
-    token = open_session(session, user, user_agent)
-    session.commit()
-    logger.info("sign-in", extra=who)
+    logger.warning("sign-in failed", extra={"user_id": user and user["id"], "address": address})
+    count_sign_in("failed")
+    return None
+
+
+async def _sign_in(
+    user: Row, form: TokenRequest, address: str, user_agent: str, outer: Transaction | None
+) -> Token | None:
+    """Return the first tokens of a user whose password was verified, or None if it has changed."""
+    old_hash = new_hash = user["password"]
+    if needs_rehash(old_hash):
+        new_hash = await hashing.hash_password(form.password)
+    async with transaction(outer) as own:
+        if new_hash != old_hash:
+            await SET_PASSWORD.run(
+                own, user_id=user["id"], password_hash=old_hash, new_hash=new_hash
+            )
+        token = await open_session(own, user["id"], new_hash, user_agent)
+        if token is None:
+            return None
+        await forgive(own, form.username, address)
+    logger.info("sign-in", extra={"user_id": user["id"], "address": address})
     count_sign_in("succeeded")
     return token
 
 
 @router.post("/refresh_token", response_model=Token, responses=errors(401, 413))
-async def refresh_token(body: RefreshToken) -> Any:
-    """Trade a refresh token for a new pair of tokens, the access token no longer fresh."""
-    return _sent(await refresh_session(body.refresh_token))
+async def refresh_token(body: RefreshToken, transaction: ActiveTransaction) -> Response:
+    """Trade a refresh token for a new pair of tokens; the access token is not fresh."""
+    return _response(await refresh_session(body.refresh_token, transaction))
 
 
-def _sent(token: Token) -> Response:
-    return json_response(token.model_dump(), 200)
+def _response(token: Token) -> Response:
+    return json_response(token.model_dump())
 
 
 class SignOut(BaseModel):
@@ -185,78 +194,42 @@ class SignOut(BaseModel):
 
     model_config = examples()
 
-    refresh_token: Text | None = Limit(None, repr=False)
+    refresh_token: Text | None = Field(None, repr=False)
 
 
 @router.post("/logout", status_code=204, responses=errors(401, 413), **may_sign_in)
 async def logout(request: Request, body: SignOut | None = None) -> None:
     """Sign out: the session and all its tokens end.
 
-    Takes an access token or a refresh token, also one that has expired or was used before.
+    Takes an access token or a refresh token, even if it has expired or was used before.
     """
-    named = []
-    with suppress(HTTPException):
-        if claims := read_claims(request):
-            named.append(claims)
-    with suppress(HTTPException):
-        if body and body.refresh_token:
-            named.append(read_token(body.refresh_token, "refresh_token"))
-    if not named:
-        raise unauthorized()
-    for claims in named:
-        await end_session(claims)
+    await sign_out(request, body.refresh_token if body else None)
 
 
 @router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413))
 async def change_password(change: PasswordChange, me: AuthenticatedUser, address: Address) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
     with hashing.place():
-        user, attempt = await in_session(_begin_change, me, change.new_password, address)
-        who = {"user_id": user.id, "address": address}
-        if not await hashing.check_password(change.current_password, user.password):
-            logger.warning("password change failed", extra=who)
+        user = await CREDENTIALS.one(username=folded(me.username))
+        if user is None or user["id"] != me.id:  # deleted since the request began
+            raise unauthorized()
+        try:
+            NewPassword(email=user["email"], username=me.username, password=change.new_password)
+        except ValidationError as error:
+            items = [item | {"loc": ("body", "new_password")} for item in error.errors()]
+            raise RequestValidationError(items) from None
+        await attempt_sign_in(me.username, address)
+        log_extra = {"user_id": me.id, "address": address}
+        if not await hashing.check_password(change.current_password, user["password"]):
+            logger.warning("password change failed", extra=log_extra)
             raise HTTPException(403, "The current password is incorrect")
         new_hash = await hashing.hash_password(change.new_password)
-        await in_session(_change_password, user, new_hash, attempt)
-    logger.info("password changed", extra=who)
-
-
-def _begin_change(
-    session: Session, me: CurrentUser, new_password: str, address: str
-) -> tuple[User, Attempt | None]:
-    """Whose password is to be changed; counted as in a sign-in."""
-    user = stored_user(session, me)
-    try:
-        NewPassword(email=user.email, username=user.username, password=new_password)
-    except ValidationError as error:
-        told = [item | {"loc": ("body", "new_password")} for item in error.errors()]
-        raise RequestValidationError(told) from None
-    attempt = attempt_sign_in(session, user.username, address)
-    session.commit()
-    return user, attempt
-
-
-def _change_password(
-    session: Session, verified: User, new_hash: str, attempt: Attempt | None
-) -> None:
-    # Only that password is changed which was verified.
-    same = col(User.id) == verified.id, col(User.password) == verified.password
-    if not session.exec(update(User).where(*same).values(password=new_hash)).rowcount:
-        raise unauthorized()
-    forgive(session, attempt)
-    end_sessions(session, verified.id)
-    session.commit()
-
-
-@router.get("/user/me/sessions/", response_model=list[SessionResponse], responses=errors(401))
-async def list_sessions(user: AuthenticatedUser, request: Request, page: ActivePage) -> Any:
-    """List where you are signed in, the latest sign-in first."""
-    return await page.response(request, SESSIONS, viewer_id=user.id, sid=user.session_id)
-
-
-@router.delete("/user/me/sessions/{session_id}/", status_code=204, responses=errors(401, 404))
-def end_one_session(session_id: Id, user: AuthenticatedUser, session: ActiveSession) -> None:
-    """End one of your sessions: its tokens are no good any more."""
-    if not end_sessions(session, user.id, session_id):
-        raise HTTPException(404, "Session not found")
-    session.commit()
+        async with transaction() as own:
+            # Only if it is still the password that was verified.
+            if not await SET_PASSWORD.run(
+                own, user_id=me.id, password_hash=user["password"], new_hash=new_hash
+            ):
+                raise unauthorized()
+            await forgive(own, me.username, address)
+            await END_ALL_SESSIONS.run(own, user_id=me.id)
+    logger.info("password changed", extra=log_extra)

@@ -21,11 +21,9 @@ from pamps.config import settings
 from pamps.errors import errors
 from pamps.legacy import ActiveSession, change_counter, in_session
 from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
-from pamps.middleware.rate_limit import attempt_sign_up
-from pamps.models import Post, Social, User
+from pamps.models import Audit, Post, Social, User
 from pamps.models.columns import VIEWER_ID
 from pamps.models.post import Posts, timeline
-from pamps.models.session import record
 from pamps.models.types import Id, Text
 from pamps.models.user import (
     NOT_DELETED,
@@ -52,6 +50,7 @@ from pamps.pagination import ActivePage, PaginatedQuery, Parent
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.statements import Statement
+from pamps.throttling import attempt_sign_up
 from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
@@ -101,17 +100,12 @@ async def list_users(request: Request, page: ActivePage) -> Any:
 async def create_user(user: UserRequest, address: Address, request: Request) -> Any:
     """Create an account."""
     with hashing.place():
-        await in_session(_count_sign_up, address)
+        await attempt_sign_up(address)
         created = user.user(await hashing.hash_password(user.password))
         await in_session(_store, created)
     profile = UserProfile.model_validate(created, from_attributes=True).model_dump()
     headers = etag_header(profile) | {"Location": reference(request, f"{created.username}/")}
     return json_response({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
-
-
-def _count_sign_up(session: Session, address: str) -> None:
-    attempt_sign_up(session, address)
-    session.commit()  # whether it succeeds or not
 
 
 def _store(session: Session, user: User) -> None:
@@ -169,7 +163,7 @@ def update_me(
     user = stored_user(session, caller)
     if patch.email and patch.email != user.email:
         require_fresh(caller)
-        attempt_sign_up(session, address)  # which tells as much of who has an account
+        from_thread.run(attempt_sign_up, address)  # which tells as much of who has an account
         session.commit()
     check_me(request, session, caller.id)
     # Not by the row read above: what is equal to that would not be written, though another request
@@ -193,7 +187,16 @@ def delete_me(
     if not session.execute(DELETE_ACCOUNT.statement, {"account_id": user.id}).first():
         raise unauthorized()
     if user.superuser:
-        session.add(record("delete account", user, user, address))
+        session.add(
+            Audit(
+                actor_id=user.id,
+                actor=user.username,
+                action="delete account",
+                target_id=user.id,
+                target=user.username,
+                address=address,
+            )
+        )
     session.commit()
     from_thread.run_sync(wake)
 

@@ -1,0 +1,69 @@
+"""Attempts to sign in and to sign up, which are limited: table and queries."""
+
+from datetime import datetime, timedelta
+
+from limits import parse
+from sqlalchemy import Delete, Float, Integer, LargeBinary, bindparam, func
+from sqlmodel import Field, Index, SQLModel, col, delete, insert, not_, select
+
+from pamps.config import settings
+from pamps.models.columns import Condition, Statement, created, identity
+
+
+class Attempt(SQLModel, table=True):
+    """An attempt, until it is forgiven: keyed hashes of what was tried, and from which address."""
+
+    __table_args__ = (
+        Index("ix_attempt_subject", "subject", "id"),
+        Index("ix_attempt_address", "address", "id"),
+    )
+
+    id: int = identity(primary_key=True)
+    subject: bytes = Field(sa_type=LargeBinary)
+    address: bytes = Field(sa_type=LargeBinary)
+    date: datetime = created()
+
+
+SUBJECT = bindparam("subject", type_=LargeBinary)
+ADDRESS = bindparam("address", type_=LargeBinary)
+SAME_SUBJECT = col(Attempt.subject) == SUBJECT
+SAME_ADDRESS = col(Attempt.address) == ADDRESS
+
+
+def insert_attempt(*limits: Condition) -> Statement:
+    """Insert an attempt, unless it is one too many.
+
+    Returns `seconds`, after which it would be within the limits, or 0 if it is. Each limit is on
+    the attempts of one condition: limit n allows `amount_<n>` of them in `window_<n>` seconds.
+    """
+    age = func.extract("epoch", func.clock_timestamp() - Attempt.date)
+    waits = [
+        # An age below 0 is of an attempt from before the database's clock was set back.
+        select(bindparam(f"window_{n}", type_=Float) - age)
+        .where(condition, age >= 0)
+        .order_by(col(Attempt.id).desc())
+        .offset(bindparam(f"amount_{n}", type_=Integer) - 1)
+        .limit(1)
+        .scalar_subquery()
+        for n, condition in enumerate(limits)
+    ]
+    wait = select(func.ceil(func.greatest(0, *waits)).label("seconds")).cte("wait")
+    allowed = select(SUBJECT, ADDRESS).where(wait.c.seconds == 0)
+    inserted = insert(Attempt).from_select(["subject", "address"], allowed).cte("inserted")
+    return select(wait.c.seconds).add_cte(inserted)
+
+
+def expired_attempts(limit: int) -> Delete:
+    """Delete up to `limit` attempts that count for no limit any more, the oldest first."""
+    throttles = settings.rate_limit
+    texts = (
+        throttles.sign_ins,
+        throttles.sign_ins_per_account,
+        throttles.sign_ins_per_address,
+        throttles.sign_ups,
+    )
+    longest = max(parse(text).get_expiry() for text in texts)
+    counting = col(Attempt.date).between(func.now() - timedelta(seconds=longest), func.now())
+    oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(limit)
+    old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))
+    return old.where(not_(counting))

@@ -1,0 +1,31 @@
+"""The sessions of the caller."""
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from sqlmodel import col, delete
+
+from pamps.auth import AuthenticatedUser
+from pamps.db import Query
+from pamps.errors import errors
+from pamps.models import UserSession
+from pamps.models.columns import id_parameter
+from pamps.models.session import OF_USER, SessionResponse, sessions
+from pamps.models.types import Id
+from pamps.pagination import ActivePage, PaginatedQuery
+
+router = APIRouter(prefix="/user/me/sessions", tags=["auth"], responses=errors(401, 429, 503))
+
+SESSIONS = PaginatedQuery(sessions(), col(UserSession.id))
+END_SESSION = Query(delete(UserSession).where(OF_USER, col(UserSession.id) == id_parameter("id")))
+
+
+@router.get("/", response_model=list[SessionResponse])
+async def list_sessions(user: AuthenticatedUser, request: Request, page: ActivePage) -> Response:
+    """List where you are signed in, the latest sign-in first."""
+    return await page.response(request, SESSIONS, user_id=user.id, session_id=user.session_id)
+
+
+@router.delete("/{session_id}/", status_code=204, responses=errors(404))
+async def end_session(session_id: Id, user: AuthenticatedUser) -> None:
+    """End one of your sessions: its tokens are no longer valid."""
+    if not await END_SESSION.run(user_id=user.id, id=session_id):
+        raise HTTPException(404, "Session not found")
