@@ -28,10 +28,11 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import Statement
+from pamps.models.follow import Social
 from pamps.models.like import Like
 from pamps.models.post import Post, remove_post
 from pamps.models.session import UserSession
-from pamps.models.user import NOT_DELETED, Social, User
+from pamps.models.user import NOT_DELETED, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
 BATCH_SIZE = literal_column("200", BigInteger)

@@ -43,8 +43,9 @@ from pamps.models.columns import (
     text_column,
     weak_reference,
 )
+from pamps.models.follow import Social
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, storable, visible
-from pamps.models.user import NOT_DELETED, Social, User, of_existing
+from pamps.models.user import NOT_DELETED, User, of_existing
 
 
 class Post(SQLModel, table=True):

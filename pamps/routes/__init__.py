@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 
 from .admin import router as admin_router
 from .auth import router as auth_router
+from .follow import router as follow_router
 from .health import router as health_router
 from .index import router as index_router
 from .like import router as like_router
@@ -17,7 +18,7 @@ from .user import router as user_router
 # In the order of the documentation. Those of a line share a prefix.
 ROUTERS = [
     [post_router, like_router],
-    [user_router],
+    [user_router, follow_router],
     [auth_router, session_router],
     [admin_router],
     [health_router],

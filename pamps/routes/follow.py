@@ -1,0 +1,91 @@
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlmodel import col
+
+from pamps.auth import AuthenticatedUser, check_session
+from pamps.config import settings
+from pamps.db import Query
+from pamps.errors import errors
+from pamps.models import Post, Social
+from pamps.models.follow import (
+    SocialResponse,
+    existing_follow,
+    follow,
+    followers,
+    following,
+    unfollow,
+)
+from pamps.models.post import Posts, timeline
+from pamps.models.types import Id
+from pamps.models.user import Users
+from pamps.pagination import ActivePage, PaginatedQuery
+from pamps.responses import json_response
+from pamps.routes.user import NAMED_USER, Name, user_not_found
+from pamps.state import ActiveTransaction
+
+router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
+
+TIMELINE = PaginatedQuery(timeline(), col(Post.id))
+FOLLOW = Query(follow())
+EXISTING_FOLLOW = Query(existing_follow())
+UNFOLLOW = Query(unfollow())
+FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
+FOLLOWING = PaginatedQuery(following(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
+
+
+@router.get("/timeline", response_model=Posts, responses=errors(401))
+async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePage) -> Response:
+    """List the posts of everyone that you follow, replies included, the newest first."""
+    return await page.response(request, TIMELINE, viewer_id=user.id)
+
+
+FOLLOWED: dict[int | str, dict[str, Any]] = {
+    200: {"model": SocialResponse, "description": "You follow them already."}
+}
+
+
+@router.post(
+    "/follow/{user_id}",
+    status_code=201,
+    response_model=SocialResponse,
+    responses=FOLLOWED | errors(400, 401, 404),
+)
+async def follow_user(
+    user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
+) -> Response:
+    """Follow a user."""
+    if user_id == user.id:
+        raise HTTPException(400, "You cannot follow yourself")
+    row = await FOLLOW.one(transaction, viewer_id=user.id, user_id=user_id)
+    if row:
+        return json_response(row, 201 if row.pop("created") else 200)
+    await check_session(user, transaction)
+    row = await EXISTING_FOLLOW.one(transaction, viewer_id=user.id, user_id=user_id)
+    if row is None:
+        raise user_not_found()
+    if row["from_id"] is None:
+        message = f"You follow {settings.social.max_following} users, the most that are allowed"
+        error = {"type": "too_many_follows", "loc": ("path", "user_id"), "msg": message}
+        raise RequestValidationError([error])
+    return json_response(row)
+
+
+@router.delete("/follow/{user_id}", status_code=204, responses=errors(401, 404))
+async def unfollow_user(user_id: Id, user: AuthenticatedUser) -> None:
+    """Follow a user no longer."""
+    if not await UNFOLLOW.run(viewer_id=user.id, user_id=user_id):
+        raise user_not_found()
+
+
+@router.get("/{username}/followers/", response_model=Users, responses=errors(404))
+async def list_followers(username: Name, request: Request, page: ActivePage) -> Response:
+    """List who follows a user, the latest follower first."""
+    return await page.response(request, FOLLOWERS, username=username)
+
+
+@router.get("/{username}/following/", response_model=Users, responses=errors(404))
+async def list_following(username: Name, request: Request, page: ActivePage) -> Response:
+    """List whom a user follows, the latest first."""
+    return await page.response(request, FOLLOWING, username=username)
