@@ -14,7 +14,7 @@ from pamps.config import settings
 from pamps.db import Query, Transaction, transaction
 from pamps.models.attempt import SAME_ADDRESS, SAME_SUBJECT, Attempt, insert_attempt
 from pamps.models.columns import id_parameter
-from pamps.models.user import folded
+from pamps.models.types import folded
 from pamps.observability.metrics import count_sign_in
 from pamps.security import keyed_hash
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def _find_user(session: "Session", username: str) -> "User":
-    from pamps.models.user import folded, user_named
+    from pamps.models.types import folded
+    from pamps.models.user import user_named
 
     return session.exec(user_named(folded(username))).first() or fail(f"User not found: {username}")
 

@@ -16,11 +16,11 @@ import psycopg2
 from psycopg2.extensions import connection as DriverConnection, cursor as Cursor, make_dsn
 from sqlalchemy import Connection
 
-from pamps.config import settings
 from pamps.db import engine
 from pamps.folder import EmbeddedError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.postgres import programs
+from pamps.postgres.arguments import connect_arguments
 
 # Other sessions in this database. A role that may not see of what kind a session is does see that
 # it has a user; PostgreSQL's own background processes have none.
@@ -156,11 +156,12 @@ def _programs(name: str, connection: Connection) -> list[Path]:
 
 def _address() -> tuple[str, dict[str, str]]:
     """Return the database's address for libpq, and an environment that has the password."""
-    _, arguments = engine.dialect.create_connect_args(engine.url)
-    arguments = {**arguments, **settings.db.connect_args}
+    arguments = connect_arguments()
     # Everybody may see the arguments of a process.
-    password = arguments.pop("password", None)
-    return make_dsn(**arguments), os.environ | ({"PGPASSWORD": password} if password else {})
+    environment = dict(os.environ)
+    if password := arguments.pop("password", None):
+        environment["PGPASSWORD"] = str(password)
+    return make_dsn("", **arguments), environment
 
 
 def _check_is_ours(connection: Connection) -> None:

@@ -1,17 +1,12 @@
 """Users: table, queries, requests, responses."""
 
-from string import ascii_lowercase, ascii_uppercase
-from typing import Annotated, Any
+from typing import Any
 
-import email_validator
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -47,36 +42,12 @@ from pamps.models.columns import (
     identity,
     text_column,
 )
-from pamps.models.types import (
-    VISIBLE_PATTERN,
-    PictureUrl,
-    Text as TextValue,
-    examples,
-    storable,
-    visible,
-)
+from pamps.models.types import Bio, Email, Password, PictureUrl, Text as AnyText, Username, examples
 from pamps.security import is_common_password
-
-# Words of the API's paths, those of planned routes included: a name must not be taken for one.
-RESERVED_NAMES = """
-    api auth block blocks bookmark bookmarks disable docs email export feed follow follower
-    followers following forgot health home like likes live login logout me metrics mute mutes
-    notifications openapi password post posts read redoc refresh_token replies reply repost
-    reposts reset search session sessions settings tag ticket timeline token user users verify
-""".split()  # noqa: SIM905
-
-# Only ASCII letters have case, so that names are equal here and in a database of any language:
-# in Turkish the small letter of I is not i.
-FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
-
-
-def folded(value: str) -> str:
-    """Return a name or an e-mail address in the form in which they are compared."""
-    return value.translate(FOLD)
 
 
 def fold(column: Mapped[str] | ColumnElement[str]) -> ColumnElement[str]:
-    """The same in SQL."""
+    """The SQL of `folded`."""
     return func.lower(collate(column, "C"))
 
 
@@ -191,48 +162,6 @@ def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
     return own.values(values).returning(*OWN_PROFILE)
 
 
-def _check_email(value: str) -> str:
-    try:
-        # Pamps sends no mail, so addresses reserved for tests (RFC 6761) are allowed.
-        return email_validator.validate_email(
-            value, check_deliverability=False, test_environment=True
-        ).normalized
-    except email_validator.EmailNotValidError:
-        # The library's messages quote the input.
-        raise PydanticCustomError("email", "Input should be a valid e-mail address") from None
-
-
-def _check_not_reserved(name: str) -> str:
-    if folded(name) in RESERVED_NAMES:
-        raise PydanticCustomError("username_reserved", "This name is reserved")
-    return name
-
-
-# White space around them is removed: keyboards that complete words add it.
-Email = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=254),
-    AfterValidator(_check_email),
-    storable,
-    WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
-]
-Username = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_]{1,30}$"),
-    AfterValidator(_check_not_reserved),
-    storable,
-]
-Password = Annotated[
-    str, Field(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable
-]
-Bio = Annotated[
-    str,
-    Field(max_length=1000, json_schema_extra={"pattern": f"^$|{VISIBLE_PATTERN}"}),
-    visible,
-    storable,
-]
-
-
 # What the documentation shows.
 EXAMPLE_PASSWORD = "correct horse battery staple"  # nosec B105
 
@@ -280,7 +209,7 @@ class PasswordChange(BaseModel):
         current_password=EXAMPLE_PASSWORD, new_password=f"another {EXAMPLE_PASSWORD}"
     )
 
-    current_password: TextValue = Field(repr=False)
+    current_password: AnyText = Field(repr=False)
     new_password: Password = Field(repr=False)
 
 

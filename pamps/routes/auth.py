@@ -23,13 +23,12 @@ from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import OAuthError, errors
 from pamps.models import User
 from pamps.models.columns import id_parameter
-from pamps.models.types import Text, examples
+from pamps.models.types import Text, examples, folded
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
     NOT_DELETED,
     NewPassword,
     PasswordChange,
-    folded,
     user_named,
 )
 from pamps.observability.metrics import count_sign_in

