@@ -6,12 +6,10 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordBearer
 from fastapi.security.base import SecurityBase
-from sqlmodel import Session
 from starlette.requests import HTTPConnection
 
 from pamps.db import Query, Transaction
 from pamps.models.session import TOKEN_NOT_EXPIRED, session_users
-from pamps.models.user import User, get_user
 from pamps.paths import BASE_URL
 from pamps.state import request_state
 from pamps.tokens import Claims, read_token, unauthorized
@@ -142,14 +140,6 @@ async def check_session(user: CurrentUser, transaction: Transaction | None = Non
     """Raise HTTPException 401 if the session has ended since the request began."""
     if not await SESSION_USER.one(transaction, user_id=user.id, session_id=user.session_id):
         raise unauthorized()
-
-
-def stored_user(session: Session, user: CurrentUser) -> User:
-    """The caller's row, to be changed. Raises HTTPException 401 if it was deleted just now."""
-    found = get_user(session, user.id)
-    if found is None:
-        raise unauthorized()
-    return found
 
 
 def require_fresh(user: CurrentUser) -> None:

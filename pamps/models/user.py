@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
@@ -109,19 +109,6 @@ def user_named(username: str | ColumnElement[str]) -> SelectOfScalar[User]:
     return select(User).where(fold(col(User.username)) == username, NOT_DELETED)
 
 
-def get_user(session: Session, user_id: int, **lock: Any) -> User | None:
-    """Read a user from the database, and not from what the session knows; None if deleted."""
-    query = select(User).where(col(User.id) == user_id, NOT_DELETED)
-    if lock:
-        query = query.with_for_update(**lock)
-    return session.exec(query.execution_options(populate_existing=True)).first()
-
-
-def lock_user(session: Session, user_id: int) -> User | None:
-    """Lock a user until the transaction ends, and read what they are then; None if deleted."""
-    return get_user(session, user_id, key_share=True)
-
-
 PUBLIC = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
 PROFILE = [*PUBLIC, col(User.post_count), col(User.follower_count), col(User.following_count)]
 OWN_PROFILE = [*PROFILE, col(User.email), col(User.superuser)]
@@ -143,9 +130,11 @@ def own_profile() -> Statement:
 
 def create_user() -> ReturningInsert[*tuple[Any, ...]]:
     """Store a user, and give the profile."""
-    columns = "email", "username", "avatar", "bio", "password"
-    values = {name: bindparam(name, type_=Text) for name in columns}
-    return insert(User).values(values).returning(*PROFILE)
+    columns = ["email", "username", "avatar", "bio", "password"]
+    values = select(*[bindparam(name, type_=Text) for name in columns])
+    # The other columns get the defaults of the database.
+    user = insert(User).from_select(columns, values, include_defaults=False)
+    return user.returning(*PROFILE)
 
 
 def update_user() -> ReturningUpdate[*tuple[Any, ...]]:

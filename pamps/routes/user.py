@@ -126,7 +126,7 @@ async def update_me(
     if patch.email and patch.email != (await read_profile(user))["email"]:
         require_fresh(user)
         await attempt_sign_up(address)  # as a 409 tells that the address has an account
-    changes = {f"changes_{name}": name in patch.model_fields_set for name in patch.model_fields}
+    changes = {f"changes_{name}": name in patch.model_fields_set for name in UserPatch.model_fields}
     async with unchanged_profile(request, user) as transaction:
         profile = await UPDATE_USER.one(
             transaction, viewer_id=user.id, **patch.model_dump(), **changes
