@@ -21,6 +21,7 @@ from pamps.middleware.deadline import DeadlineMiddleware
 from pamps.middleware.errors import ErrorMiddleware
 from pamps.middleware.idempotency import IdempotencyMiddleware
 from pamps.middleware.metrics import MetricsMiddleware
+from pamps.middleware.oauth import OAuthErrorMiddleware
 from pamps.middleware.paths import HeadMiddleware, PathMiddleware
 from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
 from pamps.middleware.rate_limit import RateLimitMiddleware
@@ -84,6 +85,8 @@ def middleware() -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware),
         # Answers preflight requests of other origins, which count for no limit.
         *([CORS] if settings.cors.allow_origins else []),
+        # Adds OAuth's fields to errors of the token route: above all layers that respond to one.
+        Middleware(OAuthErrorMiddleware),
         # Reads the body, at most 64 KiB: above the deadline, so that slow clients take no place.
         Middleware(BodyLimitMiddleware),
         # Responds with 503 after request_timeout, or to more than max_requests at once.

@@ -27,15 +27,6 @@ logger = logging.getLogger(__name__)
 # With a 503: soon, as nothing is known about how long it lasts.
 RETRY_AFTER = {"Retry-After": "1"}
 
-# RFC 6749, section 5.2, and for what is no fault of the client 4.1.2.1.
-OAUTH_ERRORS = {
-    401: "invalid_grant",
-    403: "invalid_grant",
-    429: "temporarily_unavailable",
-    500: "server_error",
-    503: "temporarily_unavailable",
-}
-
 
 class Error(BaseModel):
     """An error response."""
@@ -56,25 +47,16 @@ def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str,
 
 
 def error_response(
-    request: Request, status: int, detail: Any, headers: Mapping[str, str] | None = None
+    status: int, detail: object, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return an error response; one to a request for a token also has OAuth's fields."""
-    content = {"detail": detail}
-    if request.url.path.endswith("/token"):
-        content["error"] = OAUTH_ERRORS.get(status, "invalid_request")
-        if isinstance(detail, list):
-            if any(item["loc"][-1] == "grant_type" for item in detail):
-                content["error"] = "unsupported_grant_type"
-            detail = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in detail)
-        content["error_description"] = detail
-    return JSONResponse(content, status, headers)
+    return JSONResponse({"detail": detail}, status, headers)
 
 
-def unavailable_response(request: Request, error: BaseException) -> JSONResponse:
+def unavailable_response(error: BaseException) -> JSONResponse:
     """Log that the database is unavailable, and return a 503."""
     logger.error("the database cannot serve a request: %s", error)
     detail = "The database cannot serve this now, try again"
-    return error_response(request, 503, detail, RETRY_AFTER)
+    return error_response(503, detail, RETRY_AFTER)
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -82,7 +64,7 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     items = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
     if items[0]["loc"][0] == "body" and (hint := _media_type_hint(request)):
         items = [{"type": "media_type", "loc": ["body"], "msg": hint}]
-    return error_response(request, 422, items)
+    return error_response(422, items)
 
 
 def _media_type_hint(request: Request) -> str | None:
@@ -103,7 +85,7 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == 400 and error.__context__:
         # FastAPI could not parse the body, which for a client is the same as a wrong field.
         item = {"type": "body_invalid", "loc": ["body"], "msg": error.detail}
-        return error_response(request, 422, [item])
+        return error_response(422, [item])
     headers = error.headers
     if error.status_code == 405:
         # Starlette names the methods of one route, RFC 9110 (section 15.5.6) those of all.
@@ -113,7 +95,7 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
         if "GET" in methods:
             methods.add("HEAD")
         headers = {"Allow": ", ".join(sorted(methods))}
-    return error_response(request, error.status_code, error.detail, headers)
+    return error_response(error.status_code, error.detail, headers)
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
@@ -121,10 +103,10 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     if violation := violated_constraint(error):
         status, detail = violation
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-        return error_response(request, status, detail, headers)
+        return error_response(status, detail, headers)
     if not is_unavailable(error) or (was_aborted(error) and request_state(request.scope).may_retry):
         raise error
-    return unavailable_response(request, error)
+    return unavailable_response(error)
 
 
 # SQLAlchemy and psycopg2 are for routes in the workshop's style, with `ActiveSession`.

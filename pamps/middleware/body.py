@@ -1,6 +1,5 @@
 """The limit of a request's body."""
 
-from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pamps.errors import error_response
@@ -34,7 +33,7 @@ class BodyLimitMiddleware:
                 too_large = len(body) > MAX_BODY_BYTES
                 more = message.get("more_body", False) and not too_large
             if too_large:
-                await error_response(Request(scope), 413, "Content Too Large")(scope, receive, send)
+                await error_response(413, "Content Too Large")(scope, receive, send)
                 return
             request_state(scope).body = body
         await self.app(scope, receive, send)

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
@@ -37,7 +36,7 @@ class DeadlineMiddleware:
             return
         if self.requests >= self.max_requests:
             detail = "The service is overloaded, try again"
-            await error_response(Request(scope), 503, detail, RETRY_AFTER)(scope, receive, send)
+            await error_response(503, detail, RETRY_AFTER)(scope, receive, send)
             return
         self.requests += 1
         try:
@@ -58,9 +57,7 @@ class DeadlineMiddleware:
                 await send(message)
 
         async def send_late() -> None:
-            response = error_response(
-                Request(scope), 503, "The request took too long, try again", RETRY_AFTER
-            )
+            response = error_response(503, "The request took too long, try again", RETRY_AFTER)
             await response(scope, receive, send)
 
         def expire() -> None:

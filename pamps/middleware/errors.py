@@ -3,7 +3,6 @@
 import asyncio
 import logging
 
-from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.database_errors import is_unavailable
@@ -40,11 +39,11 @@ class ErrorMiddleware:
             await self.app(scope, receive, send_delayed)
         except Exception as error:
             if is_unavailable(error) and not started:
-                await unavailable_response(Request(scope), error)(scope, receive, send)
+                await unavailable_response(error)(scope, receive, send)
                 return
             logger.exception("request failed")
             if started:
                 raise
             request_id = request_state(scope).request_id
             detail = f"Internal server error; the log says more under {request_id}"
-            await error_response(Request(scope), 500, detail)(scope, receive, send)
+            await error_response(500, detail)(scope, receive, send)

@@ -177,7 +177,7 @@ class IdempotencyMiddleware:
         try:
             response = await self._respond(request, keys)
         except HTTPException as error:
-            response = error_response(request, error.status_code, error.detail, error.headers)
+            response = error_response(error.status_code, error.detail, error.headers)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, keys: list[str]) -> Response:

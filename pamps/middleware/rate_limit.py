@@ -115,7 +115,7 @@ class RateLimitMiddleware:
         if count > self.limit.amount and (scope["method"], scope["path"]) not in EXEMPT:
             logger.warning("throttled", extra={"caller": caller})
             detail = f"Too many requests, try again in {reset} seconds"
-            app = error_response(request, 429, detail, {"Retry-After": str(reset)})
+            app = error_response(429, detail, {"Retry-After": str(reset)})
 
         async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":
