@@ -5,16 +5,15 @@ import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
 
-from pamps import __version__, server, statements
+from pamps import __version__, server
 from pamps.config import settings
+from pamps.db import engine
 from pamps.errors import EXCEPTION_HANDLERS
 from pamps.folder import EmbeddedError, secret_key
-from pamps.legacy import SESSIONS, engine
 from pamps.maintenance import cleanup, deletion
 from pamps.middleware.body import BodyLimitMiddleware
 from pamps.middleware.deadline import DeadlineMiddleware
@@ -104,7 +103,6 @@ def middleware() -> list[Middleware]:
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
-    current_default_thread_limiter().total_tokens = SESSIONS
     server.follow_parent()
     async with pool.opened() as connections:
         if settings.metrics.port:
@@ -118,7 +116,6 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.wait(tasks)
     engine.dispose()
-    statements.pools.end()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
     if multiprocessing.parent_process():  # not in tests, whose process goes on
