@@ -7,13 +7,25 @@ import pwd
 from sqlmodel import Session
 
 from pamps.auth import CurrentUser
-from pamps.db import Query, Transaction
+from pamps.db import Query, Row, Transaction
 from pamps.models import Audit, User
 from pamps.models.audit import insert_audit
 
 logger = logging.getLogger(__name__)
 
 INSERT_AUDIT = Query(insert_audit())
+
+
+def _row(action: str, target_id: int, target: str, actor: CurrentUser | None, address: str) -> Row:
+    logger.info(action, extra={"user_id": target_id, "actor_id": actor and actor.id})
+    return {
+        "actor_id": actor and actor.id,
+        "actor": actor.username if actor else _terminal_user(),
+        "action": action,
+        "target_id": target_id,
+        "target": target,
+        "address": address,
+    }
 
 
 async def record(
@@ -26,31 +38,13 @@ async def record(
     address: str,
 ) -> None:
     """Log what a superuser does to an account, and store it within the transaction that does it."""
-    logger.info(action, extra={"user_id": target_id, "actor_id": actor.id})
-    await INSERT_AUDIT.run(
-        transaction,
-        actor_id=actor.id,
-        actor=actor.username,
-        action=action,
-        target_id=target_id,
-        target=target_name,
-        address=address,
-    )
+    row = _row(action, target_id, target_name, actor, address)
+    await INSERT_AUDIT.run(transaction, **row)
 
 
 def record_at_terminal(session: Session, action: str, target: User) -> None:
     """Log what an administrator does at a terminal, and store it with what the session commits."""
-    logger.info(action, extra={"user_id": target.id, "actor_id": None})
-    session.add(
-        Audit(
-            actor_id=None,
-            actor=_terminal_user(),
-            action=action,
-            target_id=target.id,
-            target=target.username,
-            address="terminal",
-        )
-    )
+    session.add(Audit(**_row(action, target.id, target.username, None, "terminal")))
 
 
 def _terminal_user() -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +14,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
+from pydantic.config import JsonDict
 from sqlmodel import Text as TextType, bindparam, col, update
 
 from pamps import hashing
@@ -66,7 +67,7 @@ class RefreshToken(BaseModel):
 
 
 # In the JSON Schema of `TokenRequest`: the fields that each grant type requires.
-GRANTS: dict[str, Any] = {
+GRANTS: JsonDict = {
     "if": {
         "properties": {"grant_type": {"const": "refresh_token"}},
         "required": ["grant_type"],
