@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pamps.config import settings
 from pamps.postgres import embedded
-from pamps.postgres.arguments import connect_arguments, with_first
+from pamps.postgres.arguments import LISTS, connect_arguments, with_first
 
 logger = logging.getLogger(__name__)
 
@@ -117,14 +117,16 @@ async def opened() -> AsyncIterator[Pool]:
     """Open the pool of the running event loop, and close it at the end.
 
     Connections are made when requests need them. While PostgreSQL does not answer, a request waits
-    for up to `db.connect_timeout` seconds.
+    for up to `db.connect_timeout` seconds for each of its addresses.
     """
+    arguments = connect_arguments()
+    addresses = max(str(arguments.get(name)).count(",") + 1 for name in LISTS)
     loop = asyncio.get_running_loop()
     pool = Pool(
         connection_class=Connection,
         min_size=0,
         max_size=settings.db.pool_size,
-        timeout=settings.db.connect_timeout,
+        timeout=settings.db.connect_timeout * addresses,
         configure=_fit,
         reconnect_timeout=0,  # a failure is one at once: `_try_again` decides
         reconnect_failed=_try_again,
