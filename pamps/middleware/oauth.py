@@ -35,9 +35,9 @@ class OAuthErrorMiddleware:
                 return
             if start:
                 response = _error_response(start["status"], message["body"])
-                lengths = {b"content-length", b"content-type"}
+                replaced = {b"content-length", b"content-type"}
                 response.raw_headers += [
-                    header for header in start["headers"] if header[0] not in lengths
+                    header for header in start["headers"] if header[0] not in replaced
                 ]
                 await response(scope, receive, send)
             else:
