@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from pamps.routes import auth, post, user
-from pamps.statements import Statement
+from sqlalchemy.dialects.postgresql.psycopg2 import dialect
 
-PAGE = {"cursor": None, "limit": 21, "viewer_id": None, "sid": None}
+from pamps.db import Query
+from pamps.pagination import PaginatedQuery
+from pamps.routes import follow, like, post, session, user
+
+PARAMETERS = {"viewer_id": None}
 HEAD = """# How PostgreSQL runs the lists
 
 Written by `./bench.sh` on {posts:,} posts: `EXPLAIN (ANALYZE, BUFFERS)` of every list, for a page
@@ -14,7 +17,7 @@ over.
 """
 
 
-def lists(cursor: Any, posts: int) -> dict[str, tuple[Statement, dict[str, Any]]]:
+def lists(cursor: Any, posts: int) -> dict[str, tuple[PaginatedQuery | Query, dict[str, Any]]]:
     def one(query: str) -> Any:
         cursor.execute(query)
         return cursor.fetchone()[0]
@@ -24,10 +27,10 @@ def lists(cursor: Any, posts: int) -> dict[str, tuple[Statement, dict[str, Any]]
     fan = one('SELECT username FROM "user" WHERE id % 4 = 0 AND id > 550 LIMIT 1')
     answered = one(f"SELECT id FROM post WHERE reply_count >= 25 AND id > {posts} / 2 LIMIT 1")
     liked = one("SELECT id FROM post WHERE id <= 100 ORDER BY like_count DESC LIMIT 1")
-    home, old = post.HOME.statement, {"cursor": posts // 2}
+    home, old = post.HOME_POSTS, {"cursor": posts // 2}
     readers = {
         f"timeline, following {count:,}": (
-            user.TIMELINE.statement,
+            follow.TIMELINE,
             {"viewer_id": one(f"SELECT id FROM \"user\" WHERE username = 'reader_{count}'")},
         )
         for count in (50, 500, 5000)
@@ -38,18 +41,18 @@ def lists(cursor: Any, posts: int) -> dict[str, tuple[Statement, dict[str, Any]]
         "home, from the middle": (home, old),
         "home, signed in": (home, {"viewer_id": viewer}),
         "post with replies": (post.THREAD, {"post_id": answered}),
-        "replies": (post.REPLIES.statement, {"post_id": answered}),
-        "a user's posts": (post.USER_POSTS[False, False].statement, named),
-        "a user's posts, newest first": (post.USER_POSTS[False, True].statement, named),
-        "a user's posts with replies": (post.USER_POSTS[True, False].statement, named),
+        "replies": (post.REPLIES, {"post_id": answered}),
+        "a user's posts": (post.USER_POSTS[False, "oldest"], named),
+        "a user's posts, newest first": (post.USER_POSTS[False, "newest"], named),
+        "a user's posts with replies": (post.USER_POSTS[True, "oldest"], named),
         **readers,
-        "posts that a user likes": (post.LIKED_POSTS.statement, {"username": fan}),
-        "who likes a post": (post.LIKERS.statement, {"post_id": liked}),
-        "followers": (user.FOLLOWERS.statement, {"username": "user_1"}),
-        "following": (user.FOLLOWING.statement, {"username": author}),
-        "users": (user.USERS.statement, {}),
+        "posts that a user likes": (like.LIKED_POSTS, {"username": fan}),
+        "who likes a post": (like.LIKERS, {"post_id": liked}),
+        "followers": (follow.FOLLOWERS, {"username": "user_1"}),
+        "following": (follow.FOLLOWING, {"username": author}),
+        "users": (user.USERS, {}),
         "profile": (user.PROFILE, named),
-        "sessions": (auth.SESSIONS.statement, {"viewer_id": 501, "sid": 1}),
+        "sessions": (session.SESSIONS, {"user_id": 501, "session_id": 1}),
     }
 
 
@@ -65,12 +68,17 @@ def rows_read(plan: dict[str, Any]) -> float:
 def explain(connection: Any, posts: int) -> str:
     parts = [HEAD.format(posts=posts)]
     with connection.cursor() as cursor:
-        for name, (statement, values) in lists(cursor, posts).items():
-            arguments = PAGE | statement.values | values
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}", arguments)
+        for name, (query, values) in lists(cursor, posts).items():
+            parameters = PARAMETERS | values
+            if isinstance(query, PaginatedQuery):
+                parameters = {"cursor": query._start} | parameters
+                query = query._default_query
+            compiled = query.statement.compile(dialect=dialect())
+            parameters = compiled.params | parameters
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}", parameters)
             plan = cursor.fetchone()[0][0]
             cursor.execute(
-                f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {statement.sql}", arguments
+                f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {compiled}", parameters
             )
             text = "\n".join(line for (line,) in cursor.fetchall())
             top = plan["Plan"]

@@ -11,8 +11,7 @@ from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
 from pamps.models.post import PostText
-from pamps.models.types import Id, PictureUrl, Text
-from pamps.models.user import Bio, Email, Password, Username
+from pamps.models.types import Bio, Email, Id, Password, PictureUrl, Text, Username
 from pamps.tokens import Claims, read_token
 
 SIZE = 64 * 1024

@@ -11,7 +11,7 @@ mpl.rcParams.update({"svg.hashsalt": "pamps", "font.size": 9})
 HEAD = """# Results
 
 Written by `./bench.sh`. The machine: {machine}. Pamps: one worker with {places}
-connections for statements. The floor: {places} threads. wrk beside them.
+connections. The floor: {places} threads. wrk beside them.
 """
 
 
