@@ -59,6 +59,7 @@ def served(
         text=True,
         start_new_session=True,
     ) as process:
+        reader = None
         try:
             for line in process.stderr:
                 log.append(line)
@@ -71,10 +72,11 @@ def served(
             with httpx.Client(base_url=address, timeout=20) as client:
                 yield process, client
             process.wait(timeout=20)
-            reader.join()
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
+            if reader:
+                reader.join()
     canary.assert_unseen("".join(log))
 
 
