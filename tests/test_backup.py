@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import httpx
 import psycopg2
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import NullPool, create_engine, make_url
 
 from tests import canary
 from tests.databases import embedded_server, execute, tables, working_on
-from tests.helpers import invoke
-from tests.servers import pamps, served
+from tests.helpers import Client, create_account, invoke, sign_in
+from tests.servers import pamps
 
 ODD = "two\nlines\r\n, a tab\t, \\n \\. \\N, 'single' and \"double\", %s, {}, 🐦 é"
 DEFINITIONS = (
@@ -134,42 +134,35 @@ def test_what_was_there_comes_back(database, tmp_path):
     assert execute(url, insert) == [(max(row[0] for row in before["post"]) + 1,)]
 
 
-def test_a_database_that_is_set_back_revives_no_token(other_database, tmp_path):
+def test_a_database_that_is_set_back_revives_no_token(on_other_database, tmp_path):
     """Ids are given to other users then, here to a superuser."""
-    settings = {"PAMPS_DB__uri": other_database}
-    file = tmp_path / "pamps.backup"
+    from pamps.app import app
 
-    def sign_up(client: httpx.Client, name: str) -> dict:
-        account = {"username": name, "email": f"{name}@pamps.com"}
-        account["password"] = canary.password(name)
-        assert client.post("/user/", json=account).status_code == 201
-        tokens: dict = client.post("/token", data=account).raise_for_status().json()
-        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        return tokens | client.get("/user/me/").json()
+    file, anonymous = tmp_path / "pamps.backup", TestClient(app)
 
-    assert pamps("backup", file, **settings).returncode == 0
-    with served(settings) as (process, client):
-        ana = sign_up(client, "ana")
-        process.terminate()
-    assert pamps("restore", "-f", file, **settings).returncode == 0
-    with served(settings) as (process, client):
-        bia = sign_up(client, "bia")
-        assert bia["id"] == ana["id"]
-        assert pamps("promote", "bia", **settings).returncode == 0
-        client.headers["Authorization"] = f"Bearer {ana['access_token']}"
-        for method, path in (
-            ("GET", "/user/me/"),
-            ("POST", "/post/"),
-            ("DELETE", "/user/me/"),
-            ("POST", "/user/bia/disable/"),
-        ):
-            response = client.request(method, path, json={"text": "x"})
-            assert response.status_code == 401, (method, path)
-        again = client.post("/refresh_token", json={"refresh_token": ana["refresh_token"]})
-        assert again.status_code == 401
-        client.headers["Authorization"] = f"Bearer {bia['access_token']}"
-        assert client.get("/user/me/").json()["superuser"] is True
-        process.terminate()
+    def sign_up(name: str) -> tuple[Client, str]:
+        id_, token = create_account(anonymous, name)
+        client = Client(anonymous, token)
+        client.id = id_
+        return client, sign_in(anonymous, name)["refresh_token"]
+
+    assert invoke("backup", file).returncode == 0
+    ana, refresh_token = sign_up("ana")
+    assert invoke("restore", "-f", file).returncode == 0
+    bia, _ = sign_up("bia")
+    assert bia.id == ana.id
+    assert invoke("promote", "bia").returncode == 0
+    for method, path in (
+        ("GET", "/user/me/"),
+        ("POST", "/post/"),
+        ("DELETE", "/user/me/"),
+        ("POST", "/user/bia/disable/"),
+    ):
+        response = ana.request(method, path, json={"text": "x"})
+        assert response.status_code == 401, (method, path)
+    again = anonymous.post("/refresh_token", json={"refresh_token": refresh_token})
+    assert again.status_code == 401
+    assert bia.get("/user/me/").json()["superuser"] is True
 
 
 def test_a_file_that_is_no_good_changes_nothing(here, tmp_path):

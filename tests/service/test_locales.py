@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import psycopg2
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 
 from tests.databases import execute, working_on
-from tests.helpers import assert_one_red_line, command, invoke
-from tests.servers import served
+from tests.helpers import Client, assert_one_red_line, command, invoke, sign_in
 
 USER = {"email": "ana@pamps.com", "username": "ana", "password": "lalala"}
 EMOJI = "👨‍👩‍👧 ŝ 日本"
@@ -36,23 +36,28 @@ def database(*choices: str) -> Iterator[str]:
         execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_text_is_in_utf_8_whatever_else_is_asked_for(other_database, tmp_path, monkeypatch):
-    url = make_url(other_database)
+@pytest.fixture
+def anonymous() -> TestClient:
+    """A client of this process on whichever database it works, as each request connects anew."""
+    from pamps.app import app
+
+    return TestClient(app)
+
+
+def test_text_is_in_utf_8_whatever_else_is_asked_for(
+    on_other_database, anonymous, tmp_path, monkeypatch
+):
+    url = make_url(on_other_database)
     execute(url, f"ALTER DATABASE {url.database} SET client_encoding = 'LATIN1'")
-    settings = {"PAMPS_DB__uri": other_database, "PGCLIENTENCODING": "LATIN1"}
-    with served(settings) as (process, client):
-        assert client.post("/user/", json=USER | {"bio": EMOJI}).status_code == 201
-        token = client.post("/token", data=USER).json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
-        assert client.post("/post/", json={"text": EMOJI}, headers=headers).status_code == 201
-        assert [post["text"] for post in client.get("/post/").json()] == [EMOJI]
-        me = client.patch("/user/me/", json={"bio": EMOJI * 2}, headers=headers)
-        assert me.json()["bio"] == EMOJI * 2
-        process.terminate()
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    with working_on(other_database):
-        command("backup", tmp_path / "file")
-        command("restore", tmp_path / "file", "--force")
+    assert anonymous.post("/user/", json=USER | {"bio": EMOJI}).status_code == 201
+    ana = Client(anonymous, sign_in(anonymous, "ana", USER["password"])["access_token"])
+    assert ana.post("/post/", json={"text": EMOJI}).status_code == 201
+    assert [post["text"] for post in ana.get("/post/").json()] == [EMOJI]
+    assert ana.patch("/user/me/", json={"bio": EMOJI * 2}).json()["bio"] == EMOJI * 2
+    assert invoke("backup", tmp_path / "file").returncode == 0
+    done = invoke("restore", tmp_path / "file", "--force")
+    assert done.returncode == 0, done.stderr
     query = "SELECT encode(convert_to(text, 'UTF8'), 'hex') FROM post"
     assert execute(url, query) == [(EMOJI.encode().hex(),)]
 
@@ -65,30 +70,27 @@ def test_a_database_that_cannot_hold_all_text(encoding):
 
 
 @pytest.mark.parametrize("options", [(TURKISH, UNICODE), ("LOCALE 'C'",)])
-def test_names_are_the_same_in_every_language(options):
-    with database(*options) as address:
-        settings = {"PAMPS_DB__uri": address}
-        with served(settings | {"PAMPS_RATE_LIMIT__enabled": "false"}) as (process, client):
+def test_names_are_the_same_in_every_language(options, anonymous):
+    with database(*options) as address, working_on(address):
+        command("migrate")
 
-            def sign_up(username: str, email: str) -> int:
-                user = USER | {"username": username, "email": email}
-                return client.post("/user/", json=user).status_code
+        def sign_up(username: str, email: str) -> int:
+            user = USER | {"username": username, "email": email}
+            return anonymous.post("/user/", json=user).status_code
 
-            assert sign_up("IBRAHIM", "IBRAHIM@pamps.com") == 201
-            assert sign_up("ibrahim", "other@pamps.com") == 409
-            assert sign_up("other", "ibrahim@pamps.com") == 409
-            # Letters beyond ASCII have no case, whatever the database thinks.
-            assert sign_up("other", "Émile@pamps.com") == 201
-            assert sign_up("another", "émile@pamps.com") == 201
-            for name in ("IBRAHIM", "ibrahim", "iBrahim"):
-                assert client.post("/token", data=USER | {"username": name}).status_code == 200
-                assert client.get(f"/user/{name}/").json()["username"] == "IBRAHIM"
-            strange = USER | {"username": "ıbrahım"}
-            assert client.post("/token", data=strange).status_code == 401
-            assert client.get("/user/ıbrahım/").status_code == 404
-            process.terminate()
-        with working_on(address):
-            assert command("promote", "ibrahim") == "ibrahim is a superuser\n"
+        assert sign_up("IBRAHIM", "IBRAHIM@pamps.com") == 201
+        assert sign_up("ibrahim", "other@pamps.com") == 409
+        assert sign_up("other", "ibrahim@pamps.com") == 409
+        # Letters beyond ASCII have no case, whatever the database thinks.
+        assert sign_up("other", "Émile@pamps.com") == 201
+        assert sign_up("another", "émile@pamps.com") == 201
+        for name in ("IBRAHIM", "ibrahim", "iBrahim"):
+            assert anonymous.post("/token", data=USER | {"username": name}).status_code == 200
+            assert anonymous.get(f"/user/{name}/").json()["username"] == "IBRAHIM"
+        strange = USER | {"username": "ıbrahım"}
+        assert anonymous.post("/token", data=strange).status_code == 401
+        assert anonymous.get("/user/ıbrahım/").status_code == 404
+        assert command("promote", "ibrahim") == "ibrahim is a superuser\n"
         query = """SELECT username FROM "user" WHERE superuser"""
         assert execute(make_url(address), query) == [("IBRAHIM",)]
 
