@@ -58,6 +58,7 @@ def fill(address: str) -> None:
                 Like(user_id=bia.id, post_id=posts[0].id),
                 Social(from_id=ana.id, to_id=bia.id),
                 UserSession(
+                    sid=2**62,
                     user_id=ana.id,
                     token_hash=bytes(range(256)),
                     user_agent=ODD,
