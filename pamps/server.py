@@ -5,7 +5,6 @@ says `Connection: close`, so that clients open their next connection to another 
 connections are closed. To close a connection without that would lose a request that is on its way.
 """
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -18,6 +17,7 @@ from threading import Thread, Timer
 from weakref import WeakKeyDictionary
 
 import uvicorn
+from uvicorn import _subprocess
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -42,17 +42,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-class Config(uvicorn.Config):
-    """Loads the application without garbage collection, as nearly all its objects stay."""
-
-    def load(self) -> None:
-        gc.disable()
-        super().load()
-        gc.collect()
-        gc.freeze()  # no later collection looks at it
-        gc.enable()
 
 
 class Workers(Multiprocess):
@@ -160,7 +149,7 @@ def run(listener: socket.socket, workers: int) -> None:
     """
     _allow_many_connections()
     server = settings.server
-    config = Config(
+    config = uvicorn.Config(
         "pamps.app:app",
         workers=workers,
         backlog=BACKLOG,
@@ -179,6 +168,9 @@ def run(listener: socket.socket, workers: int) -> None:
         access_log=False,
         proxy_headers=False,
     )
+    # Importing the application takes a worker more than ten times as long as all else.
+    multiprocessing.set_forkserver_preload(["pamps.preload"])
+    _subprocess.spawn = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
     processes = Workers(config, [listener])
     processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
