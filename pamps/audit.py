@@ -3,20 +3,25 @@
 import logging
 import os
 import pwd
+from typing import TYPE_CHECKING
 
 from sqlmodel import Session
 
-from pamps.auth import CurrentUser
 from pamps.db import Query, Row, Transaction
 from pamps.models import Audit, User
 from pamps.models.audit import insert_audit
+
+if TYPE_CHECKING:  # as the command line needs no FastAPI
+    from pamps.auth import CurrentUser
 
 logger = logging.getLogger(__name__)
 
 INSERT_AUDIT = Query(insert_audit())
 
 
-def _row(action: str, target_id: int, target: str, actor: CurrentUser | None, address: str) -> Row:
+def _row(
+    action: str, target_id: int, target: str, actor: "CurrentUser | None", address: str
+) -> Row:
     logger.info(action, extra={"user_id": target_id, "actor_id": actor and actor.id})
     return {
         "actor_id": actor and actor.id,
@@ -34,7 +39,7 @@ async def record(
     *,
     target_id: int,
     target_name: str,
-    actor: CurrentUser,
+    actor: "CurrentUser",
     address: str,
 ) -> None:
     """Log what a superuser does to an account, and store it within the transaction that does it."""

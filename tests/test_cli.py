@@ -92,7 +92,7 @@ def test_create_user_and_user_list(api_client):
         ("create-user user2@pamps.com User1 1234", "Username already taken"),
         ("create-user USER1@pamps.com user2 1234", "Email already taken"),
         ("create-user x a-b 1", "email: Input should be a valid e-mail address; username: "),
-        ("create-user b@pamps.com me 1", "username: This name is a word of the API's paths"),
+        ("create-user b@pamps.com me 1", "username: This name is reserved"),
         ("delete-user nobody", "User not found: nobody"),
         ("set-password nobody", "User not found: nobody"),
         ("promote nobody", "User not found: nobody"),
