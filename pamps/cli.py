@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pamps import __version__
-from pamps.maintenance import account_commands, commands
+from pamps.maintenance import commands
 from pamps.terminal import (
     Commands,
     Email,
@@ -199,12 +199,12 @@ def create_user(
 
 
 for command in (
-    account_commands.delete_user,
+    commands.delete_user,
     commands.recount,
-    account_commands.promote,
-    account_commands.demote,
-    account_commands.audit,
-    account_commands.set_password,
+    commands.promote,
+    commands.demote,
+    commands.audit,
+    commands.set_password,
     commands.reset_db,
     commands.backup,
     commands.restore,

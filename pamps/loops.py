@@ -14,30 +14,20 @@ class PerLoop(Generic[T]):
     may run several in threads.
     """
 
-    def __init__(self, make: Callable[[], T], discard: Callable[[T], None] | None = None) -> None:
-        self._make, self._discard = make, discard
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
         self._made: dict[asyncio.AbstractEventLoop, T] = {}
 
     def get(self) -> T:
-        """Give that of the running loop, made when it is first asked for."""
+        """Return the one of the running loop; make it if need be."""
         loop = asyncio.get_running_loop()
         if loop not in self._made:
-            self._discard_closed()
+            for other in list(self._made):
+                if other.is_closed():
+                    self._made.pop(other, None)  # another thread may have done it
             self._made[loop] = self._make()
         return self._made[loop]
 
-    def end(self) -> None:
-        """Discard that of the running loop, and of those that are closed."""
-        self._discard_of(asyncio.get_running_loop())
-        self._discard_closed()
-
-    def _discard_closed(self) -> None:
-        for loop in list(self._made):
-            if loop.is_closed():
-                self._discard_of(loop)
-
-    def _discard_of(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Another thread may be at it too.
-        made = self._made.pop(loop, None)
-        if made is not None and self._discard:
-            self._discard(made)
+    def forget(self) -> None:
+        """Make another one for the running loop when it is needed."""
+        self._made.pop(asyncio.get_running_loop(), None)

@@ -4,8 +4,9 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,16 +21,9 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
 
-class Plain(TypedDict):
-    """Options of a console that prints text as it is."""
-
-    markup: bool
-    emoji: bool
-    highlight: bool
-
-
-PLAIN = Plain(markup=False, emoji=False, highlight=False)
-stderr = Console(stderr=True, style="red", soft_wrap=True, **PLAIN)
+# Prints text as it is.
+PlainConsole = partial(Console, markup=False, emoji=False, highlight=False)
+stderr = PlainConsole(stderr=True, style="red", soft_wrap=True)
 # A column that is folded has room for at least so many characters.
 COLUMN_WIDTH = 12
 
@@ -58,7 +52,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, style="magenta", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(value)) for value in row))
-    console = Console(**PLAIN)
+    console = PlainConsole()
     least = COLUMN_WIDTH * len(columns)
     if not console.is_terminal:
         unlimited = console.options.update(max_width=sys.maxsize)

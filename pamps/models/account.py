@@ -7,7 +7,6 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Column,
-    ColumnElement,
     CompoundSelect,
     ScalarSelect,
     Select,
@@ -27,9 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
-from pamps.models.columns import Statement
-from pamps.models.follow import Social
-from pamps.models.like import Like
+from pamps.models.columns import Condition, Statement
 from pamps.models.post import Post, remove_post
 from pamps.models.session import UserSession
 from pamps.models.user import NOT_DELETED, User
@@ -51,8 +48,13 @@ ERASED = {
 
 # Not named like a column: SQLAlchemy's sessions would store it in the rows that are updated.
 ACCOUNT_ID = bindparam("account_id", type_=BigInteger)
-# Tables whose rows have a counter somewhere, and so a batch of their own.
-COUNTED = {"like", "post", "social"}
+# For the column of the account in rows that are counted: the column of the row that counts them,
+# and that row's table and counter.
+COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
+    "like.user_id": ("post_id", Post, col(Post.like_count)),
+    "social.from_id": ("to_id", User, col(User.follower_count)),
+    "social.to_id": ("from_id", User, col(User.following_count)),
+}
 
 Ids = Select[int]
 
@@ -96,14 +98,8 @@ def batches() -> list[Ids]:
     Each gives a row for each row that it deletes, and subtracts it from counters. It deletes
     nothing while another process deletes rows of the same account.
     """
-    return [
-        _posts(),
-        *[_rows_of_posts(column) for column in _references("post.id")],
-        _pairs(Like, col(Like.user_id), col(Like.post_id), Post, col(Post.like_count)),
-        _pairs(Social, col(Social.from_id), col(Social.to_id), User, col(User.follower_count)),
-        _pairs(Social, col(Social.to_id), col(Social.from_id), User, col(User.following_count)),
-        *[_rows(column) for column in _references("user.id") if column.table.name not in COUNTED],
-    ]
+    columns = [column for column in _references("user.id") if column.table.name != "post"]
+    return [_posts(), *map(_rows_of_posts, _references("post.id")), *map(_rows, columns)]
 
 
 def last_row() -> Ids:
@@ -132,43 +128,28 @@ def _claimed() -> ScalarSelect[int]:
     return select(account.cte("claimed").c.id).scalar_subquery()
 
 
-def _are_locked(rows: Ids) -> ColumnElement[bool]:
-    """Be true once all rows that a query locks are locked."""
-    count = select(func.count()).select_from(rows.cte("locked")).cte("first")
-    return exists().select_from(count)
+def _are_locked(table: type[Post] | type[User], ids: Ids | CompoundSelect[int]) -> Condition:
+    """Lock rows in the order of docs/decisions/0006-counters.md, and then be true."""
+    id_ = col(table.id)
+    # A reply comes before the post that it replies to, which has a smaller id.
+    rows = select(id_).where(id_.in_(ids)).order_by(id_.desc() if table is Post else id_)
+    locked = rows.with_for_update(key_share=True).cte("locked")
+    return select(func.count()).select_from(locked).scalar_subquery() >= 0
 
 
-def _locked_posts(ids: Ids | CompoundSelect[int]) -> Ids:
-    """Lock posts: a reply before the post that it replies to, which has a smaller id."""
-    posts = select(col(Post.id)).where(col(Post.id).in_(ids)).order_by(col(Post.id).desc())
-    return posts.with_for_update(key_share=True)
-
-
-def _locked_users(ids: Ids) -> Ids:
-    users = select(col(User.id)).where(col(User.id).in_(ids)).order_by(col(User.id))
-    return users.with_for_update(key_share=True)
-
-
-def _pairs(
-    table: type[Like] | type[Social],
-    own: Mapped[int],
-    other: Mapped[int],
-    counted_by: type[Post] | type[User],
-    counter: Mapped[int],
-) -> Ids:
-    """Delete likes or follows whose column `own` is the account.
-
-    Each is counted in the column `counter` by what the column `other` refers to.
-    """
-    pairs: Select[int, int] = select(own.label("own"), other.label("other"))
-    picked = pairs.where(own == _claimed()).order_by(col(table.id)).limit(BATCH_SIZE).cte("picked")
-    ids = select(picked.c.other)
-    locked = _locked_users(ids) if counted_by is User else _locked_posts(ids)
-    deleted = delete(table).where(own == picked.c.own, other == picked.c.other, _are_locked(locked))
-    gone = deleted.returning(other.label("id")).cte("gone")
-    counted = update(counted_by).where(col(counted_by.id) == gone.c.id)
+def _rows(own: Column[int]) -> Ids:
+    """Delete rows that have the account in the column `own`, and subtract them from counters."""
+    key = own.table.primary_key
+    picked = select(*key).where(own == _claimed()).limit(BATCH_SIZE).cte("picked")
+    gone = delete(own.table).where(*[column == picked.c[column.key] for column in key])
+    if str(own) not in COUNTERS:
+        return select(gone.returning(own.label("id")).cte("gone").c.id)
+    other, table, counter = COUNTERS[str(own)]
+    gone = gone.where(_are_locked(table, select(picked.c[other])))
+    rows = gone.returning(own.table.columns[other].label("id")).cte("gone")
+    counted = update(table).where(col(table.id) == rows.c.id)
     counted = counted.values({counter: func.greatest(counter - 1, 0)})
-    return select(gone.c.id).add_cte(counted.cte("counted"))
+    return select(rows.c.id).add_cte(counted.cte("counted"))
 
 
 def _newest_posts() -> CTE:
@@ -184,7 +165,7 @@ def _rows_of_posts(post_id: Column[int]) -> Ids:
     rows = select(newest.c.id.label("locked_id"), *of_each.c)
     picked = rows.select_from(newest.join(of_each, true())).limit(BATCH_SIZE).cte("picked")
     gone = delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
-    gone = gone.where(_are_locked(_locked_posts(select(picked.c.locked_id))))
+    gone = gone.where(_are_locked(Post, select(picked.c.locked_id)))
     return select(gone.returning(post_id).cte("gone").c[post_id.key])
 
 
@@ -194,7 +175,7 @@ def _posts() -> Ids:
     references = [exists().where(column == newest.c.id) for column in _references("post.id")]
     picked = select(newest.c.id, newest.c.parent_id).where(~or_(*references)).cte("picked")
     ids = select(picked.c.id).union_all(select(picked.c.parent_id))
-    posts = delete(Post).where(col(Post.id) == picked.c.id, _are_locked(_locked_posts(ids)))
+    posts = delete(Post).where(col(Post.id) == picked.c.id, _are_locked(Post, ids))
     gone = posts.returning(col(Post.id), col(Post.parent_id)).cte("gone")
     replies = select(gone.c.parent_id, func.count().label("count")).group_by(gone.c.parent_id)
     replied = replies.cte("replied")
@@ -203,11 +184,3 @@ def _posts() -> Ids:
     counted = update(Post).where(col(Post.id) == replied.c.parent_id, is_other)
     fewer = func.greatest(col(Post.reply_count) - replied.c["count"], 0)
     return select(gone.c.id).add_cte(counted.values(reply_count=fewer).cte("counted"))
-
-
-def _rows(user_id: Column[int]) -> Ids:
-    """Delete rows that no counter counts and that have the account in the column `user_id`."""
-    key = user_id.table.primary_key
-    picked = select(*key).where(user_id == _claimed()).limit(BATCH_SIZE).cte("picked")
-    gone = delete(user_id.table).where(*[column == picked.c[column.key] for column in key])
-    return select(gone.returning(user_id).cte("gone").c[user_id.key])

@@ -25,7 +25,7 @@ async def _find_problem() -> str | None:
     The database is asked once for all that wait for its answer at the same time.
     """
     if _questions.get().done():
-        _questions.end()
+        _questions.forget()
     question = _questions.get()
     await asyncio.wait([question], timeout=BUDGET_SECONDS)
     if not question.done() or question.cancelled():
