@@ -15,12 +15,12 @@ from pamps.db import engine
 from pamps.errors import EXCEPTION_HANDLERS
 from pamps.folder import EmbeddedError, secret_key
 from pamps.maintenance import cleanup, deletion
+from pamps.middleware import LifespanMiddleware
 from pamps.middleware.body import BodyLimitMiddleware
 from pamps.middleware.deadline import DeadlineMiddleware
 from pamps.middleware.errors import ErrorMiddleware
 from pamps.middleware.idempotency import IdempotencyMiddleware
 from pamps.middleware.metrics import MetricsMiddleware
-from pamps.middleware.oauth import OAuthErrorMiddleware
 from pamps.middleware.paths import HeadMiddleware, PathMiddleware
 from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
 from pamps.middleware.rate_limit import RateLimitMiddleware
@@ -70,6 +70,8 @@ def middleware() -> list[Middleware]:
     calls exception handlers.
     """
     return [
+        # Lets only HTTP requests pass.
+        Middleware(LifespanMiddleware),
         # Takes the client's address from trusted proxies: first, as the log and all limits use it.
         Middleware(ProxyHeadersMiddleware, trusted=settings.server.trusted_proxies),
         # Counts requests and measures their time, all layers below included.
@@ -84,8 +86,6 @@ def middleware() -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware),
         # Answers preflight requests of other origins, which count for no limit.
         *([CORS] if settings.cors.allow_origins else []),
-        # Adds OAuth's fields to errors of the token route: above all layers that respond to one.
-        Middleware(OAuthErrorMiddleware),
         # Reads the body, at most 64 KiB: above the deadline, so that slow clients take no place.
         Middleware(BodyLimitMiddleware),
         # Responds with 503 after request_timeout, or to more than max_requests at once.

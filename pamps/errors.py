@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, TimeoutError as EnginePoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Scope
 
 from pamps.database_errors import is_unavailable, violated_constraint, was_aborted
 from pamps.folder import EmbeddedError
@@ -26,6 +27,16 @@ logger = logging.getLogger(__name__)
 
 # With a 503: soon, as nothing is known about how long it lasts.
 RETRY_AFTER = {"Retry-After": "1"}
+TOKEN_PATH = "/token"  # nosec B105
+# OAuth's words for errors (RFC 6749, section 5.2), and those of its section 4.1.2.1 for errors that
+# are no fault of the client.
+OAUTH_ERRORS = {
+    401: "invalid_grant",
+    403: "invalid_grant",
+    429: "temporarily_unavailable",
+    500: "server_error",
+    503: "temporarily_unavailable",
+}
 
 
 class Error(BaseModel):
@@ -47,16 +58,30 @@ def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str,
 
 
 def error_response(
-    status: int, detail: object, headers: Mapping[str, str] | None = None
+    scope: Scope, status: int, detail: object, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    return JSONResponse({"detail": detail}, status, headers)
+    """Return a response to the request of this ASGI scope: OAuth's if it is for a token."""
+    content = {"detail": detail}
+    if scope["path"] == TOKEN_PATH:
+        content |= _oauth_fields(status, detail)
+    return JSONResponse(content, status, headers)
 
 
-def unavailable_response(error: BaseException) -> JSONResponse:
+def _oauth_fields(status: int, detail: object) -> dict[str, object]:
+    error = OAUTH_ERRORS.get(status, "invalid_request")
+    if not isinstance(detail, list):
+        return {"error": error, "error_description": detail}
+    if any(item["loc"][-1] == "grant_type" for item in detail):
+        error = "unsupported_grant_type"
+    description = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in detail)
+    return {"error": error, "error_description": description}
+
+
+def unavailable_response(scope: Scope, error: BaseException) -> JSONResponse:
     """Log that the database is unavailable, and return a 503."""
     logger.error("the database cannot serve a request: %s", error)
     detail = "The database cannot serve this now, try again"
-    return error_response(503, detail, RETRY_AFTER)
+    return error_response(scope, 503, detail, RETRY_AFTER)
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -64,7 +89,7 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     items = [{key: item[key] for key in ("type", "loc", "msg")} for item in error.errors()]
     if items[0]["loc"][0] == "body" and (hint := _media_type_hint(request)):
         items = [{"type": "media_type", "loc": ["body"], "msg": hint}]
-    return error_response(422, items)
+    return error_response(request.scope, 422, items)
 
 
 def _media_type_hint(request: Request) -> str | None:
@@ -85,7 +110,7 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == 400 and error.__context__:
         # FastAPI could not parse the body, which for a client is the same as a wrong field.
         item = {"type": "body_invalid", "loc": ["body"], "msg": error.detail}
-        return error_response(422, [item])
+        return error_response(request.scope, 422, [item])
     headers = error.headers
     if error.status_code == 405:
         # Starlette names the methods of one route, RFC 9110 (section 15.5.6) those of all.
@@ -95,7 +120,7 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
         if "GET" in methods:
             methods.add("HEAD")
         headers = {"Allow": ", ".join(sorted(methods))}
-    return error_response(error.status_code, error.detail, headers)
+    return error_response(request.scope, error.status_code, error.detail, headers)
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
@@ -103,10 +128,10 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     if violation := violated_constraint(error):
         status, detail = violation
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-        return error_response(status, detail, headers)
+        return error_response(request.scope, status, detail, headers)
     if not is_unavailable(error) or (was_aborted(error) and request_state(request.scope).may_retry):
         raise error
-    return unavailable_response(error)
+    return unavailable_response(request.scope, error)
 
 
 # SQLAlchemy and psycopg2 are for routes in the workshop's style, with `ActiveSession`.

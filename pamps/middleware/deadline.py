@@ -6,16 +6,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pamps.config import settings
 from pamps.errors import RETRY_AFTER, error_response
+from pamps.middleware import BaseMiddleware
 
 HEALTH_CHECKS = ("/health/live", "/health/ready")
 
 
 def is_health_check(scope: Scope) -> bool:
     """Tell whether a request is a health check: they are frequent, and no limit applies to them."""
-    return scope["method"] == "GET" and scope["path"] in HEALTH_CHECKS  # HEAD is a GET by now
+    return scope["path"] in HEALTH_CHECKS and scope["method"] == "GET"  # HEAD is a GET by now
 
 
-class DeadlineMiddleware:
+class DeadlineMiddleware(BaseMiddleware):
     """Respond with 503 to a request that takes too long, and to one too many at once.
 
     At the deadline the response is sent at once. Then the handler is cancelled, and with it the
@@ -25,45 +26,35 @@ class DeadlineMiddleware:
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        super().__init__(app)
         self.seconds = settings.server.request_timeout
         self.max_requests = settings.server.max_requests
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_health_check(scope):
+        if is_health_check(scope):
             await self.app(scope, receive, send)
             return
         if self.requests >= self.max_requests:
             detail = "The service is overloaded, try again"
-            await error_response(503, detail, RETRY_AFTER)(scope, receive, send)
+            await error_response(scope, 503, detail, RETRY_AFTER)(scope, receive, send)
             return
         self.requests += 1
-        try:
-            await self._run(scope, receive, send)
-        finally:
-            self.requests -= 1
-
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = asyncio.current_task()
-        has_responded = False
         # Sends the 503, once the deadline has passed.
         late: asyncio.Task[None] | None = None
 
         async def send_in_time(message: Message) -> None:
-            nonlocal has_responded
+            timer.cancel()
             if late is None:
-                has_responded = True
                 await send(message)
-
-        async def send_late() -> None:
-            response = error_response(503, "The request took too long, try again", RETRY_AFTER)
-            await response(scope, receive, send)
 
         def expire() -> None:
             nonlocal late
-            if handler and not has_responded:
-                late = asyncio.create_task(send_late())
+            detail = "The request took too long, try again"
+            response = error_response(scope, 503, detail, RETRY_AFTER)
+            late = asyncio.create_task(response(scope, receive, send))
+            if handler:
                 handler.cancel()
 
         timer = asyncio.get_running_loop().call_later(self.seconds, expire)
@@ -75,5 +66,6 @@ class DeadlineMiddleware:
                 raise
         finally:
             timer.cancel()
+            self.requests -= 1
         if late:
             await late

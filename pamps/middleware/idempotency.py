@@ -15,11 +15,12 @@ from psycopg import Rollback
 from sqlalchemy import BigInteger, bindparam, func, select
 from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from pamps.auth import CurrentUser, client_address, find_user, session_user
 from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import error_response
+from pamps.middleware import BaseMiddleware
 from pamps.models.idempotency import store_response, stored_response
 from pamps.postgres.pool import Connection
 from pamps.security import keyed_hash
@@ -159,14 +160,11 @@ def _invalid(message: str) -> HTTPException:
     return HTTPException(422, [item])
 
 
-class IdempotencyMiddleware:
+class IdempotencyMiddleware(BaseMiddleware):
     """Process a POST with an Idempotency-Key in one transaction, once in 24 hours."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] == SIGN_OUT_PATH:
+        if scope["method"] != "POST" or scope["path"] == SIGN_OUT_PATH:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
@@ -177,7 +175,7 @@ class IdempotencyMiddleware:
         try:
             response = await self._respond(request, keys)
         except HTTPException as error:
-            response = error_response(error.status_code, error.detail, error.headers)
+            response = error_response(scope, error.status_code, error.detail, error.headers)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, keys: list[str]) -> Response:

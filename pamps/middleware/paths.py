@@ -1,37 +1,31 @@
 """Middleware for paths and methods: one spelling of each path, and HEAD wherever there is GET."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from pamps.middleware import BaseMiddleware
 from pamps.paths import ROOT_PATH
 
 
-class PathMiddleware:
+class PathMiddleware(BaseMiddleware):
     """Remove `server.root_path` and a trailing slash from the path of a request.
 
     So every path answers with and without the slash, and has one spelling for all layers below.
     `raw_path` remains what the client sent.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path: str = scope["path"]
-            if ROOT_PATH and f"{path}/".startswith(f"{ROOT_PATH}/"):
-                path = path.removeprefix(ROOT_PATH)
-            scope["path"] = path.removesuffix("/") or "/"
+        path: str = scope["path"]
+        if ROOT_PATH and f"{path}/".startswith(f"{ROOT_PATH}/"):
+            path = path.removeprefix(ROOT_PATH)
+        scope["path"] = path.removesuffix("/") or "/"
         await self.app(scope, receive, send)
 
 
-class HeadMiddleware:
+class HeadMiddleware(BaseMiddleware):
     """Respond to HEAD as to GET, without the body (RFC 9110, section 9.3.2)."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
 

@@ -18,6 +18,7 @@ from pamps.auth import client_address, find_user, read_claims
 from pamps.config import settings
 from pamps.errors import error_response
 from pamps.loops import PerLoop
+from pamps.middleware import BaseMiddleware
 from pamps.middleware.deadline import is_health_check
 from pamps.throttling import network
 
@@ -89,17 +90,17 @@ class _RedisCounter:
         return count, await storage.get_expiry(window) - time.time()
 
 
-class RateLimitMiddleware:
+class RateLimitMiddleware(BaseMiddleware):
     """Limit the requests of each caller; all responses say how many remain."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        super().__init__(app)
         self.limit = limits.parse(settings.rate_limit.requests)
         uri = settings.rate_limit.storage_uri
         self.counter = _RedisCounter(self.limit, uri) if uri else _MemoryCounter(self.limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_health_check(scope) or not settings.rate_limit.enabled:
+        if is_health_check(scope) or not settings.rate_limit.enabled:
             await self.app(scope, receive, send)
             return
         request, app = Request(scope), self.app
@@ -115,7 +116,7 @@ class RateLimitMiddleware:
         if count > self.limit.amount and (scope["method"], scope["path"]) not in EXEMPT:
             logger.warning("throttled", extra={"caller": caller})
             detail = f"Too many requests, try again in {reset} seconds"
-            app = error_response(429, detail, {"Retry-After": str(reset)})
+            app = error_response(scope, 429, detail, {"Retry-After": str(reset)})
 
         async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":

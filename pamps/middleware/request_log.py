@@ -4,27 +4,22 @@ import logging
 import time
 from random import getrandbits
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from pamps.middleware import BaseMiddleware
 from pamps.observability.logs import request_id
 from pamps.state import request_state
 
 logger = logging.getLogger("pamps.request")
 
 
-class RequestLogMiddleware:
+class RequestLogMiddleware(BaseMiddleware):
     """Log each request under an id, which its response has in the header `X-Request-ID`.
 
     The log has the path of a request, and neither its query nor its headers or body.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         started, status = time.perf_counter(), 0
         # An id need not be secret, and a secret one costs a system call.
         id_ = f"{getrandbits(128):032x}"  # nosec B311

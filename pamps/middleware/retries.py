@@ -5,9 +5,10 @@ import random
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from pamps.database_errors import was_aborted
+from pamps.middleware import BaseMiddleware
 from pamps.state import request_state
 
 # The longest pauses before each retry, in seconds; they are random, as the other transaction's
@@ -15,18 +16,15 @@ from pamps.state import request_state
 PAUSES = 0.02, 0.05, 0.1
 
 
-class RetryMiddleware:
+class RetryMiddleware(BaseMiddleware):
     """Retry transactions that PostgreSQL aborted (deadlock, serialization failure), up to 3 times.
 
     A request is not retried if its connection was lost: its transaction may have been committed.
     What a request committed before, such as an attempt to sign in, is stored once more.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+        if scope["method"] in ("GET", "HEAD"):
             await self.app(scope, receive, send)
             return
 

@@ -1,6 +1,8 @@
 """Security headers for browsers."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from pamps.middleware import BaseMiddleware
 
 CONTENT_SECURITY_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 HEADERS = (
@@ -9,15 +11,12 @@ HEADERS = (
 )
 
 
-class SecurityHeadersMiddleware:
+class SecurityHeadersMiddleware(BaseMiddleware):
     """Add headers to each response that let a browser run nothing and frame nothing.
 
     A response with a Content-Security-Policy of its own keeps it. Responses with tokens are not
     to be stored (RFC 6749, section 5.1).
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
