@@ -1,6 +1,4 @@
-from typing import Any
-
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from pamps.paths import reference
@@ -10,12 +8,12 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def index(request: Request) -> Any:
-    """Lead to the documentation, and to each address of the API that can be asked as it stands."""
+async def index(request: Request) -> Response:
+    """Refer to the documentation, and to every GET route whose path has no parameter."""
     app = request.app
     links = {"docs": "docs", "openapi": app.openapi_url.strip("/")} if app.openapi_url else {}
     for route in app.routes:
-        if isinstance(route, APIRoute) and route.include_in_schema and _stands_alone(route):
+        if isinstance(route, APIRoute) and route.include_in_schema and _has_plain_path(route):
             links[route.name] = route.path.lstrip("/")
     links = {name: reference(request, path) for name, path in links.items()}
     return conditional_response(
@@ -23,5 +21,5 @@ async def index(request: Request) -> Any:
     )
 
 
-def _stands_alone(route: APIRoute) -> bool:
+def _has_plain_path(route: APIRoute) -> bool:
     return "{" not in route.path and "GET" in (route.methods or ())
