@@ -1,7 +1,6 @@
 """The database: queries and transactions for the API; the engine and sessions for all else."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +16,8 @@ from sqlmodel import Session, create_engine
 from pamps.config import settings
 from pamps.folder import FOLDER
 from pamps.loops import PerLoop
-from pamps.postgres import address, embedded, pool
-from pamps.postgres.arguments import connect_arguments
+from pamps.postgres import embedded, pool
+from pamps.postgres.arguments import connect_arguments, location
 from pamps.postgres.pool import Connection
 
 Row = dict[str, Any]
@@ -154,16 +153,15 @@ class _Shape:
 
 
 def database_url() -> URL:
-    """Return where the database is. Every spelling of PostgreSQL's address means psycopg2."""
-    driver = "postgresql+psycopg2"
-    if not settings.db.uri:
-        return embedded.ADDRESS.set(drivername=driver)
-    parts = address.parse(settings.db.uri)
-    user, password = parts.pop("user", None), parts.pop("password", None)
-    url = URL.create(driver, user, password, database=parts.pop("dbname", None))
-    if re.fullmatch("[^/,][^,]*", parts.get("host", "")) and parts.get("port", "1"):
-        url = url.set(host=parts.pop("host"), port=int(parts.pop("port", 0)) or None)
-    return url.set(query=parts)
+    """Return the database's address for SQLAlchemy, whichever way `db.uri` writes it."""
+    place = location()
+    return URL.create(
+        "postgresql+psycopg2",
+        place.pop("user", None),
+        place.pop("password", None),
+        database=place.pop("dbname", None),
+        query=place,  # the host too, as there may be several
+    )
 
 
 # For the command line, Alembic, and routes in the workshop's style.
@@ -180,8 +178,8 @@ def description() -> str:
     """Describe which database it is, without the user and the password."""
     if not settings.db.uri:
         return f"the database in {FOLDER}"
-    host = engine.url.host or engine.url.query.get("host") or "this machine"
-    return f"the database {engine.url.database} on {host}"
+    place = location()
+    return f"the database {place.get('dbname')} on {place.get('host', 'this machine')}"
 
 
 @event.listens_for(engine, "do_connect")

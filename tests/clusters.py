@@ -12,8 +12,9 @@ import psutil
 CONNECT = """
 import sys, psycopg2
 from pamps.postgres import embedded
+from pamps.postgres.arguments import location
 embedded.start()
-connection = psycopg2.connect(embedded.ADDRESS.render_as_string())
+connection = psycopg2.connect(**location())
 connection.autocommit = True
 cursor = connection.cursor()
 def show(*statements):

@@ -26,9 +26,9 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 HOLD_SERVER = """
 import sys
-from pamps.postgres import embedded
+from pamps.postgres import cluster, embedded
 embedded.start()
-print(embedded.ADDRESS.render_as_string(hide_password=False), flush=True)
+print(f"postgresql://postgres@/pamps?host={cluster.SOCKET}", flush=True)
 sys.stdin.read()
 """
 

@@ -233,7 +233,7 @@ def test_every_spelling_means_psycopg2(prefix, monkeypatch):
 
     monkeypatch.setitem(vars(settings.db), "uri", f"{prefix}u:p@h:5432/name")
     url = database_url().render_as_string(hide_password=False)
-    assert url == "postgresql+psycopg2://u:p@h:5432/name"
+    assert url == "postgresql+psycopg2://u:p@/name?host=h&port=5432"
 
 
 def test_later_sources_win(monkeypatch):

@@ -68,7 +68,9 @@ def write(file: Path, *, overwrite: bool) -> int:
 
 
 def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
-    address, password = _address()
+    arguments = connect_arguments()
+    # The other arguments of a process are visible to everybody.
+    password = str(arguments.pop("password", os.environ.get("PGPASSWORD", "")))
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".backup", dir=file.parent)
     os.close(descriptor)
     try:
@@ -78,8 +80,9 @@ def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
             "--no-password",
             f"--schema={schema_name}",
             f"--file={name}",
+            f"--dbname={make_dsn('', **arguments)}",
         ]
-        programs.run(pg_dump, *options, f"--dbname={address}", environment=password)
+        programs.run(pg_dump, *options, environment=os.environ | {"PGPASSWORD": password})
         size = Path(name).stat().st_size
         Path(name).rename(file)
     finally:
@@ -130,7 +133,9 @@ def restore(file: Path, pg_restore: Path) -> str | None:
         problem_left = schema.find_problem(schema.read_state(connection))
         if problem_left == schema.MISSING or problem_left in schema.NOT_OURS:
             raise BackupError(f"cannot restore {file}: it is no backup of Pamps")
-        _end_sessions(connection)
+        # A session that was ended after the backup must not come back. The first Pamps had none.
+        if connection.exec_driver_sql("SELECT to_regclass('session')").scalar():
+            connection.exec_driver_sql("DELETE FROM session")
         schema.set_timeouts(connection)  # which are the database's, and in no backup
         return problem_left
 
@@ -154,16 +159,6 @@ def _programs(name: str, connection: Connection) -> list[Path]:
     return sorted(found, key=programs.version)
 
 
-def _address() -> tuple[str, dict[str, str]]:
-    """Return the database's address for libpq, and an environment that has the password."""
-    arguments = connect_arguments()
-    # Everybody may see the arguments of a process.
-    environment = dict(os.environ)
-    if password := arguments.pop("password", None):
-        environment["PGPASSWORD"] = str(password)
-    return make_dsn("", **arguments), environment
-
-
 def _check_is_ours(connection: Connection) -> None:
     """Raise SchemaError for a database that has tables which are not Pamps' own."""
     state = schema.read_state(connection)
@@ -178,13 +173,6 @@ def _drop_tables(cursor: Cursor) -> None:
     cursor.execute(TABLES)
     if tables := ", ".join(name for (name,) in cursor.fetchall()):
         cursor.execute(f"DROP TABLE {tables} CASCADE")
-
-
-def _end_sessions(connection: Connection) -> None:
-    """Delete sessions: one that was ended after the backup must not come back with it."""
-    # The first Pamps did not have them.
-    if connection.exec_driver_sql("SELECT to_regclass('session')").scalar():
-        connection.exec_driver_sql("DELETE FROM session")
 
 
 class _Rows:

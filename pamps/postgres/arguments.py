@@ -1,4 +1,4 @@
-"""What libpq is told to connect with, by whichever driver."""
+"""The parameters of libpq to connect with, for both drivers and pg_dump."""
 
 from pamps.config import settings
 from pamps.postgres import address, cluster
@@ -6,14 +6,17 @@ from pamps.postgres import address, cluster
 Arguments = dict[str, str | int]
 
 
-def connect_arguments() -> Arguments:
-    """Return libpq's parameters for the configured database, or else for the embedded one."""
+def location() -> dict[str, str]:
+    """Return where the configured database is, or else the embedded one."""
     if settings.db.uri:
-        place = address.parse(settings.db.uri)
-    else:
-        place = {"host": str(cluster.SOCKET), "user": "postgres", "dbname": "pamps"}
+        return address.parse(settings.db.uri)
+    return {"host": str(cluster.SOCKET), "user": "postgres", "dbname": "pamps"}
+
+
+def connect_arguments() -> Arguments:
+    """Return all parameters of a connection."""
     return {
-        **place,
+        **location(),
         "connect_timeout": settings.db.connect_timeout,
         "application_name": "pamps",
         # A server that is gone without a word is noticed in about ten seconds.

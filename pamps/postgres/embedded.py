@@ -13,12 +13,8 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
-from sqlalchemy import URL
-
 from pamps.folder import FOLDER, EmbeddedError, lock, make_folder, open_file
 from pamps.postgres.cluster import DATA, SOCKET, answers, launch, make_private, run_as_owner
-
-ADDRESS = URL.create("postgresql", "postgres", database="pamps", query={"host": str(SOCKET)})
 
 _threads = threading.Lock()
 _users_lock: IO[bytes] | None = None
@@ -32,18 +28,12 @@ def start() -> None:
         del os.environ[name]
     with _alone():
         make_private(SOCKET)
-        users = _users_lock or open_file(FOLDER / "users.lock")
-        try:
-            lock(users, fcntl.LOCK_SH)
-            if not answers():
-                launch()
-        except BaseException:
-            if users is not _users_lock:
-                users.close()
-            raise
         if _users_lock is None:
-            _users_lock = users
+            _users_lock = open_file(FOLDER / "users.lock")
             atexit.register(stop)
+        lock(_users_lock, fcntl.LOCK_SH)
+        if not answers():
+            launch()
 
 
 def stop() -> None:
@@ -51,7 +41,8 @@ def stop() -> None:
     global _users_lock
     if _users_lock is None:
         return
-    with _alone(), _users_lock, contextlib.suppress(OSError):
+    # Errors of a server that did not start have been raised by then.
+    with _alone(), _users_lock, contextlib.suppress(OSError, EmbeddedError):
         lock(_users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if answers():
             run_as_owner("pg_ctl", "stop", "-D", DATA, "-m", "fast", "-w")
