@@ -5,18 +5,18 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from sqlmodel import Session
+from sqlmodel import Session, bindparam, insert
 
 from pamps.db import Query, Row, Transaction
 from pamps.models import Audit, User
-from pamps.models.audit import insert_audit
 
 if TYPE_CHECKING:  # as the command line needs no FastAPI
     from pamps.auth import CurrentUser
 
 logger = logging.getLogger(__name__)
 
-INSERT_AUDIT = Query(insert_audit())
+COLUMNS = "actor_id", "actor", "action", "target_id", "target", "address"
+INSERT_AUDIT = Query(insert(Audit).values({name: bindparam(name) for name in COLUMNS}))
 
 
 def _row(
@@ -34,16 +34,13 @@ def _row(
 
 
 async def record(
-    transaction: Transaction,
-    action: str,
-    *,
-    target_id: int,
-    target_name: str,
-    actor: "CurrentUser",
-    address: str,
+    transaction: Transaction, action: str, target: Row, actor: "CurrentUser", address: str
 ) -> None:
-    """Log what a superuser does to an account, and store it within the transaction that does it."""
-    row = _row(action, target_id, target_name, actor, address)
+    """Log what a superuser does to the user `target`, and store it in the transaction that does it.
+
+    The row `target` has the `id` and the `username` of that user.
+    """
+    row = _row(action, target["id"], target["username"], actor, address)
     await INSERT_AUDIT.run(transaction, **row)
 
 

@@ -182,13 +182,13 @@ def create_user(
 ) -> Any:
     """Create user"""
     from pamps.audit import record_at_terminal
-    from pamps.models.user import UserRequest
+    from pamps.models.user import User, UserRequest
     from pamps.security import get_password_hash
 
     with open_session() as session:
         request = UserRequest(email=email, username=username, password=password)
-        user = request.user(get_password_hash(password))
-        user.superuser = superuser
+        password_hash = get_password_hash(password)
+        user = User(**request.model_dump() | {"password": password_hash, "superuser": superuser})
         session.add(user)
         if superuser:
             session.flush()

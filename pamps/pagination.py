@@ -10,12 +10,12 @@ from typing import Annotated, cast
 
 from fastapi import HTTPException, Query as QueryParameters, Request, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, literal_column, select, true
 from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from pamps.db import Query, Row
-from pamps.models.columns import CURSOR, LIMIT, Statement, literal_limit
+from pamps.models.columns import CURSOR, LIMIT, Statement
 from pamps.models.types import PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
@@ -86,7 +86,7 @@ class PaginatedQuery:
 
 def _with_limit(statement: Statement, limit: int) -> Statement:
     """Replace the parameter `LIMIT` of a statement by a number."""
-    number = literal_limit(limit)
+    number: ColumnElement[int] = literal_column(str(limit))
 
     def replace(element: ExternallyTraversible, **_: object) -> ExternallyTraversible | None:
         return number if element is LIMIT else None

@@ -94,6 +94,8 @@ def check_precondition(
     Raises HTTPException 412 if `If-Match` names other values of them (RFC 9110, section 13.1.1).
     Only the first part of an entity tag is compared.
     """
+    if "If-Match" not in request.headers:
+        return
     known = _entity_tags(request, "If-Match")
     version = _version(content, protected)
     if known is not None and version not in {tag.partition(".")[0] for tag in known}:

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def _find_user(session: "Session", username: str) -> "User":
-    from pamps.models.types import folded
-    from pamps.models.user import user_named
+    from sqlmodel import select
 
-    return session.exec(user_named(folded(username))).first() or fail(f"User not found: {username}")
+    from pamps.models.types import folded
+    from pamps.models.user import IS_NAMED, User
+
+    users = session.exec(select(User).where(IS_NAMED), params={"username": folded(username)})
+    return users.first() or fail(f"User not found: {username}")
 
 
 def delete_user(

@@ -8,17 +8,12 @@ import logging
 import time
 from contextlib import suppress
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from pamps.db import Query
 from pamps.loops import PerLoop
 from pamps.models import User
-from pamps.models.account import (
-    batches,
-    delete_account,
-    deleted_accounts,
-    last_row,
-)
+from pamps.models.account import ACCOUNT_ID, batches, delete_account, last_row
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +24,8 @@ RETRY_SECONDS = 2
 # A post with so many likes is deleted in batches too.
 MANY_LIKES = 1000
 
-DELETE_ACCOUNT = Query(delete_account())
-DELETED_ACCOUNTS = Query(deleted_accounts())
+DELETE_ACCOUNT = Query(delete_account(col(User.id) == ACCOUNT_ID))
+DELETED_ACCOUNTS = Query(select(col(User.id)).where(col(User.deleted)).order_by(col(User.id)))
 BATCHES = [Query(statement) for statement in batches()]
 LAST_ROW = Query(last_row())
 

@@ -33,15 +33,13 @@ from pamps.models.user import NOT_DELETED, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
 BATCH_SIZE = literal_column("200", BigInteger)
-# The table accepts it as a hash, and no password has it.
-NO_HASH = "$argon2$"
 # What is overwritten at once. No query finds a user by this name.
 ERASED = {
     "deleted": True,
     "superuser": False,
     "email": "",
     "username": "deleted",
-    "password": NO_HASH,
+    "password": "$argon2$",  # which the table accepts as a hash, but no password has it
     "avatar": None,
     "bio": None,
 }
@@ -59,19 +57,17 @@ COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
 Ids = Select[int]
 
 
-def delete_account() -> Select[int, str, bool]:
-    """Delete the account `account_id` for everybody: erase its profile and end its sessions.
+def delete_account(condition: Condition) -> Select[int, str]:
+    """Delete the account that fulfils a condition: erase its profile and end its sessions.
 
-    Gives the id, the name and whether it was a superuser, or nothing if there is no such account.
+    Gives its id and its name, or nothing if there is no such account.
     """
     # This mode of locking waits for likes and follows that are being stored: none follow later.
-    account = select(col(User.id), col(User.username), col(User.superuser))
-    account = account.where(col(User.id) == ACCOUNT_ID, NOT_DELETED).with_for_update()
-    locked = account.cte("locked")
+    account = select(col(User.id), col(User.username)).where(condition, NOT_DELETED)
+    locked = account.with_for_update().cte("locked")
     erased = update(User).where(col(User.id) == locked.c.id).values(ERASED)
     ended = delete(UserSession).where(col(UserSession.user_id) == locked.c.id)
-    found = select(locked.c.id, locked.c.username, locked.c.superuser)
-    return found.add_cte(erased.cte("erased"), ended.cte("ended"))
+    return select(locked.c.id, locked.c.username).add_cte(erased.cte("erased"), ended.cte("ended"))
 
 
 def delete_liked_post() -> Statement:
@@ -86,10 +82,6 @@ def delete_liked_post() -> Statement:
     owner = account.returning(col(User.id)).cte("owner")
     owner_id = select(owner.c.id).scalar_subquery()
     return remove_post(update(Post).values(user_id=owner_id, text="deleted", parent_id=None))
-
-
-def deleted_accounts() -> Ids:
-    return select(col(User.id)).where(col(User.deleted)).order_by(col(User.id))
 
 
 def batches() -> list[Ids]:

@@ -44,17 +44,9 @@ VIEWER_ID = id_parameter("viewer_id")
 # The id next to which a page begins, which always has a value: PostgreSQL plans a statement for all
 # values, and could not use an index for `cursor IS NULL OR id < cursor`.
 CURSOR = id_parameter("cursor")
-# The number of rows that a page reads.
+# The number of rows that a page reads. Limits that are always the same are literals in their
+# statements, for which PostgreSQL finds better plans.
 LIMIT = id_parameter("limit")
-
-
-def literal_limit(rows: int) -> ColumnElement[int]:
-    """Return a LIMIT that is part of the statement.
-
-    PostgreSQL plans a prepared statement once for all values of its parameters, which is a bad plan
-    if the limit is one of them.
-    """
-    return literal_column(str(rows))
 
 
 def insert_or_get(table: type[SQLModel], primary_key: Sequence[Column], allowed: Statement) -> CTE:

@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Index, delete, func, select, update
+from sqlalchemy import Index, delete, func, select, update
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import (
     VIEWER_ID,
+    Column,
     Statement,
     created,
     identity,
@@ -15,7 +16,7 @@ from pamps.models.columns import (
     reference,
 )
 from pamps.models.post import POST_ID, Post, existing_post, posts
-from pamps.models.user import NOT_DELETED, User, users
+from pamps.models.user import IS_VIEWER, User, users
 
 
 class Like(SQLModel, table=True):
@@ -32,12 +33,12 @@ class Like(SQLModel, table=True):
     date: datetime = created()
 
 
-def liked_posts(user_id: ColumnElement[int]) -> Statement:
+def liked_posts(user_id: Column) -> Statement:
     """Select the posts that a user likes."""
     return posts().join(Like, col(Like.post_id) == Post.id).where(col(Like.user_id) == user_id)
 
 
-def likers(post_id: ColumnElement[int]) -> Statement:
+def likers(post_id: Column) -> Statement:
     """Select the users who like a post."""
     return users().join(Like, col(Like.user_id) == User.id).where(col(Like.post_id) == post_id)
 
@@ -48,7 +49,7 @@ def like() -> Statement:
     Nothing is stored or returned if that user or that post does not exist.
     """
     # First the user, then the post: see docs/decisions/0006-counters.md.
-    user = select(col(User.id)).where(col(User.id) == VIEWER_ID, NOT_DELETED)
+    user = select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(read=True, key_share=True).cte("locked")
     allowed = select(locked.c.id).where(existing_post().exists())
     added = insert_or_get(Like, (VIEWER_ID, POST_ID), allowed)

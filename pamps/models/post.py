@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal_column,
     or_,
     select,
     text,
@@ -38,14 +39,13 @@ from pamps.models.columns import (
     created,
     id_parameter,
     identity,
-    literal_limit,
     reference,
     text_column,
     weak_reference,
 )
 from pamps.models.follow import Social
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, storable, visible
-from pamps.models.user import NOT_DELETED, User, of_existing
+from pamps.models.user import IS_VIEWER, NOT_DELETED, User, of_existing
 
 
 class Post(SQLModel, table=True):
@@ -114,7 +114,7 @@ def existing_post() -> Statement:
 def thread(replies: int) -> Statement:
     """Select the post `post_id`, and after it so many of its oldest replies."""
     ids = select(col(Post.id)).where(col(Post.parent_id) == POST_ID, of_existing(Post.user_id))
-    first = ids.order_by(col(Post.id)).limit(literal_limit(replies)).subquery()
+    first = ids.order_by(col(Post.id)).limit(literal_column(str(replies))).subquery()
     post = select(col(Post.id)).where(col(Post.id) == POST_ID)
     # A reply always has a larger id than its post.
     return posts().where(col(Post.id).in_(post.union_all(select(*first.c)))).order_by(col(Post.id))
@@ -127,7 +127,7 @@ def timeline() -> Statement:
     read for each author that is followed, and not all of their posts.
     """
     older = select(col(Post.id)).where(col(Post.user_id) == Social.to_id, col(Post.id) < CURSOR)
-    newest = older.order_by(col(Post.id).desc()).limit(literal_limit(1)).lateral("newest")
+    newest = older.order_by(col(Post.id).desc()).limit(literal_column("1")).lateral("newest")
     followed = select(col(Social.to_id)).join(newest, true())
     followed = followed.where(col(Social.from_id) == VIEWER_ID, of_existing(Social.to_id))
     authors = followed.order_by(newest.c.id.desc()).limit(LIMIT).subquery("authors")
@@ -144,13 +144,13 @@ def insert_post() -> Statement:
     Nothing is inserted or counted if that user or that parent does not exist.
     """
     # First the author, then the parent: see docs/decisions/0006-counters.md.
-    user = select(col(User.id)).where(col(User.id) == VIEWER_ID, NOT_DELETED)
+    user = select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(key_share=True).cte("locked")
     replied = update(Post).where(col(Post.id) == PARENT_ID, of_existing(Post.user_id))
     replied = replied.where(exists().select_from(locked)).values(reply_count=Post.reply_count + 1)
     parent = replied.returning(col(Post.id)).cte("parent")
     allowed = or_(PARENT_ID.is_(None), exists().select_from(parent))
-    counted = update(User).where(col(User.id) == VIEWER_ID, NOT_DELETED, allowed)
+    counted = update(User).where(IS_VIEWER, allowed)
     counted = counted.values(post_count=User.post_count + 1)
     author = counted.returning(*AUTHOR_COLUMNS).cte("author")
     values = select(bindparam("text", type_=Text), VIEWER_ID, PARENT_ID).select_from(author)
@@ -173,11 +173,8 @@ def remove_post(removal: Delete | Update) -> Statement:
 
     The post no longer counts for its author, or as a reply to its parent.
     """
-    post = (
-        select(col(Post.user_id), col(Post.parent_id))
-        .where(col(Post.id) == POST_ID)
-        .cte("post_before")
-    )
+    before = select(col(Post.user_id), col(Post.parent_id)).where(col(Post.id) == POST_ID)
+    post = before.cte("post_before")
     # First the author, then the post, then its parent: see docs/decisions/0006-counters.md.
     user = select(col(User.id)).where(col(User.id) == post.c.user_id, NOT_DELETED)
     author = user.with_for_update(key_share=True).cte("author")

@@ -29,7 +29,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlmodel import SQLModel, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from pamps.config import settings
 from pamps.models.columns import (
@@ -89,10 +88,12 @@ class User(SQLModel, table=True):
 
 
 USER_ID = id_parameter("user_id")
-USERNAME = bindparam("username", type_=Text)
 
 # A condition of every query that shows or locks a user.
 NOT_DELETED = ~col(User.deleted)
+# The user whose name is `username`, which is `folded`.
+IS_NAMED = (fold(col(User.username)) == bindparam("username", type_=Text)) & NOT_DELETED
+IS_VIEWER = (col(User.id) == VIEWER_ID) & NOT_DELETED
 
 
 def of_existing(user_id: int) -> Condition:
@@ -102,11 +103,6 @@ def of_existing(user_id: int) -> Condition:
     """
     deleted = select(col(User.id)).where(col(User.deleted)).scalar_subquery()
     return col(user_id) != all_(func.array(deleted))
-
-
-def user_named(username: str | ColumnElement[str]) -> SelectOfScalar[User]:
-    """The user with that name, which is folded."""
-    return select(User).where(fold(col(User.username)) == username, NOT_DELETED)
 
 
 PUBLIC = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
@@ -119,13 +115,8 @@ def users() -> Statement:
     return select(*PUBLIC).where(NOT_DELETED)
 
 
-def profiles() -> Statement:
-    return select(*PROFILE).where(NOT_DELETED)
-
-
 def own_profile() -> Statement:
-    """The profile of `viewer_id`."""
-    return select(*OWN_PROFILE).where(col(User.id) == VIEWER_ID, NOT_DELETED)
+    return select(*OWN_PROFILE).where(IS_VIEWER)
 
 
 def create_user() -> ReturningInsert[*tuple[Any, ...]]:
@@ -147,8 +138,7 @@ def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
         )
         for name, column in columns.items()
     }
-    own = update(User).where(col(User.id) == VIEWER_ID, NOT_DELETED)
-    return own.values(values).returning(*OWN_PROFILE)
+    return update(User).where(IS_VIEWER).values(values).returning(*OWN_PROFILE)
 
 
 # What the documentation shows.
@@ -185,10 +175,6 @@ class UserRequest(NewPassword):
     username: Username
     avatar: PictureUrl | None = None
     bio: Bio | None = None
-
-    def user(self, password_hash: str) -> User:
-        """Return the user to store."""
-        return User(**self.model_dump(exclude={"password"}), password=password_hash)
 
 
 class PasswordChange(BaseModel):

@@ -15,7 +15,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.config import JsonDict
-from sqlmodel import Text as TextType, bindparam, col, update
+from sqlmodel import Text as TextType, bindparam, col, select, update
 
 from pamps import hashing
 from pamps.auth import Address, AuthenticatedUser, may_sign_in
@@ -27,10 +27,10 @@ from pamps.models.columns import id_parameter
 from pamps.models.types import Text, examples, folded
 from pamps.models.user import (
     EXAMPLE_PASSWORD,
+    IS_NAMED,
     NOT_DELETED,
     NewPassword,
     PasswordChange,
-    user_named,
 )
 from pamps.observability.metrics import count_sign_in
 from pamps.responses import json_response
@@ -45,9 +45,7 @@ logger = logging.getLogger(__name__)
 router = APIRouter(tags=["auth"], responses=errors(429, 503))
 
 CREDENTIALS = Query(
-    user_named(bindparam("username")).with_only_columns(
-        col(User.id), col(User.email), col(User.password), col(User.disabled)
-    )
+    select(col(User.id), col(User.email), col(User.password), col(User.disabled)).where(IS_NAMED)
 )
 PASSWORD_HASH = bindparam("password_hash", type_=TextType)
 SET_PASSWORD = Query(

@@ -100,12 +100,6 @@ async def read_thread(post_id: int, viewer: CurrentUser | None) -> tuple[Row, in
     return post, replies[DEFAULT_LIMIT - 1]["id"] if len(replies) > DEFAULT_LIMIT else None
 
 
-def check_if_match(request: Request, post: Row) -> None:
-    """Raise HTTPException 412 if `If-Match` is the entity tag of another text."""
-    if "If-Match" in request.headers:
-        check_precondition(request, post, PROTECTED)
-
-
 @router.get("/", response_model=Posts, responses=errors(401), **may_sign_in)
 async def list_posts(request: Request, page: ActivePage, user: OptionalUser) -> Response:
     """List the posts of everybody, without replies, the newest first."""
@@ -187,14 +181,14 @@ async def update_post(
 ) -> Response:
     """Change the text of your post; with `If-Match` only if that text is still the same."""
     post, cursor = own_thread
-    check_if_match(request, post)
+    check_precondition(request, post, PROTECTED)
     while not (
         changed := await UPDATE_TEXT.one(
             post_id=post["id"], old_text=post["text"], new_text=patch.text
         )
     ):  # It has been edited or deleted since it was read.
         post, cursor = await read_thread(post["id"], user)
-        check_if_match(request, post)
+        check_precondition(request, post, PROTECTED)
     post |= changed
     etag = etag_header(post, cursor, PROTECTED)
     del post["replies"]
@@ -212,16 +206,11 @@ async def delete_post(
         if post is None:
             raise post_not_found()
         if post["user_id"] != user.id:
-            check_may_delete(user)
-        check_if_match(request, post)
+            if not user.superuser:
+                raise not_yours()
+            require_fresh(user)
+        check_precondition(request, post, PROTECTED)
         deleted = await delete_unchanged(post, user, address)
-
-
-def check_may_delete(user: CurrentUser) -> None:
-    """Raise HTTPException 403 or 401 unless the user may delete posts of others."""
-    if not user.superuser:
-        raise not_yours()
-    require_fresh(user)
 
 
 async def delete_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
@@ -234,14 +223,7 @@ async def delete_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
     async with transaction() as deletion:
         deleted = await query.one(deletion, post_id=post["id"], old_text=post["text"])
         if deleted and post["user_id"] != user.id:
-            await record(
-                deletion,
-                f"delete post {post['id']}",
-                target_id=post["user_id"],
-                target_name=post["user"]["username"],
-                actor=user,
-                address=address,
-            )
+            await record(deletion, f"delete post {post['id']}", post["user"], user, address)
     if many_likes:
         wake()
     return deleted is not None

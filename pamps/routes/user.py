@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from pydantic import AfterValidator
-from sqlmodel import col
+from sqlmodel import col, select
 
 from pamps import db, hashing
 from pamps.audit import record
@@ -15,7 +15,8 @@ from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
 from pamps.models import User
 from pamps.models.types import Text, folded
 from pamps.models.user import (
-    USERNAME,
+    IS_NAMED,
+    PROFILE,
     UserMe,
     UserPatch,
     UserProfile,
@@ -23,11 +24,8 @@ from pamps.models.user import (
     UserResponse,
     Users,
     create_user as insert_user,
-    fold,
     own_profile,
-    profiles,
     update_user,
-    user_named,
     users,
 )
 from pamps.pagination import ActivePage, PaginatedQuery, Parent
@@ -46,10 +44,10 @@ PROTECTED = ("id", "avatar", "bio", "email")
 # A name in a path, in any case.
 Name = Annotated[Text, Path(), AfterValidator(folded)]
 
-NAMED_USER = Parent(user_named(USERNAME).with_only_columns(col(User.id)), USER_NOT_FOUND)
+NAMED_USER = Parent(select(col(User.id)).where(IS_NAMED), USER_NOT_FOUND)
 
 USERS = PaginatedQuery(users(), col(User.id), newest_first=False)
-PROFILE = Query(profiles().where(fold(col(User.username)) == USERNAME))
+NAMED_PROFILE = Query(select(*PROFILE).where(IS_NAMED))
 OWN_PROFILE = Query(own_profile())
 LOCKED_PROFILE = Query(own_profile().with_for_update(key_share=True))
 CREATE_USER = Query(insert_user())
@@ -140,24 +138,18 @@ async def update_me(
 async def delete_me(user: FreshUser, address: Address, request: Request) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
     async with unchanged_profile(request, user) as outer, db.transaction(outer) as transaction:
-        if not await DELETE_ACCOUNT.one(transaction, account_id=user.id):
+        account = await DELETE_ACCOUNT.one(transaction, account_id=user.id)
+        if account is None:
             raise unauthorized()
         if user.superuser:
-            await record(
-                transaction,
-                "delete account",
-                target_id=user.id,
-                target_name=user.username,
-                actor=user,
-                address=address,
-            )
+            await record(transaction, "delete account", account, user, address)
     wake()
 
 
 @router.get("/{username}/", response_model=UserProfile, responses=errors(404))
 async def get_user_by_username(username: Name, request: Request) -> Response:
     """Show a user's profile."""
-    profile = await PROFILE.one(username=username)
+    profile = await NAMED_PROFILE.one(username=username)
     if profile is None:
         raise user_not_found()
     return conditional_response(request, profile)
