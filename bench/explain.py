@@ -72,7 +72,7 @@ def explain(connection: Any, posts: int) -> str:
             parameters = PARAMETERS | values
             if isinstance(query, PaginatedQuery):
                 parameters = {"cursor": query._start} | parameters
-                query = query._default_query
+                query = query._query(False, True)
             compiled = query.statement.compile(dialect=dialect())
             parameters = compiled.params | parameters
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}", parameters)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from pamps.db import Query, Row
-from pamps.models.columns import CURSOR, LIMIT, Statement
+from pamps.models.columns import CURSOR, LIMIT, VIEWER_ID, Statement
 from pamps.models.types import PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
@@ -60,8 +60,8 @@ class PaginatedQuery:
             statement = statement.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
         self.parent = parent
         self._start = 2**63 - 1 if newest_first else 0
-        self._query = Query(statement)
-        self._default_query = Query(_with_limit(statement, DEFAULT_LIMIT + 1))
+        self.statement = statement
+        self._queries: dict[tuple[bool, bool], Query] = {}
 
     async def rows(
         self, limit: int, cursor: int | None, parameters: Mapping[str, object]
@@ -70,12 +70,13 @@ class PaginatedQuery:
 
         Raises HTTPException 404 if there is no parent.
         """
-        cursor = self._start if cursor is None else cursor
-        # One row more than the page has, to see whether there is another page.
-        if limit == DEFAULT_LIMIT:
-            rows = await self._default_query.all(**parameters, cursor=cursor)
-        else:
-            rows = await self._query.all(**parameters, cursor=cursor, limit=limit + 1)
+        values = {**parameters, "cursor": self._start if cursor is None else cursor}
+        is_anonymous = values.get("viewer_id", 0) is None
+        if is_anonymous:
+            del values["viewer_id"]
+        if limit != DEFAULT_LIMIT:
+            values["limit"] = limit + 1  # to see whether there is another page
+        rows = await self._query(is_anonymous, limit == DEFAULT_LIMIT).all(**values)
         if self.parent and not rows:
             raise HTTPException(404, self.parent.not_found)
         cursors = [row.pop("cursor") for row in rows]
@@ -83,15 +84,26 @@ class PaginatedQuery:
             return [], None
         return rows[:limit], cursors[limit - 1] if len(rows) > limit else None
 
+    def _query(self, is_anonymous: bool, has_default_limit: bool) -> Query:
+        """Return the query with what is usual as literals.
 
-def _with_limit(statement: Statement, limit: int) -> Statement:
-    """Replace the parameter `LIMIT` of a statement by a number."""
-    number: ColumnElement[int] = literal_column(str(limit))
+        PostgreSQL plans a prepared statement once for all values only if that plan is as good as
+        one for known values, and knowing that there is no viewer, or the limit, makes it better.
+        """
+        key = is_anonymous, has_default_limit
+        if key not in self._queries:
+            literals: dict[ExternallyTraversible, ColumnElement[int]] = {}
+            if is_anonymous:
+                literals[VIEWER_ID] = literal_column("NULL::bigint")
+            if has_default_limit:
+                literals[LIMIT] = literal_column(str(DEFAULT_LIMIT + 1))
 
-    def replace(element: ExternallyTraversible, **_: object) -> ExternallyTraversible | None:
-        return number if element is LIMIT else None
+            def replace(element: ExternallyTraversible, **_: object) -> ColumnElement[int] | None:
+                return literals.get(element)
 
-    return cast(Statement, replacement_traverse(statement, {}, replace))
+            replaced = replacement_traverse(self.statement, {}, replace)
+            self._queries[key] = Query(cast(Statement, replaced))
+        return self._queries[key]
 
 
 class Page(BaseModel):

@@ -169,6 +169,7 @@ def run(listener: socket.socket, workers: int) -> None:
         proxy_headers=False,
     )
     # Importing the application takes a worker more than ten times as long as all else.
+    os.environ["PYTHONSAFEPATH"] = "1"  # or the fork server would import from the current folder
     multiprocessing.set_forkserver_preload(["pamps.preload"])
     _subprocess.spawn = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
     processes = Workers(config, [listener])

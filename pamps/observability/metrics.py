@@ -80,7 +80,7 @@ def sample_connections(pool: Pool) -> None:
     """Measure each second how many connections are in use and how many requests wait for one."""
     metrics, statistics = process_metrics(), pool.get_stats()
     metrics.connections.set(statistics["pool_size"] - statistics["pool_available"])
-    metrics.requests_waiting.set(statistics["requests_waiting"])
+    metrics.requests_waiting.set(pool.requests_waiting + statistics["requests_waiting"])
     asyncio.get_running_loop().call_later(1, sample_connections, pool)
 
 

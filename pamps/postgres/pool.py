@@ -80,7 +80,51 @@ class Connection(AsyncConnection[tuple[object, ...]]):
         return bool(self._poll.poll(0))
 
 
-Pool = AsyncConnectionPool[Connection]
+class Pool(AsyncConnectionPool[Connection]):
+    """psycopg's pool, with a queue in front of it that takes a tenth of the time of its own."""
+
+    def __init__(self, size: int, timeout: float) -> None:
+        self._places = asyncio.Semaphore(size)
+        self.requests_waiting = 0
+        super().__init__(
+            connection_class=Connection,
+            min_size=0,
+            max_size=size,
+            timeout=timeout,
+            configure=_fit,
+            reconnect_timeout=0,  # a failure is one at once: `_try_again` decides
+            reconnect_failed=_try_again,
+            open=False,
+        )
+
+    async def take(self) -> Connection:
+        """Take a connection that the server has not closed. Raises psycopg.OperationalError."""
+        self.requests_waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.requests_waiting -= 1
+        try:
+            connection = await self.getconn()
+            while connection.was_closed():
+                await connection.close()
+                await self.putconn(connection)
+                connection = await self.getconn()
+        except BaseException as error:
+            self._places.release()
+            if isinstance(error, PoolTimeout) and Connection.failure:
+                raise psycopg.OperationalError(str(Connection.failure)) from Connection.failure
+            raise
+        return connection
+
+    async def give_back(self, connection: Connection) -> None:
+        try:
+            # Whoever is cancelled here must not take the place of the connection along.
+            await asyncio.shield(self.putconn(connection))
+        finally:
+            self._places.release()
+
+
 # The pool of each event loop that serves: a server has one loop, tests may have several.
 _pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
@@ -105,7 +149,7 @@ async def _fit(connection: Connection) -> None:
         )
 
 
-async def _try_again(pool: Pool) -> None:
+async def _try_again(pool: AsyncConnectionPool[Any]) -> None:
     """Have the pool connect again as long as requests wait for a connection."""
     await asyncio.sleep(RETRY_SECONDS)
     if pool.get_stats()["requests_waiting"]:
@@ -122,16 +166,7 @@ async def opened() -> AsyncIterator[Pool]:
     arguments = connect_arguments()
     addresses = max(str(arguments.get(name)).count(",") + 1 for name in LISTS)
     loop = asyncio.get_running_loop()
-    pool = Pool(
-        connection_class=Connection,
-        min_size=0,
-        max_size=settings.db.pool_size,
-        timeout=settings.db.connect_timeout * addresses,
-        configure=_fit,
-        reconnect_timeout=0,  # a failure is one at once: `_try_again` decides
-        reconnect_failed=_try_again,
-        open=False,
-    )
+    pool = Pool(settings.db.pool_size, settings.db.connect_timeout * addresses)
     # It would log each attempt; requests that fail log the reason.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     async with pool:
@@ -148,26 +183,9 @@ async def take() -> Connection:
     In an event loop without a pool, as each request has with `TestClient(app)`, make one.
     """
     pool = _pools.get(asyncio.get_running_loop())
-    if pool is None:
-        return await Connection.connect()
-    while True:
-        try:
-            connection = await pool.getconn()
-        except PoolTimeout as timeout:
-            reason = Connection.failure
-            if reason:
-                raise psycopg.OperationalError(str(reason)) from reason
-            raise timeout
-        if not connection.was_closed():
-            return connection
-        await connection.close()
-        await pool.putconn(connection)
+    return await (pool.take() if pool else Connection.connect())
 
 
 async def give_back(connection: Connection) -> None:
     pool = _pools.get(asyncio.get_running_loop())
-    if pool is None:
-        await connection.close()
-    else:
-        # Whoever is cancelled here must not take the connection's place in the pool with them.
-        await asyncio.shield(pool.putconn(connection))
+    await (pool.give_back(connection) if pool else connection.close())
