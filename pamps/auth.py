@@ -54,18 +54,13 @@ _ended: OrderedDict[tuple[int, float], None] = OrderedDict()
 
 
 def read_claims(request: HTTPConnection) -> Claims | None:
-    """Return what the access token of a request says, and None without one.
+    """Return what the access token of a request says; None unless there is one valid Bearer token.
 
-    Whether it has expired or its session has ended is for `find_user` to tell. Raises HTTPException
-    401 for anything other than one valid Bearer token (RFC 6750).
+    Whether it has expired or its session has ended is for `find_user` to tell. RFC 6750.
     """
     headers = request.headers.getlist("Authorization")
-    if not headers:
-        return None
-    scheme, _, token = headers[0].partition(" ")
-    if len(headers) > 1 or scheme.lower() != "bearer":
-        raise unauthorized()
-    return read_token(token.strip(), "access_token")
+    scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    return read_token(token.strip(), "access_token") if scheme.lower() == "bearer" else None
 
 
 async def session_user(claims: Claims) -> CurrentUser | None:
@@ -91,10 +86,7 @@ async def find_user(request: HTTPConnection) -> CurrentUser | None:
     """
     state = request_state(request.scope)
     if not state.user_checked:
-        try:
-            claims = read_claims(request)
-        except HTTPException:
-            claims = None
+        claims = read_claims(request)
         state.user = await session_user(claims) if claims else None
         state.user_checked = True
     return state.user

@@ -4,11 +4,9 @@ import base64
 import hashlib
 import logging
 import secrets
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
-from fastapi import HTTPException
 from pydantic import BaseModel, Field
 from sqlmodel import delete
 from starlette.requests import HTTPConnection
@@ -25,13 +23,7 @@ from pamps.models.session import (
     rotated_token,
 )
 from pamps.security import keyed_hash
-from pamps.tokens import (
-    Claims,
-    create_access_token,
-    create_refresh_token,
-    read_token,
-    unauthorized,
-)
+from pamps.tokens import Claims, create_token, read_token, unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +83,8 @@ def _tokens(
     lifetime = timedelta(minutes=settings.security.ACCESS_TOKEN_EXPIRE_MINUTES)
     access_expires = min(last_used + lifetime, expires)
     return Token(
-        access_token=create_access_token(user_id, session_id, access_expires, fresh=fresh),
-        refresh_token=create_refresh_token(user_id, session_id, expires, token_id),
+        access_token=create_token("access_token", user_id, session_id, access_expires, fresh=fresh),
+        refresh_token=create_token("refresh_token", user_id, session_id, expires, jti=token_id),
         token_type="bearer",  # nosec B106: the kind of token
         expires_in=int((access_expires - last_used).total_seconds()),
     )
@@ -128,6 +120,8 @@ async def refresh_session(refresh_token: str, transaction: Transaction | None) -
     and for one whose session has ended.
     """
     claims = read_token(refresh_token, "refresh_token")
+    if claims is None:
+        raise unauthorized()
     token_id = _next_id(claims)
     session = {"user_id": claims.user_id, "session_id": claims.sid}
     shown = session | {"shown_hash": _hash(claims.jti)}
@@ -146,13 +140,8 @@ async def sign_out(request: HTTPConnection, refresh_token: str | None) -> None:
 
     The tokens may have expired. Raises HTTPException 401 if there is no valid one.
     """
-    tokens = []
-    with suppress(HTTPException):
-        tokens.append(read_claims(request))
-    with suppress(HTTPException):
-        tokens.append(read_token(refresh_token or "", "refresh_token"))
-    sessions = [claims for claims in tokens if claims]
-    if not sessions:
+    tokens = read_claims(request), read_token(refresh_token or "", "refresh_token")
+    if not any(tokens):
         raise unauthorized()
-    for claims in sessions:
+    for claims in filter(None, tokens):
         await END_SESSION.run(user_id=claims.user_id, session_id=claims.sid)

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
-import limits
 from fastapi import HTTPException
+from limits import parse
 from sqlalchemy import func
 from sqlmodel import delete, select
 
@@ -55,50 +55,46 @@ async def attempt_sign_in(username: str, address: str, outer: Transaction | None
     Names count whether there is such a user or not. The attempt is committed at once, unless there
     is an `outer` transaction. Raises HTTPException 429.
     """
-    if not settings.rate_limit.enabled:
-        return
-    throttles = settings.rate_limit
-    texts = throttles.sign_ins, throttles.sign_ins_per_account, throttles.sign_ins_per_address
-    keys = account_key(username), _address_key(address)
-    if seconds := await _attempt(SIGN_IN, *keys, texts, outer):
+    limits = settings.rate_limit
+    texts = limits.sign_ins, limits.sign_ins_per_account, limits.sign_ins_per_address
+    try:
+        await _attempt(SIGN_IN, account_key(username), _address_key(address), texts, address, outer)
+    except HTTPException:
         count_sign_in("throttled")
-        raise _too_many_attempts(seconds, keys[0], address)
+        raise
 
 
 async def attempt_sign_up(address: str) -> None:
     """Count an attempt to sign up, and commit that at once. Raises HTTPException 429."""
-    if not settings.rate_limit.enabled:
-        return
     key = keyed_hash("sign-up address", network(address))
-    if seconds := await _attempt(SIGN_UP, key, key, [settings.rate_limit.sign_ups]):
-        raise _too_many_attempts(seconds, key, address)
+    await _attempt(SIGN_UP, key, key, [settings.rate_limit.sign_ups], address)
 
 
 async def _attempt(
     query: Query,
     subject: bytes,
-    address: bytes,
+    address_key: bytes,
     texts: Sequence[str],
+    address: str,
     outer: Transaction | None = None,
-) -> int:
-    """Store an attempt; if it is one too many, return the seconds until it would be allowed."""
+) -> None:
+    """Store an attempt, or raise HTTPException 429 if it is one too many."""
+    if not settings.rate_limit.enabled:
+        return
     parameters: dict[str, float] = {}
-    for n, limit in enumerate(map(limits.parse, texts)):
+    for n, limit in enumerate(map(parse, texts)):
         parameters |= {f"amount_{n}": limit.amount, f"window_{n}": limit.get_expiry()}
     async with transaction(outer) as own:
         # One after the other, as attempts at the same time would not see each other. Those from one
         # address to several accounts do not wait for each other: there are no more of them at once
         # than connections, too few to be a way round a limit.
         await LOCK.run(own, key=int.from_bytes(subject[:8], signed=True))
-        row = await query.one(own, subject=subject, address=address, **parameters)
-    return int(row["seconds"]) if row else 0
-
-
-def _too_many_attempts(seconds: int, subject: bytes, address: str) -> HTTPException:
-    # The account cannot be read from its key, but lines about the same account can be found.
-    logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
-    detail = f"Too many attempts, try again in {seconds} seconds"
-    return HTTPException(429, detail, {"Retry-After": str(seconds)})
+        row = await query.one(own, subject=subject, address=address_key, **parameters)
+    if row and (seconds := int(row["seconds"])):
+        # The account cannot be read from its key, but lines about one account can be found.
+        logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
+        detail = f"Too many attempts, try again in {seconds} seconds"
+        raise HTTPException(429, detail, {"Retry-After": str(seconds)})
 
 
 async def forgive(transaction: Transaction, username: str, address: str) -> None:

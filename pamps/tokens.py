@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from fastapi import HTTPException
-from jose import jwt
+from jose import JWTError, jwt
 from jose.utils import base64url_decode, base64url_encode
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -42,17 +42,10 @@ def unauthorized(detail: str = "Could not validate credentials") -> HTTPExceptio
     return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
 
 
-def create_access_token(user_id: int, session_id: int, expires: datetime, *, fresh: bool) -> str:
-    return _sign("access_token", user_id, session_id, expires, {"fresh": fresh})
-
-
-def create_refresh_token(user_id: int, session_id: int, expires: datetime, token_id: str) -> str:
-    return _sign("refresh_token", user_id, session_id, expires, {"jti": token_id})
-
-
-def _sign(
-    scope: Scope, user_id: int, session_id: int, expires: datetime, more: dict[str, object]
+def create_token(
+    scope: Scope, user_id: int, session_id: int, expires: datetime, **more: bool | str
 ) -> str:
+    """Return a signed token. `more` are the claims that only tokens of its scope have."""
     claims = {"sub": str(user_id), "sid": session_id, "scope": scope, "exp": expires}
     return jwt.encode(claims | more, secret_key(), settings.security.ALGORITHM)
 
@@ -70,21 +63,19 @@ def _verified(token: str) -> Claims:
     """
     security = settings.security
     if len(token) > MAX_TOKEN_LENGTH or not all(map(_is_canonical, token.split("."))):
-        raise unauthorized()
+        raise JWTError
     # We never sign a header with a key id, extensions or anything else.
     if jwt.get_unverified_header(token) != {"alg": security.ALGORITHM, "typ": "JWT"}:
-        raise unauthorized()
+        raise JWTError
     options = {"verify_exp": False}
     claims = jwt.decode(token, secret_key(), [security.ALGORITHM], options=options)
     return Claims.model_validate(claims, strict=True)
 
 
-def read_token(token: str, scope: Scope) -> Claims:
-    """Return the claims of a token of that scope, expired or not. Raises HTTPException 401."""
+def read_token(token: str, scope: Scope) -> Claims | None:
+    """Return the claims of a token, expired or not; None if it is no valid token of that scope."""
     try:
         claims = _verified(token)
     except Exception:  # jose lets errors of many kinds through; all of them mean a bad token
-        raise unauthorized() from None
-    if claims.scope != scope:
-        raise unauthorized()
-    return claims
+        return None
+    return claims if claims.scope == scope else None

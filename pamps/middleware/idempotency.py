@@ -125,10 +125,10 @@ def _with_time_left(content: str, age: float) -> str | bytes:
 async def _has_ended(response: Response) -> bool:
     """Tell whether a response contains tokens of a session that has ended."""
     token = orjson.loads(bytes(response.body) or b"{}").get("refresh_token")
-    try:
-        return bool(token) and await session_user(read_token(token, "refresh_token")) is None
-    except HTTPException:
-        return True
+    if not token:
+        return False
+    claims = read_token(token, "refresh_token")
+    return claims is None or await session_user(claims) is None
 
 
 async def _count_sign_in(username: str, address: str, is_right: bool) -> None:

@@ -1,22 +1,10 @@
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel as SQLModel
 
-from .attempt import Attempt
-from .audit import Audit
-from .follow import Social
-from .idempotency import IdempotencyKey
-from .like import Like
-from .post import Post
-from .session import UserSession
-from .user import User
-
-__all__ = [
-    "Attempt",
-    "Audit",
-    "IdempotencyKey",
-    "Like",
-    "Post",
-    "SQLModel",
-    "Social",
-    "User",
-    "UserSession",
-]
+from .attempt import Attempt as Attempt
+from .audit import Audit as Audit
+from .follow import Social as Social
+from .idempotency import IdempotencyKey as IdempotencyKey
+from .like import Like as Like
+from .post import Post as Post
+from .session import UserSession as UserSession
+from .user import User as User

@@ -32,7 +32,7 @@ from pamps.models.columns import (
     reference,
     text_column,
 )
-from pamps.models.user import NOT_DELETED, User
+from pamps.models.user import NOT_DELETED, USER_ID, User
 
 
 class UserSession(SQLModel, table=True):
@@ -62,7 +62,6 @@ class UserSession(SQLModel, table=True):
     expires: datetime
 
 
-USER_ID = id_parameter("user_id")
 # The `sid` of a session.
 SESSION_ID = id_parameter("session_id")
 TOKEN_HASH = bindparam("shown_hash", type_=LargeBinary)
@@ -84,13 +83,10 @@ def session_users() -> Statement:
 
 def sessions() -> Statement:
     """Select the sessions of a user; the one that is `current` is `session_id`."""
-    return select(
-        col(UserSession.id),
-        col(UserSession.started),
-        col(UserSession.last_used),
-        col(UserSession.user_agent),
-        (col(UserSession.sid) == SESSION_ID).label("current"),
-    ).where(OF_USER, NOT_EXPIRED)
+    names = "id", "started", "last_used", "user_agent"
+    current = (col(UserSession.sid) == SESSION_ID).label("current")
+    columns = [getattr(UserSession, name) for name in names]
+    return select(*columns, current).where(OF_USER, NOT_EXPIRED)
 
 
 def insert_session() -> Insert:

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Form, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AfterValidator,
@@ -33,7 +33,6 @@ from pamps.models.user import (
     PasswordChange,
 )
 from pamps.observability.metrics import count_sign_in
-from pamps.responses import json_response
 from pamps.security import needs_rehash
 from pamps.sessions import END_ALL_SESSIONS, Token, open_session, refresh_session, sign_out
 from pamps.state import ActiveTransaction, request_state
@@ -64,17 +63,16 @@ class RefreshToken(BaseModel):
     refresh_token: Text = Field(repr=False)
 
 
+def _requiring(*names: str) -> JsonDict:
+    """Return a JSON Schema that requires fields."""
+    return {"properties": {name: {} for name in names}, "required": [*names]}
+
+
 # In the JSON Schema of `TokenRequest`: the fields that each grant type requires.
 GRANTS: JsonDict = {
-    "if": {
-        "properties": {"grant_type": {"const": "refresh_token"}},
-        "required": ["grant_type"],
-    },
-    "then": {"properties": {"refresh_token": {}}, "required": ["refresh_token"]},
-    "else": {
-        "properties": {"username": {}, "password": {}},
-        "required": ["username", "password"],
-    },
+    "if": _requiring("grant_type") | {"properties": {"grant_type": {"const": "refresh_token"}}},
+    "then": _requiring("refresh_token"),
+    "else": _requiring("username", "password"),
 }
 
 
@@ -104,20 +102,18 @@ UserAgent = Annotated[
 ]
 
 
-@router.post(
-    "/token", response_model=Token, responses=errors(401, 403, 413, 429, 503, model=OAuthError)
-)
+@router.post("/token", responses=errors(401, 403, 413, 429, 503, model=OAuthError))
 async def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     address: Address,
     outer: ActiveTransaction,
     request: Request,
     user_agent: UserAgent = "",
-) -> Response:
+) -> Token:
     """Sign in with a name and a password, or renew the tokens with a refresh token."""
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
-        return _response(await refresh_session(form.refresh_token, outer))
+        return await refresh_session(form.refresh_token, outer)
     form.require("username", "password")
     started = time.perf_counter()
     with hashing.place():
@@ -132,7 +128,7 @@ async def login_for_access_token(
                 count_sign_in("disabled")
                 raise HTTPException(403, "This account is disabled")
             if token := await _sign_in(user, form, address, user_agent, outer):
-                return _response(token)
+                return token
             # The password was changed meanwhile.
             user = await authenticate_user(form.username, form.password, address, outer)
     # All failures take a multiple of this time, so that the time does not tell the reason.
@@ -177,14 +173,10 @@ async def _sign_in(
     return token
 
 
-@router.post("/refresh_token", response_model=Token, responses=errors(401, 413))
-async def refresh_token(body: RefreshToken, transaction: ActiveTransaction) -> Response:
+@router.post("/refresh_token", responses=errors(401, 413))
+async def refresh_token(body: RefreshToken, transaction: ActiveTransaction) -> Token:
     """Trade a refresh token for a new pair of tokens; the access token is not fresh."""
-    return _response(await refresh_session(body.refresh_token, transaction))
-
-
-def _response(token: Token) -> Response:
-    return json_response(token.model_dump())
+    return await refresh_session(body.refresh_token, transaction)
 
 
 class SignOut(BaseModel):
