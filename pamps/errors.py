@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping
-from http import HTTPStatus
 from typing import Any
 
 import psycopg
@@ -39,6 +38,20 @@ OAUTH_ERRORS = {
 }
 
 
+# What each status means, for the documentation.
+DESCRIPTIONS = {
+    400: "The caller cannot do this to their own account.",
+    401: "Not signed in: the token is missing, invalid or expired, or the password is wrong.",
+    403: "The caller is not allowed to do this.",
+    404: "There is no such post, user or session.",
+    409: "The name or the e-mail address is taken.",
+    412: "The resource has changed since the `ETag` in `If-Match`.",
+    413: "The body is larger than 64 KiB.",
+    429: "Too many requests, or too many attempts. `Retry-After` says when to try again.",
+    503: "The service is temporarily unavailable. `Retry-After` says when to try again.",
+}
+
+
 class Error(BaseModel):
     """An error response."""
 
@@ -54,7 +67,7 @@ class OAuthError(Error):
 
 def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error responses, for a route's `responses`."""
-    return {code: {"model": model, "description": HTTPStatus(code).phrase} for code in codes}
+    return {code: {"model": model, "description": DESCRIPTIONS[code]} for code in codes}
 
 
 def error_response(

@@ -1,6 +1,7 @@
 """The OpenAPI document: FastAPI's, completed by what is the same for all routes."""
 
 import re
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,20 +11,8 @@ from pamps.middleware.idempotency import SIGN_OUT_PATH
 # A JSON object of the document. Its values are of too many shapes for a precise type.
 Object = dict[str, Any]
 
-# The meaning of each status, for all routes.
-DESCRIPTIONS = {
-    "304": "The response has not changed since the `ETag` in `If-None-Match`.",
-    "400": "The caller cannot do this to their own account.",
-    "401": "Not signed in: the token is missing, invalid or expired, or the password is wrong.",
-    "403": "The caller is not allowed to do this.",
-    "404": "There is no such post, user or session.",
-    "409": "The name or the e-mail address is taken.",
-    "412": "The resource has changed since the `ETag` in `If-Match`.",
-    "413": "The body is larger than 64 KiB.",
-    "422": "The request is invalid; `detail` says what is wrong and where.",
-    "429": "Too many requests, or too many attempts. `Retry-After` says when to try again.",
-    "503": "The service is temporarily unavailable. `Retry-After` says when to try again.",
-}
+NOT_MODIFIED = "The response has not changed since the `ETag` in `If-None-Match`."
+INVALID = "The request is invalid; `detail` says what is wrong and where."
 IN_FLIGHT = "The first request with this `Idempotency-Key` is still in progress: try again."
 
 
@@ -42,7 +31,6 @@ HEADERS = {
     "WWW-Authenticate": _header("`Bearer`."),
     "X-Request-ID": _header("The id of this request in the log."),
 }
-EVERYWHERE = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-ID"]
 
 
 def _parameter(name: str, description: str, **schema: object) -> Object:
@@ -69,10 +57,11 @@ def add_openapi(app: FastAPI) -> None:
     """Complete FastAPI's OpenAPI document at its first request."""
     fastapi_openapi = app.openapi
 
+    @cache
     def openapi() -> Object:
-        if not app.openapi_schema:
-            _complete(fastapi_openapi())
-        return fastapi_openapi()
+        document = fastapi_openapi()
+        _complete(document)
+        return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -90,8 +79,7 @@ def _complete(document: Object) -> None:
             operation.setdefault("security", [])  # else it would be unspecified
             takes_key = method == "post" and path != SIGN_OUT_PATH
             _complete_parameters(method, operation, takes_key)
-            _complete_responses(method, operation["responses"], takes_key)
-            _add_headers(method, operation["responses"], schemas, creates, takes_key)
+            _complete_responses(operation["responses"], schemas, method, takes_key, creates)
             for media, content in operation.get("requestBody", {}).get("content", {}).items():
                 for schema in content["schema"].get("anyOf", [content["schema"]]):
                     if "$ref" in schema:
@@ -131,38 +119,31 @@ def _complete_parameters(method: str, operation: Object, takes_key: bool) -> Non
         for schema in parameter["schema"].pop("anyOf", []):
             if schema["type"] != "null":  # which no URL can express
                 parameter["schema"] |= schema
-    if method == "get":
-        names = ["IfNoneMatch"]
-    elif takes_key:
-        names = ["IdempotencyKey"]
-    else:
-        names = ["IfMatch"] if "412" in operation["responses"] else []
-    parameters.extend({"$ref": f"#/components/parameters/{name}"} for name in names)
+    for name, is_taken in (
+        ("IfNoneMatch", method == "get"),
+        ("IfMatch", "412" in operation["responses"]),
+        ("IdempotencyKey", takes_key),
+    ):
+        if is_taken:
+            parameters.append({"$ref": f"#/components/parameters/{name}"})
 
 
-def _complete_responses(method: str, responses: Object, takes_key: bool) -> None:
-    error = responses["429"]["content"]
-    is_oauth = _schema_name(error["application/json"]["schema"]) == "OAuthError"
-    if method == "get":
-        responses["304"] = {}
-    if takes_key:
-        responses.setdefault("422", {})
-    if "422" in responses:
-        name = "OAuthValidationError" if is_oauth else "HTTPValidationError"
-        schema = {"$ref": f"#/components/schemas/{name}"}
-        responses["422"]["content"] = {"application/json": {"schema": schema}}
-    for code, response in responses.items():
-        response["description"] = DESCRIPTIONS.get(code) or response["description"]
-    if takes_key:
-        conflict = responses.setdefault("409", {"content": error})
-        conflict["description"] = " ".join(filter(None, [conflict.get("description"), IN_FLIGHT]))
-
-
-def _add_headers(
-    method: str, responses: Object, schemas: Object, creates: bool, takes_key: bool
+def _complete_responses(
+    responses: Object, schemas: Object, method: str, takes_key: bool, creates: bool
 ) -> None:
+    error = responses["429"]["content"]
+    if method == "get":
+        responses["304"] = {"description": NOT_MODIFIED}
+    if takes_key:
+        taken = f"{responses['409']['description']} " if "409" in responses else ""
+        responses["409"] = {"description": f"{taken}{IN_FLIGHT}", "content": error}
+    if takes_key or "422" in responses:
+        is_oauth = _schema_name(error["application/json"]["schema"]) == "OAuthError"
+        name = "OAuthValidationError" if is_oauth else "HTTPValidationError"
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        responses["422"] = {"description": INVALID, "content": content}
     for code, response in responses.items():
-        names = [*EVERYWHERE]
+        names = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-ID"]
         if code in ("429", "503") or (code == "409" and takes_key):
             names.append("Retry-After")
         if code == "401":

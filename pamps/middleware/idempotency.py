@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from pamps.auth import CurrentUser, client_address, find_user, session_user
 from pamps.db import Query, Row, Transaction, transaction
-from pamps.errors import error_response
+from pamps.errors import TOKEN_PATH, error_response
 from pamps.middleware import BaseMiddleware
 from pamps.models.idempotency import store_response, stored_response
 from pamps.postgres.pool import Connection
@@ -31,7 +31,6 @@ from pamps.tokens import read_token
 # Ignores the header: it has to end the session of its own token, whatever an earlier request got.
 # There is no limit of such requests either, so nothing may be stored for them.
 SIGN_OUT_PATH = "/logout"
-SIGN_IN_PATH = "/token"
 KEY = re.compile("[ -~]{1,255}")
 # The headers that routes set. All others belong to the response that is sent now.
 STORED_HEADERS = "Content-Type", "ETag", "Location"
@@ -55,25 +54,21 @@ class KeyedTransaction(Transaction):
         self._begun: Transaction | None = None
 
     async def connection(self) -> Connection:
-        """Return the connection of this transaction.
+        """Return the connection of this transaction, which locks the key until it ends.
 
         Raises HTTPException 409 if another request with this key is in progress, or has just been
         processed; psycopg.Error; EmbeddedError.
         """
         if self._begun is None:
             begun = await self._stack.enter_async_context(transaction())
-            await self._lock(begun)
+            lock = await LOCK.one(begun, id=int.from_bytes(self._key[:8], signed=True))
+            stored = await STORED_RESPONSE.one(begun, key=self._key)
+            is_new = stored and (self._stored is None or stored["answer"] != self._stored["answer"])
+            if not lock or not lock["locked"] or is_new:
+                headers = {"Retry-After": "1"}
+                raise HTTPException(409, "The first request with this key is in flight", headers)
             self._begun = begun
         return await self._begun.connection()
-
-    async def _lock(self, begun: Transaction) -> None:
-        """Take the lock of the key, until the transaction ends."""
-        lock = await LOCK.one(begun, id=int.from_bytes(self._key[:8], signed=True))
-        stored = await STORED_RESPONSE.one(begun, key=self._key)
-        is_new = stored and (self._stored is None or stored["answer"] != self._stored["answer"])
-        if not lock or not lock["locked"] or is_new:
-            headers = {"Retry-After": "1"}
-            raise HTTPException(409, "The first request with this key is in flight", headers)
 
 
 class _KeyedRequest:
@@ -106,20 +101,19 @@ class _KeyedRequest:
         )
 
     def decrypt(self, stored: Row) -> Response | None:
-        """Return the stored response, or None if it was stored with another secret."""
+        """Return the stored response, or None if it was stored with another secret.
+
+        Its `expires_in` is what is left of that now.
+        """
         try:
             headers, content = orjson.loads(self._fernet.decrypt(stored["answer"]))
         except InvalidToken:
             return None
-        return Response(_with_time_left(content, stored["age"]), stored["status"], headers)
-
-
-def _with_time_left(content: str, age: float) -> str | bytes:
-    """Return the content of a response of `age` seconds ago, with what is left of `expires_in`."""
-    fields = orjson.loads(content or b"{}")
-    if "expires_in" not in fields:
-        return content
-    return orjson.dumps(fields | {"expires_in": max(0, fields["expires_in"] - int(age))})
+        fields = orjson.loads(content or b"{}")
+        if "expires_in" in fields:
+            seconds = max(0, fields["expires_in"] - int(stored["age"]))
+            content = orjson.dumps(fields | {"expires_in": seconds})
+        return Response(content, stored["status"], headers)
 
 
 async def _has_ended(response: Response) -> bool:
@@ -131,21 +125,9 @@ async def _has_ended(response: Response) -> bool:
     return claims is None or await session_user(claims) is None
 
 
-async def _count_sign_in(username: str, address: str, is_right: bool) -> None:
-    """Count a sign-in with a key that was used before, as failed unless it is the same request.
-
-    Otherwise somebody who knows the key could test which password it was used with. Raises
-    HTTPException 429.
-    """
-    async with transaction() as own:
-        await attempt_sign_in(username, address, own)
-        if is_right:
-            raise Rollback
-
-
 async def _username(request: Request) -> str | None:
     """Return the name that a request signs in with; None if it does not sign in by a password."""
-    if request.scope["path"] != SIGN_IN_PATH:
+    if request.scope["path"] != TOKEN_PATH:
         return None
     try:
         async with request.form() as form:
@@ -164,19 +146,14 @@ class IdempotencyMiddleware(BaseMiddleware):
     """Process a POST with an Idempotency-Key in one transaction, once in 24 hours."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST" or scope["path"] == SIGN_OUT_PATH:
-            await self.app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        keys = request.headers.getlist("Idempotency-Key")
-        if not keys:
-            await self.app(scope, receive, send)
-            return
-        try:
-            response = await self._respond(request, keys)
-        except HTTPException as error:
-            response = error_response(scope, error.status_code, error.detail, error.headers)
-        await response(scope, receive, send)
+        request, app = Request(scope, receive), self.app
+        takes_key = scope["method"] == "POST" and scope["path"] != SIGN_OUT_PATH
+        if takes_key and (keys := request.headers.getlist("Idempotency-Key")):
+            try:
+                app = await self._respond(request, keys)
+            except HTTPException as error:
+                app = error_response(scope, error.status_code, error.detail, error.headers)
+        await app(scope, receive, send)
 
     async def _respond(self, request: Request, keys: list[str]) -> Response:
         """Return the stored response, or else the handler's. Raises HTTPException."""
@@ -201,7 +178,12 @@ class IdempotencyMiddleware(BaseMiddleware):
         """Return the stored response, or None if it is of no use. Raises HTTPException 422, 429."""
         is_same = stored["request"] == keyed.request
         if (username := await _username(request)) is not None:
-            await _count_sign_in(username, client_address(request), is_same)
+            async with transaction() as own:
+                # Counts as a failure unless it is the same request: somebody who knows the key
+                # could test else which password it was used with.
+                await attempt_sign_in(username, client_address(request), own)
+                if is_same:
+                    raise Rollback
         if not is_same:
             raise _invalid("Idempotency-Key belongs to another request")
         response = keyed.decrypt(stored)

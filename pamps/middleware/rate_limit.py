@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from functools import partial
 from threading import Lock
 
 import limits
@@ -69,14 +68,14 @@ class _RedisCounter:
     def __init__(self, limit: RateLimitItem, uri: str) -> None:
         self._limit = limit
         # Used directly: the strategy of `limits` around it reads each number twice.
-        make = partial(
-            RedisStorage,
-            f"async+{uri}",
-            wrap_exceptions=True,
-            implementation="redispy",
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
+        self._storages = PerLoop(
+            lambda: RedisStorage(
+                f"async+{uri}",
+                wrap_exceptions=True,
+                implementation="redispy",
+                socket_timeout=REDIS_TIMEOUT_SECONDS,
+            )
         )
-        self._storages: PerLoop[RedisStorage] = PerLoop(make)
 
     async def count(self, caller: str) -> int:
         """Return the number of requests of a caller."""
