@@ -7,8 +7,7 @@ import fcntl
 import os
 import secrets
 import stat
-from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -72,7 +71,7 @@ def lock(file: IO[bytes], operation: int) -> None:
         ) from error
 
 
-@lru_cache(maxsize=1)
+@cache
 def secret_key() -> str:
     """Return the secret that signs tokens.
 
@@ -85,19 +84,12 @@ def secret_key() -> str:
     path = FOLDER / "secret"
     try:
         make_folder()
-        # A finished file is linked, so that two processes that start at once use the same secret.
-        new = path.with_name(f"new-{secrets.token_hex(8)}")
-        if not path.exists():
-            try:
-                with open_file(new) as file:
-                    file.write(secrets.token_urlsafe(48).encode())
-                with suppress(FileExistsError):
-                    os.link(new, path)
-            finally:
-                new.unlink(missing_ok=True)
         with open_file(path) as file:
+            if file.tell() == 0:
+                file.write(secrets.token_urlsafe(48).encode())
             file.seek(0)
-            secret = file.read().decode("ascii")
+            # Processes that start at once may each append one: all use the first.
+            secret = file.read(64).decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"
         raise EmbeddedError(

@@ -7,7 +7,7 @@ needs another field, that one stands first.
 import importlib.util
 import re
 from ipaddress import ip_network
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -101,6 +101,14 @@ class Table(BaseModel):
     """A table of default.toml. Nothing is converted: the text "5" is not a number."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Ignore the case of names, as dynaconf does: `settings.security.secret_key`."""
+            names = {field.lower(): field for field in type(self).model_fields}
+            declared = names.get(name.lower(), name)
+            return super().__getattr__(name) if declared == name else getattr(self, declared)
 
 
 class DatabaseSettings(Table):

@@ -253,6 +253,17 @@ def test_zero_is_replaced_by_what_suits_the_machine(monkeypatch):
     assert (chosen.server.workers, chosen.db.pool_size) == (20, 7)
 
 
+def test_the_case_of_names_does_not_matter():
+    from pamps.config import settings
+
+    assert settings.security.secret_key == settings.SECURITY.Secret_Key
+    assert settings.security.secret_key == settings.security.SECRET_KEY
+    assert settings.db.pool_size == settings.DB.POOL_SIZE
+    for table, name in ((settings, "nothing"), (settings.security, "SECRET"), (settings.db, "URL")):
+        with pytest.raises(AttributeError, match=name):
+            getattr(table, name)
+
+
 def test_a_command_stops_with_one_line():
     done = pamps("user-list", PAMPS_DB__echo="perhaps")
     assert (done.returncode, done.stderr) == (1, "pamps: db.echo: must be true or false\n")

@@ -1,4 +1,4 @@
-"""The format of the log: JSON, or lines for people."""
+"""The format of the log: JSON or text."""
 
 import logging
 from contextvars import ContextVar
@@ -16,7 +16,7 @@ STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "color_message"}
 
 
 class Formatter(logging.Formatter):
-    """Formats a log record as one JSON object a line, or the same for people ."""
+    """Format a log record as a JSON object on one line, or as text."""
 
     def __init__(self) -> None:
         super().__init__()
