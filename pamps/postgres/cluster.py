@@ -5,11 +5,10 @@ import hashlib
 import os
 import pwd
 import re
+import shlex
 import shutil
-import signal
 import subprocess  # nosec B404
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pamps.folder import FOLDER, EmbeddedError, open_file
 from pamps.postgres.programs import folders, run, version
 
 DATA, SOCKET = FOLDER / "data", FOLDER / "socket"
-PID_FILE = DATA / "postmaster.pid"
+PID_FILE, LOG = DATA / "postmaster.pid", DATA / "server.log"
 # The path of a unix socket has room for some 100 bytes, and lists of them are separated by commas.
 if not re.fullmatch("[a-zA-Z0-9/._-]{1,80}", str(SOCKET)):
     SOCKET = Path(tempfile.gettempdir(), f"pamps-{hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]}")
@@ -65,18 +64,15 @@ def launch() -> None:
     make_private(DATA)
     deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
     _remove_stale_locks()
-    while problem := _start_server(deadline):
+    while problem := _start_server():
         # Processes of a killed server need a moment to end.
         if time.monotonic() > deadline or not was_killed:
-            raise EmbeddedError(f"{problem} ({DATA / 'server.log'} says more)")
+            raise EmbeddedError(f"PostgreSQL does not start: {problem} ({LOG} says more)")
         time.sleep(0.1)
 
 
-def _start_server(deadline: float) -> str | None:
-    """Start the server, and wait until it answers. Return the reason if it ends before.
-
-    If this is interrupted, the server is stopped.
-    """
+def _start_server() -> str | None:
+    """Start the server, and wait until it answers. Return the reason if it does not."""
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(SOCKET),
@@ -84,51 +80,30 @@ def _start_server(deadline: float) -> str | None:
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
     }
-    command = [*_become(), str(find_programs() / "postgres"), "-D", str(DATA)]
-    command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with open_file(DATA / "server.log") as log:
-        written = log.seek(0, os.SEEK_END)
-        # Ctrl-C waits until the process to end is known; the server unblocks it for itself.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    arguments = shlex.join(["-D", str(DATA), *(f"--{name}={options[name]}" for name in options)])
+    pg_ctl = [*_become(), str(find_programs() / "pg_ctl"), "start", "--silent"]
+    is_started = False
+    with open_file(LOG) as log:
+        written = log.tell()
         try:
-            server = subprocess.Popen(  # nosec B603
-                command,
+            done = subprocess.run(  # nosec B603
+                [*pg_ctl, f"--timeout={START_SECONDS}", f"--options={arguments}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 env=_environment(),
-                start_new_session=True,  # Ctrl-C in a terminal does not reach it
             )
-            try:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                if _is_started(server, deadline):
-                    # Else a dead server would stay a zombie, which its successor takes for alive.
-                    threading.Thread(target=server.wait, daemon=True).start()
-                    return None
-            except BaseException:
-                server.send_signal(signal.SIGQUIT)  # its quickest way to stop
-                server.wait()
-                raise
+            is_started = done.returncode == 0
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            if not is_started:  # in time, or this was interrupted
+                with contextlib.suppress(EmbeddedError):
+                    run_as_owner("pg_ctl", "stop", "--mode=immediate")
         log.seek(written)
-        reasons = re.findall(r"(?:FATAL|PANIC): +(.+)", log.read().decode(errors="replace"))
-    return f"PostgreSQL does not start: {reasons[-1] if reasons else server.returncode}"
-
-
-def _is_started(server: "subprocess.Popen[bytes]", deadline: float) -> bool:
-    """Wait until the server answers, or has ended; tell whether it answers."""
-    while server.poll() is None:
-        if answers():
-            return True
-        if time.monotonic() > deadline:
-            raise EmbeddedError(
-                f"PostgreSQL does not answer within {START_SECONDS} seconds of its start"
-                f" ({DATA / 'server.log'} says more)"
-            )
-        time.sleep(0.05)
-    return False
+        output = log.read().decode(errors="replace")
+    if is_started:
+        return None
+    return (re.findall(r"(?:FATAL|PANIC): +(.+)", output) or output.splitlines() or [""])[-1]
 
 
 def _remove_stale_locks() -> None:
@@ -225,10 +200,9 @@ def _become() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without libpq's variables and without Pamps' secrets."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("PG", "PAMPS"))
-    }
+    """Return the environment of PostgreSQL's programs, without Pamps' secrets."""
+    kept = {name: os.environ[name] for name in os.environ if not name.startswith(("PG", "PAMPS"))}
+    return kept | {"PGDATA": str(DATA)}
 
 
 def run_as_owner(program: str, *arguments: str | Path, stdin: str = "") -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from pamps.folder import FOLDER, EmbeddedError, lock, make_folder, open_file
-from pamps.postgres.cluster import DATA, SOCKET, answers, launch, make_private, run_as_owner
+from pamps.postgres.cluster import SOCKET, answers, launch, make_private, run_as_owner
 
 _threads = threading.Lock()
 _users_lock: IO[bytes] | None = None
@@ -45,7 +45,7 @@ def stop() -> None:
     with _alone(), _users_lock, contextlib.suppress(OSError, EmbeddedError):
         lock(_users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if answers():
-            run_as_owner("pg_ctl", "stop", "-D", DATA, "-m", "fast", "-w")
+            run_as_owner("pg_ctl", "stop", "--mode=fast")
         SOCKET.rmdir()
     _users_lock = None
 
