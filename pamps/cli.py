@@ -11,15 +11,7 @@ import typer
 
 from pamps import __version__
 from pamps.maintenance import commands
-from pamps.terminal import (
-    Commands,
-    Email,
-    Password,
-    Username,
-    fail,
-    open_session,
-    print_table,
-)
+from pamps.terminal import Commands, Email, Password, Username, fail, open_session, print_table
 
 # All else is imported where a command needs it, so that none waits for what it does not use.
 if TYPE_CHECKING:
@@ -88,7 +80,6 @@ class _ServerSetting:
 HOST, PORT, WORKERS = map(_ServerSetting, ("host", "port", "workers"))
 
 
-@main.command()
 def serve(
     host: Annotated[str, typer.Option(default_factory=HOST, help="The address to listen on.")],
     port: Annotated[
@@ -128,10 +119,6 @@ def serve(
         server.run(listener, workers)
 
 
-main.command()(commands.migrate)
-
-
-@main.command()
 def shell() -> None:
     """Opens interactive shell"""
     from sqlmodel import select
@@ -158,7 +145,6 @@ def shell() -> None:
             start_ipython(argv=[f"--ipython-dir={folder}", "--no-banner"], user_ns=_vars)
 
 
-@main.command()
 def user_list() -> None:
     """Lists all users"""
     from sqlmodel import col, select
@@ -171,7 +157,6 @@ def user_list() -> None:
         print_table("Pamps users", ("username", "email"), rows)
 
 
-@main.command()
 def create_user(
     email: Email,
     username: Username,
@@ -199,6 +184,11 @@ def create_user(
 
 
 for command in (
+    serve,
+    commands.migrate,
+    shell,
+    user_list,
+    create_user,
     commands.delete_user,
     commands.recount,
     commands.promote,

@@ -7,6 +7,7 @@ import psycopg2
 from pydantic import ValidationError
 from sqlalchemy.exc import TimeoutError as EnginePoolTimeout
 
+from pamps.db import engine
 from pamps.folder import EmbeddedError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
@@ -88,7 +89,6 @@ GRANTS = {
     "sequence": "USAGE, SELECT",
     "database": "CONNECT, CREATE",
 }
-SCHEMA_DENIED = "permission denied for schema public"
 # How libpq's messages begin: with the server's address.
 ADDRESS = re.compile(r"connection to server (at|on) .*?failed: ")
 QUOTED = re.compile(r"""\s*("[^"]*"|«[^»]*»|„[^“]*“|“[^”]*”)""")
@@ -113,10 +113,9 @@ def explanation(error: BaseException) -> str | None:
     message, state = cause.diag.message_primary, _sqlstate(error)
     if state in SCHEMA_CHANGED:
         return schema.problem() or f"the database is not as its migrations made it: {message}"
-    if state == "42501":
-        return f"the user of db.uri may not do this: {message}{_grant(str(message))}"
-    if state == "3F000":  # no schema that the user may use
-        return f"the user of db.uri may not do this: {message}{_grant(SCHEMA_DENIED)}"
+    if state in ("42501", "3F000"):  # no permission; no schema that the user may use
+        denied = str(message) if state == "42501" else "permission denied for schema public"
+        return f"the user of db.uri may not do this: {message}{_grant(denied)}"
     if state == READ_ONLY:
         return f"the database is read-only, as a standby is: {message}"
     if message:
@@ -129,7 +128,7 @@ def _grant(message: str) -> str:
     found = re.match("permission denied for (\\w+) (.+)", message)
     if not found or found[1] not in GRANTS:
         return ""
-    name = re.sub("^(?![a-z_][a-z0-9_]*$)(.*)|^(user)$", r'"\1\2"', found[2])
+    name = engine.dialect.identifier_preparer.quote(found[2])
     return f"; its owner can GRANT {GRANTS[found[1]]} ON {found[1].upper()} {name} to that user"
 
 
