@@ -3,26 +3,7 @@
 See docs/decisions/0016-account-deletion.md.
 """
 
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    Column,
-    CompoundSelect,
-    ScalarSelect,
-    Select,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    inspect,
-    literal,
-    literal_column,
-    or_,
-    select,
-    true,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
@@ -32,7 +13,7 @@ from pamps.models.session import UserSession
 from pamps.models.user import NOT_DELETED, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
-BATCH_SIZE = literal_column("200", BigInteger)
+BATCH_SIZE = sa.literal_column("200", sa.BigInteger)
 # What is overwritten at once. No query finds a user by this name.
 ERASED = {
     "deleted": True,
@@ -45,7 +26,7 @@ ERASED = {
 }
 
 # Not named like a column: SQLAlchemy's sessions would store it in the rows that are updated.
-ACCOUNT_ID = bindparam("account_id", type_=BigInteger)
+ACCOUNT_ID = sa.bindparam("account_id", type_=sa.BigInteger)
 # For the column of the account in rows that are counted: the column of the row that counts them,
 # and that row's table and counter.
 COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
@@ -54,20 +35,20 @@ COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
     "social.to_id": ("from_id", User, col(User.following_count)),
 }
 
-Ids = Select[int]
+Ids = sa.Select[int]
 
 
-def delete_account(condition: Condition) -> Select[int, str]:
+def delete_account(condition: Condition) -> sa.Select[int, str]:
     """Delete the account that fulfils a condition: erase its profile and end its sessions.
 
     Gives its id and its name, or nothing if there is no such account.
     """
     # This mode of locking waits for likes and follows that are being stored: none follow later.
-    account = select(col(User.id), col(User.username)).where(condition, NOT_DELETED)
+    account = sa.select(col(User.id), col(User.username)).where(condition, NOT_DELETED)
     locked = account.with_for_update().cte("locked")
-    erased = update(User).where(col(User.id) == locked.c.id).values(ERASED)
-    ended = delete(UserSession).where(col(UserSession.user_id) == locked.c.id)
-    return select(locked.c.id, locked.c.username).add_cte(erased.cte("erased"), ended.cte("ended"))
+    erase = sa.update(User).where(col(User.id) == locked.c.id).values(ERASED).cte("erased")
+    end = sa.delete(UserSession).where(col(UserSession.user_id) == locked.c.id).cte("ended")
+    return sa.select(locked.c.id, locked.c.username).add_cte(erase, end)
 
 
 def delete_liked_post() -> Statement:
@@ -75,13 +56,13 @@ def delete_liked_post() -> Statement:
 
     It becomes the only post of a deleted account, which is made for it. Gives its id.
     """
-    columns = inspect(User).columns
-    values = select(*[literal(value, columns[name].type) for name, value in ERASED.items()])
+    columns = sa.inspect(User).columns
+    values = sa.select(*[sa.literal(value, columns[name].type) for name, value in ERASED.items()])
     # The other columns get the defaults of the database: a Query knows no defaults of Python.
-    account = insert(User).from_select(list(ERASED), values, include_defaults=False)
+    account = sa.insert(User).from_select(list(ERASED), values, include_defaults=False)
     owner = account.returning(col(User.id)).cte("owner")
-    owner_id = select(owner.c.id).scalar_subquery()
-    return remove_post(update(Post).values(user_id=owner_id, text="deleted", parent_id=None))
+    owner_id = sa.select(owner.c.id).scalar_subquery()
+    return remove_post(sa.update(Post).values(user_id=owner_id, text="deleted", parent_id=None))
 
 
 def batches() -> list[Ids]:
@@ -97,12 +78,12 @@ def batches() -> list[Ids]:
 def last_row() -> Ids:
     """Delete the row of the deleted account `account_id` itself, if it is the last one."""
     claimed = _claimed()
-    empty = [~exists().where(column == claimed) for column in _references("user.id")]
-    gone = delete(User).where(col(User.id) == claimed, *empty)
-    return select(gone.returning(col(User.id)).cte("gone").c.id)
+    empty = [~sa.exists().where(column == claimed) for column in _references("user.id")]
+    gone = sa.delete(User).where(col(User.id) == claimed, *empty)
+    return sa.select(gone.returning(col(User.id)).cte("gone").c.id)
 
 
-def _references(to: str) -> list[Column[int]]:
+def _references(to: str) -> list[sa.Column[int]]:
     """All columns that refer to a column, which is named like "user.id"."""
     return [
         key.parent
@@ -112,67 +93,67 @@ def _references(to: str) -> list[Column[int]]:
     ]
 
 
-def _claimed() -> ScalarSelect[int]:
+def _claimed() -> sa.ScalarSelect[int]:
     """The id of the account, unless another process deletes its rows at the moment."""
     # Not a lock of its row, which would come before the rows of other users with smaller ids.
-    is_free = func.pg_try_advisory_xact_lock(-col(User.id))
-    account = select(col(User.id)).where(col(User.id) == ACCOUNT_ID, col(User.deleted), is_free)
-    return select(account.cte("claimed").c.id).scalar_subquery()
+    is_free = sa.func.pg_try_advisory_xact_lock(-col(User.id))
+    account = sa.select(col(User.id)).where(col(User.id) == ACCOUNT_ID, col(User.deleted), is_free)
+    return sa.select(account.cte("claimed").c.id).scalar_subquery()
 
 
-def _are_locked(table: type[Post] | type[User], ids: Ids | CompoundSelect[int]) -> Condition:
+def _are_locked(table: type[Post] | type[User], ids: Ids | sa.CompoundSelect[int]) -> Condition:
     """Lock rows in the order of docs/decisions/0006-counters.md, and then be true."""
     id_ = col(table.id)
     # A reply comes before the post that it replies to, which has a smaller id.
-    rows = select(id_).where(id_.in_(ids)).order_by(id_.desc() if table is Post else id_)
+    rows = sa.select(id_).where(id_.in_(ids)).order_by(id_.desc() if table is Post else id_)
     locked = rows.with_for_update(key_share=True).cte("locked")
-    return select(func.count()).select_from(locked).scalar_subquery() >= 0
+    return sa.select(sa.func.count()).select_from(locked).scalar_subquery() >= 0
 
 
-def _rows(own: Column[int]) -> Ids:
+def _rows(own: sa.Column[int]) -> Ids:
     """Delete rows that have the account in the column `own`, and subtract them from counters."""
     key = own.table.primary_key
-    picked = select(*key).where(own == _claimed()).limit(BATCH_SIZE).cte("picked")
-    gone = delete(own.table).where(*[column == picked.c[column.key] for column in key])
+    picked = sa.select(*key).where(own == _claimed()).limit(BATCH_SIZE).cte("picked")
+    gone = sa.delete(own.table).where(*[column == picked.c[column.key] for column in key])
     if str(own) not in COUNTERS:
-        return select(gone.returning(own.label("id")).cte("gone").c.id)
+        return sa.select(gone.returning(own.label("id")).cte("gone").c.id)
     other, table, counter = COUNTERS[str(own)]
-    gone = gone.where(_are_locked(table, select(picked.c[other])))
+    gone = gone.where(_are_locked(table, sa.select(picked.c[other])))
     rows = gone.returning(own.table.columns[other].label("id")).cte("gone")
-    counted = update(table).where(col(table.id) == rows.c.id)
-    counted = counted.values({counter: func.greatest(counter - 1, 0)})
-    return select(rows.c.id).add_cte(counted.cte("counted"))
+    counted = sa.update(table).where(col(table.id) == rows.c.id)
+    counted = counted.values({counter: sa.func.greatest(counter - 1, 0)})
+    return sa.select(rows.c.id).add_cte(counted.cte("counted"))
 
 
-def _newest_posts() -> CTE:
-    posts = select(col(Post.id), col(Post.parent_id)).where(col(Post.user_id) == _claimed())
+def _newest_posts() -> sa.CTE:
+    posts = sa.select(col(Post.id), col(Post.parent_id)).where(col(Post.user_id) == _claimed())
     return posts.order_by(col(Post.id).desc()).limit(BATCH_SIZE).cte("newest")
 
 
-def _rows_of_posts(post_id: Column[int]) -> Ids:
+def _rows_of_posts(post_id: sa.Column[int]) -> Ids:
     """Delete rows that refer to the account's newest posts in the column `post_id`."""
     newest = _newest_posts()
     key = post_id.table.primary_key
-    of_each = select(*key).where(post_id == newest.c.id).limit(BATCH_SIZE).lateral("of_each")
-    rows = select(newest.c.id.label("locked_id"), *of_each.c)
-    picked = rows.select_from(newest.join(of_each, true())).limit(BATCH_SIZE).cte("picked")
-    gone = delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
-    gone = gone.where(_are_locked(Post, select(picked.c.locked_id)))
-    return select(gone.returning(post_id).cte("gone").c[post_id.key])
+    of_each = sa.select(*key).where(post_id == newest.c.id).limit(BATCH_SIZE).lateral("of_each")
+    rows = sa.select(newest.c.id.label("locked_id"), *of_each.c)
+    picked = rows.select_from(newest.join(of_each, sa.true())).limit(BATCH_SIZE).cte("picked")
+    gone = sa.delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
+    gone = gone.where(_are_locked(Post, sa.select(picked.c.locked_id)))
+    return sa.select(gone.returning(post_id).cte("gone").c[post_id.key])
 
 
 def _posts() -> Ids:
     """Delete those of the account's newest posts that no row refers to any more."""
     newest = _newest_posts()
-    references = [exists().where(column == newest.c.id) for column in _references("post.id")]
-    picked = select(newest.c.id, newest.c.parent_id).where(~or_(*references)).cte("picked")
-    ids = select(picked.c.id).union_all(select(picked.c.parent_id))
-    posts = delete(Post).where(col(Post.id) == picked.c.id, _are_locked(Post, ids))
+    references = [sa.exists().where(column == newest.c.id) for column in _references("post.id")]
+    picked = sa.select(newest.c.id, newest.c.parent_id).where(~sa.or_(*references)).cte("picked")
+    ids = sa.select(picked.c.id).union_all(sa.select(picked.c.parent_id))
+    posts = sa.delete(Post).where(col(Post.id) == picked.c.id, _are_locked(Post, ids))
     gone = posts.returning(col(Post.id), col(Post.parent_id)).cte("gone")
-    replies = select(gone.c.parent_id, func.count().label("count")).group_by(gone.c.parent_id)
+    replies = sa.select(gone.c.parent_id, sa.func.count().label("count")).group_by(gone.c.parent_id)
     replied = replies.cte("replied")
     # Not posts of the account itself: they go too, perhaps in this very statement.
     is_other = col(Post.user_id) != ACCOUNT_ID
-    counted = update(Post).where(col(Post.id) == replied.c.parent_id, is_other)
-    fewer = func.greatest(col(Post.reply_count) - replied.c["count"], 0)
-    return select(gone.c.id).add_cte(counted.values(reply_count=fewer).cte("counted"))
+    counted = sa.update(Post).where(col(Post.id) == replied.c.parent_id, is_other)
+    fewer = sa.func.greatest(col(Post.reply_count) - replied.c["count"], 0)
+    return sa.select(gone.c.id).add_cte(counted.values(reply_count=fewer).cte("counted"))

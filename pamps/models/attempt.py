@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from limits import parse
-from sqlalchemy import Delete, Float, Integer, LargeBinary, bindparam, func
 from sqlmodel import Field, Index, SQLModel, col, delete, insert, not_, select
 
 from pamps.config import settings
@@ -19,13 +19,13 @@ class Attempt(SQLModel, table=True):
     )
 
     id: int = identity(primary_key=True)
-    subject: bytes = Field(sa_type=LargeBinary)
-    address: bytes = Field(sa_type=LargeBinary)
+    subject: bytes = Field(sa_type=sa.LargeBinary)
+    address: bytes = Field(sa_type=sa.LargeBinary)
     date: datetime = created()
 
 
-SUBJECT = bindparam("subject", type_=LargeBinary)
-ADDRESS = bindparam("address", type_=LargeBinary)
+SUBJECT = sa.bindparam("subject", type_=sa.LargeBinary)
+ADDRESS = sa.bindparam("address", type_=sa.LargeBinary)
 SAME_SUBJECT = col(Attempt.subject) == SUBJECT
 SAME_ADDRESS = col(Attempt.address) == ADDRESS
 
@@ -36,24 +36,24 @@ def insert_attempt(*limits: Condition) -> Statement:
     Returns `seconds`, after which it would be within the limits, or 0 if it is. Each limit is on
     the attempts of one condition: limit n allows `amount_<n>` of them in `window_<n>` seconds.
     """
-    age = func.extract("epoch", func.clock_timestamp() - Attempt.date)
+    age = sa.func.extract("epoch", sa.func.clock_timestamp() - Attempt.date)
     waits = [
         # An age below 0 is of an attempt from before the database's clock was set back.
-        select(bindparam(f"window_{n}", type_=Float) - age)
+        select(sa.bindparam(f"window_{n}", type_=sa.Float) - age)
         .where(condition, age >= 0)
         .order_by(col(Attempt.id).desc())
-        .offset(bindparam(f"amount_{n}", type_=Integer) - 1)
+        .offset(sa.bindparam(f"amount_{n}", type_=sa.Integer) - 1)
         .limit(1)
         .scalar_subquery()
         for n, condition in enumerate(limits)
     ]
-    wait = select(func.ceil(func.greatest(0, *waits)).label("seconds")).cte("wait")
+    wait = select(sa.func.ceil(sa.func.greatest(0, *waits)).label("seconds")).cte("wait")
     allowed = select(SUBJECT, ADDRESS).where(wait.c.seconds == 0)
     inserted = insert(Attempt).from_select(["subject", "address"], allowed).cte("inserted")
     return select(wait.c.seconds).add_cte(inserted)
 
 
-def expired_attempts(limit: int) -> Delete:
+def expired_attempts(limit: int) -> sa.Delete:
     """Delete up to `limit` attempts that count for no limit any more, the oldest first."""
     throttles = settings.rate_limit
     texts = (
@@ -63,7 +63,7 @@ def expired_attempts(limit: int) -> Delete:
         throttles.sign_ups,
     )
     longest = max(parse(text).get_expiry() for text in texts)
-    counting = col(Attempt.date).between(func.now() - timedelta(seconds=longest), func.now())
+    counting = col(Attempt.date).between(sa.func.now() - timedelta(seconds=longest), sa.func.now())
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(limit)
     old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))
     return old.where(not_(counting))

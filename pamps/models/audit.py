@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger
+import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from pamps.models.columns import created, identity, text_column, weak_reference
@@ -16,6 +16,6 @@ class Audit(SQLModel, table=True):
     actor_id: int | None = weak_reference()
     actor: str = text_column()
     action: str = text_column()
-    target_id: int = Field(sa_type=BigInteger)
+    target_id: int = Field(sa_type=sa.BigInteger)
     target: str = text_column()
     address: str = text_column()

@@ -4,22 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    BindParameter,
-    Boolean,
-    ColumnElement,
-    Identity,
-    Select,
-    Text,
-    bindparam,
-    false,
-    func,
-    inspect,
-    literal_column,
-    select,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel
 
@@ -29,14 +14,14 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 
-Column = ColumnElement[Any]
-Condition = ColumnElement[bool]
-Statement = Select[*tuple[Any, ...]]
+Column = sa.ColumnElement[Any]
+Condition = sa.ColumnElement[bool]
+Statement = sa.Select[*tuple[Any, ...]]
 
 
-def id_parameter(name: str) -> BindParameter[int]:
+def id_parameter(name: str) -> sa.BindParameter[int]:
     """Return a parameter of a query that is an id, or null."""
-    return bindparam(name, type_=BigInteger)
+    return sa.bindparam(name, type_=sa.BigInteger)
 
 
 # The user who is calling; null without one.
@@ -49,28 +34,28 @@ CURSOR = id_parameter("cursor")
 LIMIT = id_parameter("limit")
 
 
-def insert_or_get(table: type[SQLModel], primary_key: Sequence[Column], allowed: Statement) -> CTE:
+def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: Statement) -> sa.CTE:
     """Insert a row unless its primary key exists; return its key, `date`, and whether it is new.
 
     It is one statement, so that of two requests at the same time exactly one has `created` true.
     Nothing is inserted or returned if `allowed` has no row. The rows that `allowed` locks are
     locked first.
     """
-    columns = inspect(table).primary_key
-    values = select(*primary_key).select_from(allowed.cte("allowed"))
+    columns = sa.inspect(table).primary_key
+    values = sa.select(*key).select_from(allowed.cte("allowed"))
     statement = insert(table).from_select(list(columns), values)
     # Assigns the values that are there: `DO NOTHING` would return nothing for an existing row.
     same = {column: statement.excluded[column.name] for column in columns}
     statement = statement.on_conflict_do_update(index_elements=columns, set_=same)
     # No transaction has ended or locked the version of a row that was inserted just now.
-    is_new = literal_column("xmax = 0", Boolean).label("created")
-    return statement.returning(*columns, inspect(table).columns.date, is_new).cte("added")
+    is_new = sa.literal_column("xmax = 0", sa.Boolean).label("created")
+    return statement.returning(*columns, sa.inspect(table).columns.date, is_new).cte("added")
 
 
 def identity(*, primary_key: bool = False) -> int:
     """An id that the database assigns in growing order."""
     column: int = Field(
-        None, sa_type=BigInteger, sa_column_args=[Identity()], primary_key=primary_key
+        None, sa_type=sa.BigInteger, sa_column_args=[sa.Identity()], primary_key=primary_key
     )
     return column
 
@@ -82,19 +67,19 @@ def reference(to: str, *, caller: bool = False, **options: Any) -> Any:
     """
     info = {"info": {"caller": caller}}
     return Field(
-        sa_type=BigInteger, sa_column_kwargs=info, foreign_key=to, ondelete="CASCADE", **options
+        sa_type=sa.BigInteger, sa_column_kwargs=info, foreign_key=to, ondelete="CASCADE", **options
     )
 
 
 def weak_reference() -> int | None:
     """The id of another row that may be deleted: there is no foreign key."""
-    column: int | None = Field(None, sa_type=BigInteger)
+    column: int | None = Field(None, sa_type=sa.BigInteger)
     return column
 
 
 def text_column(**options: Any) -> Any:
     """Text of any length: requests limit it, and the database need not know the limit."""
-    return Field(sa_type=Text, **options)
+    return Field(sa_type=sa.Text, **options)
 
 
 def counter() -> int:
@@ -105,11 +90,11 @@ def counter() -> int:
 
 def flag() -> bool:
     """True or false; false unless it is set."""
-    column: bool = Field(False, sa_column_kwargs={"server_default": false()})
+    column: bool = Field(False, sa_column_kwargs={"server_default": sa.false()})
     return column
 
 
 def created() -> datetime:
     """When the row was inserted, by the database's clock."""
-    column: datetime = Field(None, sa_column_kwargs={"server_default": func.now()})
+    column: datetime = Field(None, sa_column_kwargs={"server_default": sa.func.now()})
     return column

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy import CTE, CheckConstraint, Index, Integer, cast, delete, func, select, update
 from sqlmodel import SQLModel, col
 
 from pamps.config import settings
@@ -23,9 +23,9 @@ class Social(SQLModel, table=True):
     """`from_id` follows `to_id`. Later follows have larger ids."""
 
     __table_args__ = (
-        Index("ix_social_followers", "to_id", "id"),
-        Index("ix_social_following", "from_id", "id"),
-        CheckConstraint("from_id <> to_id", name="not_self"),
+        sa.Index("ix_social_followers", "to_id", "id"),
+        sa.Index("ix_social_following", "from_id", "id"),
+        sa.CheckConstraint("from_id <> to_id", name="not_self"),
     )
 
     from_id: int = reference("user.id", caller=True, primary_key=True)
@@ -50,17 +50,17 @@ def follow() -> Statement:
     Gives nothing if one of them does not exist, or `viewer_id` follows as many users as allowed.
     """
     locked = _locked_users()
-    following_count = func.max(locked.c.following_count).filter(locked.c.id == VIEWER_ID)
-    allowed = select(func.count().label("users")).select_from(locked)
-    allowed = allowed.having(func.count() == 2, following_count < settings.social.max_following)
+    following_count = sa.func.max(locked.c.following_count).filter(locked.c.id == VIEWER_ID)
+    allowed = sa.select(sa.func.count().label("users")).select_from(locked)
+    allowed = allowed.having(sa.func.count() == 2, following_count < settings.social.max_following)
     added = insert_or_get(Social, (VIEWER_ID, USER_ID), allowed)
-    new = select(added.c.from_id, added.c.to_id).where(added.c.created).cte("new")
-    return select(*added.c).add_cte(_change_counters(new, 1))
+    new = sa.select(added.c.from_id, added.c.to_id).where(added.c.created).cte("new")
+    return sa.select(*added.c).add_cte(_change_counters(new, 1))
 
 
 def existing_follow() -> Statement:
     """Give the row by which `viewer_id` follows the user `user_id`, or null if there is none."""
-    query = select(col(Social.from_id), col(Social.to_id), col(Social.date)).select_from(User)
+    query = sa.select(col(Social.from_id), col(Social.to_id), col(Social.date)).select_from(User)
     is_follow = (col(Social.to_id) == col(User.id)) & (col(Social.from_id) == VIEWER_ID)
     return query.outerjoin(Social, is_follow).where(col(User.id) == USER_ID, NOT_DELETED)
 
@@ -68,29 +68,29 @@ def existing_follow() -> Statement:
 def unfollow() -> Statement:
     """Make `viewer_id` follow `user_id` no longer; give a row if there is such a user."""
     locked = _locked_users()
-    exist = select(func.count()).select_from(locked).scalar_subquery() == 2
-    pair = delete(Social).where(col(Social.from_id) == VIEWER_ID, col(Social.to_id) == USER_ID)
+    exist = sa.select(sa.func.count()).select_from(locked).scalar_subquery() == 2
+    pair = sa.delete(Social).where(col(Social.from_id) == VIEWER_ID, col(Social.to_id) == USER_ID)
     gone = pair.where(exist).returning(col(Social.from_id), col(Social.to_id)).cte("gone")
-    user = select(locked.c.id).where(locked.c.id == USER_ID)
+    user = sa.select(locked.c.id).where(locked.c.id == USER_ID)
     return user.add_cte(_change_counters(gone, -1))
 
 
-def _locked_users() -> CTE:
+def _locked_users() -> sa.CTE:
     """Lock both users, in the order of docs/decisions/0006-counters.md."""
     both = col(User.id).in_((VIEWER_ID, USER_ID))
-    users = select(col(User.id), col(User.following_count)).where(both, NOT_DELETED)
+    users = sa.select(col(User.id), col(User.following_count)).where(both, NOT_DELETED)
     return users.order_by(col(User.id)).with_for_update(key_share=True).cte("locked")
 
 
-def _change_counters(follows: CTE, amount: int) -> CTE:
+def _change_counters(follows: sa.CTE, amount: int) -> sa.CTE:
     """Add `amount` to the counters of the users of each follow."""
     follower, followed = col(User.id) == follows.c.from_id, col(User.id) == follows.c.to_id
-    following_count = col(User.following_count) + amount * cast(follower, Integer)
-    follower_count = col(User.follower_count) + amount * cast(followed, Integer)
-    counted = update(User).where(follower | followed)
+    following_count = col(User.following_count) + amount * sa.cast(follower, sa.Integer)
+    follower_count = col(User.follower_count) + amount * sa.cast(followed, sa.Integer)
+    counted = sa.update(User).where(follower | followed)
     counted = counted.values(
-        following_count=func.greatest(following_count, 0),
-        follower_count=func.greatest(follower_count, 0),
+        following_count=sa.func.greatest(following_count, 0),
+        follower_count=sa.func.greatest(follower_count, 0),
     )
     return counted.cte("counted")
 

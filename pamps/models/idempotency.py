@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Delete, Float, Index, LargeBinary, Select, bindparam, cast, func
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlmodel import Field, SQLModel, col, delete, select
 
@@ -21,25 +21,25 @@ class IdempotencyKey(SQLModel, table=True):
 
     __tablename__ = "idempotency"
     __table_args__ = (
-        Index("ix_idempotency_date", "date"),
-        Index("ix_idempotency_user", "user_id"),
+        sa.Index("ix_idempotency_date", "date"),
+        sa.Index("ix_idempotency_user", "user_id"),
     )
 
-    key: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    key: bytes = Field(sa_type=sa.LargeBinary, primary_key=True)
     user_id: int | None = reference("user.id", caller=True, default=None)
-    request: bytes = Field(sa_type=LargeBinary)
+    request: bytes = Field(sa_type=sa.LargeBinary)
     status: int
-    answer: bytes = Field(sa_type=LargeBinary, repr=False)
+    answer: bytes = Field(sa_type=sa.LargeBinary, repr=False)
     date: datetime = created()
 
 
-def stored_response() -> Select[bytes, int, bytes, float]:
+def stored_response() -> sa.Select[bytes, int, bytes, float]:
     """Select the response stored under `key`, and its `age` in seconds."""
-    age = func.extract("epoch", func.clock_timestamp() - IdempotencyKey.date)
+    age = sa.func.extract("epoch", sa.func.clock_timestamp() - IdempotencyKey.date)
     columns = IdempotencyKey.request, IdempotencyKey.status, IdempotencyKey.answer
-    stored = select(*columns, cast(age, Float).label("age"))
-    is_kept = col(IdempotencyKey.date) > func.now() - KEPT_FOR
-    return stored.where(col(IdempotencyKey.key) == bindparam("key"), is_kept)
+    stored = select(*columns, sa.cast(age, sa.Float).label("age"))
+    is_kept = col(IdempotencyKey.date) > sa.func.now() - KEPT_FOR
+    return stored.where(col(IdempotencyKey.key) == sa.bindparam("key"), is_kept)
 
 
 def store_response() -> Insert:
@@ -47,23 +47,23 @@ def store_response() -> Insert:
 
     `user_id` becomes null for an anonymous caller, and if the account has been deleted.
     """
-    user = select(User.id).where(col(User.id) == bindparam("caller_id"), NOT_DELETED)
+    user = select(User.id).where(col(User.id) == sa.bindparam("caller_id"), NOT_DELETED)
     user = user.with_for_update(read=True, key_share=True)
     stored = insert(IdempotencyKey).values(
-        key=bindparam("key"),
+        key=sa.bindparam("key"),
         user_id=user.scalar_subquery(),
-        request=bindparam("request"),
-        status=bindparam("status"),
-        answer=bindparam("answer"),
-        date=func.now(),
+        request=sa.bindparam("request"),
+        status=sa.bindparam("status"),
+        answer=sa.bindparam("answer"),
+        date=sa.func.now(),
     )
     replaced = {name: stored.excluded[name] for name in IdempotencyKey.model_fields}
     return stored.on_conflict_do_update(index_elements=["key"], set_=replaced)
 
 
-def expired_keys(limit: int) -> Delete:
+def expired_keys(limit: int) -> sa.Delete:
     """Delete up to `limit` responses that are no longer kept, the oldest first."""
-    oldest = select(IdempotencyKey.key).where(col(IdempotencyKey.date) < func.now() - KEPT_FOR)
+    oldest = select(IdempotencyKey.key).where(col(IdempotencyKey.date) < sa.func.now() - KEPT_FOR)
     oldest = oldest.order_by(col(IdempotencyKey.date)).limit(limit)
     oldest = oldest.with_for_update(skip_locked=True)
     return delete(IdempotencyKey).where(col(IdempotencyKey.key).in_(oldest))

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy import Index, delete, func, select, update
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import (
@@ -23,8 +23,8 @@ class Like(SQLModel, table=True):
     """`user_id` likes `post_id`. The ids are in the order in which the likes were stored."""
 
     __table_args__ = (
-        Index("ix_like_user", "user_id", "id"),
-        Index("ix_like_post", "post_id", "id"),
+        sa.Index("ix_like_user", "user_id", "id"),
+        sa.Index("ix_like_post", "post_id", "id"),
     )
 
     user_id: int = reference("user.id", caller=True, primary_key=True)
@@ -49,13 +49,13 @@ def like() -> Statement:
     Nothing is stored or returned if that user or that post does not exist.
     """
     # First the user, then the post: see docs/decisions/0006-counters.md.
-    user = select(col(User.id)).where(IS_VIEWER)
+    user = sa.select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    allowed = select(locked.c.id).where(existing_post().exists())
+    allowed = sa.select(locked.c.id).where(existing_post().exists())
     added = insert_or_get(Like, (VIEWER_ID, POST_ID), allowed)
-    counted = update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
+    counted = sa.update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(like_count=Post.like_count + 1)
-    return select(*added.c).add_cte(counted.cte("counted"))
+    return sa.select(*added.c).add_cte(counted.cte("counted"))
 
 
 def unlike() -> Statement:
@@ -65,11 +65,11 @@ def unlike() -> Statement:
     """
     # First the post, then its like: see docs/decisions/0006-counters.md.
     post = existing_post().with_for_update(key_share=True).cte("locked")
-    like = delete(Like).where(col(Like.post_id) == post.c.id, col(Like.user_id) == VIEWER_ID)
+    like = sa.delete(Like).where(col(Like.post_id) == post.c.id, col(Like.user_id) == VIEWER_ID)
     deleted = like.returning(col(Like.post_id)).cte("deleted")
-    counted = update(Post).where(col(Post.id) == deleted.c.post_id)
-    counted = counted.values(like_count=func.greatest(Post.like_count - 1, 0))
-    return select(post.c.id).add_cte(counted.cte("counted"))
+    counted = sa.update(Post).where(col(Post.id) == deleted.c.post_id)
+    counted = counted.values(like_count=sa.func.greatest(Post.like_count - 1, 0))
+    return sa.select(post.c.id).add_cte(counted.cte("counted"))
 
 
 class LikeResponse(BaseModel):

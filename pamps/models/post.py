@@ -4,28 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
+import sqlalchemy as sa
 from pydantic import BaseModel, Field
-from sqlalchemy import (
-    CheckConstraint,
-    Delete,
-    FromClause,
-    Index,
-    Text,
-    Update,
-    bindparam,
-    case,
-    exists,
-    false,
-    func,
-    insert,
-    inspect,
-    literal_column,
-    or_,
-    select,
-    text,
-    true,
-    update,
-)
 from sqlmodel import SQLModel, col
 
 from pamps.config import settings
@@ -47,6 +27,8 @@ from pamps.models.follow import Social
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, storable, visible
 from pamps.models.user import IS_VIEWER, NOT_DELETED, User, of_existing
 
+REPLY, NO_REPLY = sa.text("parent_id IS NOT NULL"), sa.text("parent_id IS NULL")
+
 
 class Post(SQLModel, table=True):
     """A post, or a reply to the post `parent_id`, which may have been deleted.
@@ -55,12 +37,12 @@ class Post(SQLModel, table=True):
     """
 
     __table_args__ = (
-        Index("ix_post_home", text("id"), postgresql_where=text("parent_id IS NULL")),
-        Index("ix_post_user", "user_id", "id"),
-        Index("ix_post_user_home", "user_id", "id", postgresql_where=text("parent_id IS NULL")),
-        Index("ix_post_replies", "parent_id", "id", postgresql_where=text("parent_id IS NOT NULL")),
-        CheckConstraint("text <> ''", name="text"),
-        CheckConstraint("least(like_count, reply_count) >= 0", name="counts"),
+        sa.Index("ix_post_home", sa.text("id"), postgresql_where=NO_REPLY),
+        sa.Index("ix_post_user", "user_id", "id"),
+        sa.Index("ix_post_user_home", "user_id", "id", postgresql_where=NO_REPLY),
+        sa.Index("ix_post_replies", "parent_id", "id", postgresql_where=REPLY),
+        sa.CheckConstraint("text <> ''", name="text"),
+        sa.CheckConstraint("least(like_count, reply_count) >= 0", name="counts"),
     )
 
     id: int = identity(primary_key=True)
@@ -76,14 +58,14 @@ class Post(SQLModel, table=True):
 POST_ID = id_parameter("post_id")
 PARENT_ID = id_parameter("parent_id")
 # The text that a caller has read and that a change of the post overwrites.
-OLD_TEXT = bindparam("old_text", type_=Text)
+OLD_TEXT = sa.bindparam("old_text", type_=sa.Text)
 
 AUTHOR_COLUMNS: list[Column] = [
     getattr(User, name).label(f"user.{name}") for name in ("id", "username", "avatar")
 ]
 
 
-def response_columns(post: FromClause, author: Sequence[Column], liked: Column) -> list[Column]:
+def response_columns(post: sa.FromClause, author: Sequence[Column], liked: Column) -> list[Column]:
     """Return the columns of a PostResponse, in its order."""
     others = {"user": author, "liked": [liked]}
     names = PostResponse.model_fields
@@ -94,30 +76,32 @@ def has_of_viewer(table: str) -> Column:
     """Whether `viewer_id` has a row for the post in a table such as "like"; null if anonymous."""
     # The table is found by its name, as in a foreign key: its module imports this one.
     own = SQLModel.metadata.tables[table].alias("own")
-    found = exists().where(own.c.post_id == Post.id, own.c.user_id == VIEWER_ID)
-    return case((VIEWER_ID.is_(None), None), else_=found)
+    found = sa.exists().where(own.c.post_id == Post.id, own.c.user_id == VIEWER_ID)
+    return sa.case((VIEWER_ID.is_(None), None), else_=found)
 
 
 def posts() -> Statement:
     """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them."""
     liked = has_of_viewer("like").label("liked")
-    columns = response_columns(inspect(Post).local_table, AUTHOR_COLUMNS, liked)
-    query = select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
+    columns = response_columns(sa.inspect(Post).local_table, AUTHOR_COLUMNS, liked)
+    query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
     return query.where(NOT_DELETED)
 
 
 def existing_post() -> Statement:
     """Select the id of the post `post_id`, if it and its author exist."""
-    return select(col(Post.id)).where(col(Post.id) == POST_ID, of_existing(Post.user_id))
+    return sa.select(col(Post.id)).where(col(Post.id) == POST_ID, of_existing(Post.user_id))
 
 
 def thread(replies: int) -> Statement:
     """Select the post `post_id`, and after it so many of its oldest replies."""
-    ids = select(col(Post.id)).where(col(Post.parent_id) == POST_ID, of_existing(Post.user_id))
-    first = ids.order_by(col(Post.id)).limit(literal_column(str(replies))).subquery()
-    post = select(col(Post.id)).where(col(Post.id) == POST_ID)
+    of_post = col(Post.parent_id) == POST_ID
+    all_replies = sa.select(col(Post.id)).where(of_post, of_existing(Post.user_id))
+    first = all_replies.order_by(col(Post.id)).limit(sa.literal_column(str(replies))).subquery()
+    post = sa.select(col(Post.id)).where(col(Post.id) == POST_ID)
+    ids = post.union_all(sa.select(*first.c))
     # A reply always has a larger id than its post.
-    return posts().where(col(Post.id).in_(post.union_all(select(*first.c)))).order_by(col(Post.id))
+    return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
 
 
 def timeline() -> Statement:
@@ -126,15 +110,15 @@ def timeline() -> Statement:
     A page has posts of few authors: those who wrote last. To find them, one entry of an index is
     read for each author that is followed, and not all of their posts.
     """
-    older = select(col(Post.id)).where(col(Post.user_id) == Social.to_id, col(Post.id) < CURSOR)
-    newest = older.order_by(col(Post.id).desc()).limit(literal_column("1")).lateral("newest")
-    followed = select(col(Social.to_id)).join(newest, true())
+    older = sa.select(col(Post.id)).where(col(Post.user_id) == Social.to_id, col(Post.id) < CURSOR)
+    newest = older.order_by(col(Post.id).desc()).limit(sa.literal_column("1")).lateral("newest")
+    followed = sa.select(col(Social.to_id)).join(newest, sa.true())
     followed = followed.where(col(Social.from_id) == VIEWER_ID, of_existing(Social.to_id))
     authors = followed.order_by(newest.c.id.desc()).limit(LIMIT).subquery("authors")
     by_author = col(Post.user_id) == authors.c.to_id
-    of_author = select(col(Post.id)).where(by_author, col(Post.id) < CURSOR)
+    of_author = sa.select(col(Post.id)).where(by_author, col(Post.id) < CURSOR)
     page = of_author.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
-    ids = select(page.c.id).select_from(authors).join(page, true())
+    ids = sa.select(page.c.id).select_from(authors).join(page, sa.true())
     return posts().where(col(Post.id).in_(ids.order_by(page.c.id.desc()).limit(LIMIT)))
 
 
@@ -144,48 +128,50 @@ def insert_post() -> Statement:
     Nothing is inserted or counted if that user or that parent does not exist.
     """
     # First the author, then the parent: see docs/decisions/0006-counters.md.
-    user = select(col(User.id)).where(IS_VIEWER)
+    user = sa.select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(key_share=True).cte("locked")
-    replied = update(Post).where(col(Post.id) == PARENT_ID, of_existing(Post.user_id))
-    replied = replied.where(exists().select_from(locked)).values(reply_count=Post.reply_count + 1)
+    replied = sa.update(Post).where(col(Post.id) == PARENT_ID, of_existing(Post.user_id))
+    replied = replied.where(sa.exists().select_from(locked))
+    replied = replied.values(reply_count=Post.reply_count + 1)
     parent = replied.returning(col(Post.id)).cte("parent")
-    allowed = or_(PARENT_ID.is_(None), exists().select_from(parent))
-    counted = update(User).where(IS_VIEWER, allowed)
+    allowed = sa.or_(PARENT_ID.is_(None), sa.exists().select_from(parent))
+    counted = sa.update(User).where(IS_VIEWER, allowed)
     counted = counted.values(post_count=User.post_count + 1)
     author = counted.returning(*AUTHOR_COLUMNS).cte("author")
-    values = select(bindparam("text", type_=Text), VIEWER_ID, PARENT_ID).select_from(author)
+    text = sa.bindparam("text", type_=sa.Text)
+    values = sa.select(text, VIEWER_ID, PARENT_ID).select_from(author)
     names = ["text", "user_id", "parent_id"]
-    post = insert(Post).from_select(names, values, include_defaults=False)
-    stored = post.returning(*inspect(Post).columns).cte("stored")
-    columns = response_columns(stored, list(author.c), false().label("liked"))
-    return select(*columns).select_from(stored).join(author, true())
+    post = sa.insert(Post).from_select(names, values, include_defaults=False)
+    stored = post.returning(*sa.inspect(Post).columns).cte("stored")
+    columns = response_columns(stored, list(author.c), sa.false().label("liked"))
+    return sa.select(*columns).select_from(stored).join(author, sa.true())
 
 
-def update_text() -> Update:
+def update_text() -> sa.Update:
     """Replace the text of the post `post_id`, if it is still `old_text`, by `new_text`."""
-    changed = update(Post).where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
-    changed = changed.values(text=bindparam("new_text", type_=Text), edited_at=func.now())
+    changed = sa.update(Post).where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
+    changed = changed.values(text=sa.bindparam("new_text", type_=sa.Text), edited_at=sa.func.now())
     return changed.returning(col(Post.text), col(Post.edited_at))
 
 
-def remove_post(removal: Delete | Update) -> Statement:
+def remove_post(removal: sa.Delete | sa.Update) -> Statement:
     """Apply a removal to the post `post_id`, if its text is still `old_text`, and return its id.
 
     The post no longer counts for its author, or as a reply to its parent.
     """
-    before = select(col(Post.user_id), col(Post.parent_id)).where(col(Post.id) == POST_ID)
+    before = sa.select(col(Post.user_id), col(Post.parent_id)).where(col(Post.id) == POST_ID)
     post = before.cte("post_before")
     # First the author, then the post, then its parent: see docs/decisions/0006-counters.md.
-    user = select(col(User.id)).where(col(User.id) == post.c.user_id, NOT_DELETED)
+    user = sa.select(col(User.id)).where(col(User.id) == post.c.user_id, NOT_DELETED)
     author = user.with_for_update(key_share=True).cte("author")
     removal = removal.where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
     removal = removal.where(col(Post.user_id) == author.c.id)
     removed = removal.returning(col(Post.id)).cte("removed")
-    written = update(User).where(col(User.id) == author.c.id, removed.c.id == POST_ID)
-    written = written.values(post_count=func.greatest(User.post_count - 1, 0))
-    replied = update(Post).where(col(Post.id) == post.c.parent_id, removed.c.id == POST_ID)
-    replied = replied.values(reply_count=func.greatest(Post.reply_count - 1, 0))
-    return select(removed.c.id).add_cte(written.cte("written"), replied.cte("replied"))
+    written = sa.update(User).where(col(User.id) == author.c.id, removed.c.id == POST_ID)
+    written = written.values(post_count=sa.func.greatest(User.post_count - 1, 0))
+    replied = sa.update(Post).where(col(Post.id) == post.c.parent_id, removed.c.id == POST_ID)
+    replied = replied.values(reply_count=sa.func.greatest(Post.reply_count - 1, 0))
+    return sa.select(removed.c.id).add_cte(written.cte("written"), replied.cte("replied"))
 
 
 PostText = Annotated[

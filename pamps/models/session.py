@@ -2,24 +2,8 @@
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy import (
-    BigInteger,
-    Delete,
-    Float,
-    Index,
-    Insert,
-    Interval,
-    LargeBinary,
-    Text,
-    Update,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
 from sqlalchemy.orm import Mapped
 from sqlmodel import Field, SQLModel, col
 
@@ -45,17 +29,17 @@ class UserSession(SQLModel, table=True):
 
     __tablename__ = "session"
     __table_args__ = (
-        Index("ix_session_user", "user_id", "id"),
-        Index("ix_session_expires", "expires"),
+        sa.Index("ix_session_user", "user_id", "id"),
+        sa.Index("ix_session_expires", "expires"),
     )
 
     sid: int = Field(
-        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
+        sa_type=sa.BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
     )
     id: int = identity()
     user_id: int = reference("user.id", caller=True)
-    token_hash: bytes = Field(sa_type=LargeBinary, repr=False)
-    previous_hash: bytes | None = Field(None, sa_type=LargeBinary, repr=False)
+    token_hash: bytes = Field(sa_type=sa.LargeBinary, repr=False)
+    previous_hash: bytes | None = Field(None, sa_type=sa.LargeBinary, repr=False)
     user_agent: str = text_column()
     started: datetime = created()
     last_used: datetime = created()
@@ -64,19 +48,20 @@ class UserSession(SQLModel, table=True):
 
 # The `sid` of a session.
 SESSION_ID = id_parameter("session_id")
-TOKEN_HASH = bindparam("shown_hash", type_=LargeBinary)
+TOKEN_HASH = sa.bindparam("shown_hash", type_=sa.LargeBinary)
 
-NOT_EXPIRED = col(UserSession.expires) > func.now()
+NOT_EXPIRED = col(UserSession.expires) > sa.func.now()
 OF_USER = col(UserSession.user_id) == USER_ID
 THIS_SESSION = (col(UserSession.sid) == SESSION_ID) & OF_USER
 # Tokens are made by the database's clock, so no other clock may judge them.
-TOKEN_NOT_EXPIRED = func.to_timestamp(bindparam("token_expires", type_=Float)) > func.now()
+TOKEN_EXPIRES = sa.bindparam("token_expires", type_=sa.Float)
+TOKEN_NOT_EXPIRED = sa.func.to_timestamp(TOKEN_EXPIRES) > sa.func.now()
 TIMES = col(UserSession.last_used), col(UserSession.expires)
 
 
 def session_users() -> Statement:
     """Select the user of a session that has not ended."""
-    statement = select(col(User.id), col(User.username), col(User.superuser))
+    statement = sa.select(col(User.id), col(User.username), col(User.superuser))
     statement = statement.join(UserSession, col(UserSession.user_id) == User.id)
     return statement.where(THIS_SESSION, NOT_EXPIRED, col(User.disabled).is_(False), NOT_DELETED)
 
@@ -86,41 +71,41 @@ def sessions() -> Statement:
     names = "id", "started", "last_used", "user_agent"
     current = (col(UserSession.sid) == SESSION_ID).label("current")
     columns = [getattr(UserSession, name) for name in names]
-    return select(*columns, current).where(OF_USER, NOT_EXPIRED)
+    return sa.select(*columns, current).where(OF_USER, NOT_EXPIRED)
 
 
-def insert_session() -> Insert:
+def insert_session() -> sa.Insert:
     """Insert a session and return its times, if the user may sign in with a password hash.
 
     The user is locked until the transaction ends, so that no other transaction changes the password
     or disables the account before the session is there.
     """
-    verified = col(User.password) == bindparam("password_hash", type_=Text)
+    verified = col(User.password) == sa.bindparam("password_hash", type_=sa.Text)
     values: dict[str, Column | Mapped[int]] = {
         "sid": SESSION_ID,
         "user_id": col(User.id),
-        "user_agent": bindparam("user_agent", type_=Text),
-        "token_hash": bindparam("token_hash", type_=LargeBinary),
-        "expires": func.now() + bindparam("lifetime", type_=Interval),
+        "user_agent": sa.bindparam("user_agent", type_=sa.Text),
+        "token_hash": sa.bindparam("token_hash", type_=sa.LargeBinary),
+        "expires": sa.func.now() + sa.bindparam("lifetime", type_=sa.Interval),
     }
-    user = select(*values.values()).where(col(User.id) == USER_ID, verified, NOT_DELETED)
+    user = sa.select(*values.values()).where(col(User.id) == USER_ID, verified, NOT_DELETED)
     user = user.where(col(User.disabled).is_(False)).with_for_update(key_share=True)
-    return insert(UserSession).from_select(list(values), user).returning(*TIMES)
+    return sa.insert(UserSession).from_select(list(values), user).returning(*TIMES)
 
 
-def rotate_token() -> Update:
+def rotate_token() -> sa.Update:
     """Replace the refresh token that is shown, if it is the current one; return the new times."""
-    now = func.clock_timestamp()  # The statement may have waited for another refresh.
-    token_expires = now + bindparam("token_lifetime", type_=Interval)
-    session_expires = col(UserSession.started) + bindparam("session_lifetime", type_=Interval)
+    now = sa.func.clock_timestamp()  # The statement may have waited for another refresh.
+    token_expires = now + sa.bindparam("token_lifetime", type_=sa.Interval)
+    session_expires = col(UserSession.started) + sa.bindparam("session_lifetime", type_=sa.Interval)
     return (
-        update(UserSession)
+        sa.update(UserSession)
         .where(THIS_SESSION, col(UserSession.token_hash) == TOKEN_HASH, NOT_EXPIRED)
         .values(
-            token_hash=bindparam("next_hash", type_=LargeBinary),
+            token_hash=sa.bindparam("next_hash", type_=sa.LargeBinary),
             previous_hash=UserSession.token_hash,
             last_used=now,
-            expires=func.least(token_expires, session_expires),
+            expires=sa.func.least(token_expires, session_expires),
         )
         .returning(*TIMES)
     )
@@ -131,17 +116,17 @@ def rotated_token() -> Statement:
 
     Only if that was within `replay`.
     """
-    recent = func.clock_timestamp() - bindparam("replay", type_=Interval)
+    recent = sa.func.clock_timestamp() - sa.bindparam("replay", type_=sa.Interval)
     is_previous = col(UserSession.previous_hash) == TOKEN_HASH
     is_recent = col(UserSession.last_used) > recent
-    return select(*TIMES).where(THIS_SESSION, is_previous, is_recent, NOT_EXPIRED)
+    return sa.select(*TIMES).where(THIS_SESSION, is_previous, is_recent, NOT_EXPIRED)
 
 
-def expired_sessions(limit: int) -> Delete:
+def expired_sessions(limit: int) -> sa.Delete:
     """Delete up to `limit` sessions that have expired, the oldest first."""
-    expired = select(col(UserSession.sid)).where(~NOT_EXPIRED).order_by(col(UserSession.expires))
+    expired = sa.select(col(UserSession.sid)).where(~NOT_EXPIRED).order_by(col(UserSession.expires))
     expired = expired.limit(limit).with_for_update(skip_locked=True)
-    return delete(UserSession).where(col(UserSession.sid).in_(expired))
+    return sa.delete(UserSession).where(col(UserSession.sid).in_(expired))
 
 
 class SessionResponse(BaseModel):

@@ -10,17 +10,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     HttpUrl,
     StringConstraints,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
 )
-from pydantic.config import JsonValue
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic.config import JsonDict, JsonValue
+from pydantic_core import PydanticCustomError
 
 from pamps.config import settings
 
@@ -30,29 +27,17 @@ def examples(**fields: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-class _Storable:
-    """Text that PostgreSQL can store: no NUL, and no half of a surrogate pair."""
-
-    @staticmethod
-    def _check(value: object) -> object:
-        if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
-            raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
-        return value
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"pattern": "^[^\\x00]*$"} | handler(schema)
+def _check_storable(value: object) -> object:
+    """Refuse text that PostgreSQL cannot store: with NUL, or with half of a surrogate pair."""
+    if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
+    return value
 
 
 # The last annotation of a text, so that it is checked first.
-storable = _Storable()
-Text = Annotated[str, storable]
+storable = BeforeValidator(_check_storable)
+_STORABLE_PATTERN: JsonDict = {"pattern": "^[^\\x00]*$"}
+Text = Annotated[str, Field(json_schema_extra=_STORABLE_PATTERN), storable]
 
 
 def _check_digits(value: object) -> object:
@@ -184,7 +169,13 @@ Username = Annotated[
     storable,
 ]
 Password = Annotated[
-    str, Field(min_length=settings.security.PASSWORD_MIN_LENGTH, max_length=128), storable
+    str,
+    Field(
+        min_length=settings.security.PASSWORD_MIN_LENGTH,
+        max_length=128,
+        json_schema_extra=_STORABLE_PATTERN,
+    ),
+    storable,
 ]
 Bio = Annotated[
     str,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import sqlalchemy as sa
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -10,22 +11,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
-from sqlalchemy import (
-    Boolean,
-    CheckConstraint,
-    ColumnElement,
-    Index,
-    Text,
-    all_,
-    bindparam,
-    case,
-    collate,
-    func,
-    insert,
-    literal_column,
-    text,
-    update,
-)
 from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlmodel import SQLModel, col, select
@@ -45,16 +30,16 @@ from pamps.models.types import Bio, Email, Password, PictureUrl, Text as AnyText
 from pamps.security import is_common_password
 
 
-def fold(column: Mapped[str] | ColumnElement[str]) -> ColumnElement[str]:
+def fold(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """The SQL of `folded`."""
-    return func.lower(collate(column, "C"))
+    return sa.func.lower(sa.collate(column, "C"))
 
 
-def _unique(name: str) -> Index:
+def _unique(name: str) -> sa.Index:
     # A deleted account's name and e-mail may be taken again while its rows are being deleted.
-    folded_column = fold(literal_column(name))
-    is_named = text("NOT deleted")
-    return Index(f"uq_user_{name}", folded_column, unique=True, postgresql_where=is_named)
+    folded_column = fold(sa.literal_column(name))
+    is_named = sa.text("NOT deleted")
+    return sa.Index(f"uq_user_{name}", folded_column, unique=True, postgresql_where=is_named)
 
 
 class User(SQLModel, table=True):
@@ -66,11 +51,13 @@ class User(SQLModel, table=True):
     __table_args__ = (
         _unique("email"),
         _unique("username"),
-        Index("ix_user_deleted", "id", postgresql_where=text("deleted")),
-        CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
+        sa.Index("ix_user_deleted", "id", postgresql_where=sa.text("deleted")),
+        sa.CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash, so that a plain password never reaches the disk.
-        CheckConstraint(r"password ~ '^\$(argon2|2[abxy]\$)'", name="password"),
-        CheckConstraint("least(post_count, follower_count, following_count) >= 0", name="counts"),
+        sa.CheckConstraint(r"password ~ '^\$(argon2|2[abxy]\$)'", name="password"),
+        sa.CheckConstraint(
+            "least(post_count, follower_count, following_count) >= 0", name="counts"
+        ),
     )
 
     id: int = identity(primary_key=True)
@@ -92,7 +79,7 @@ USER_ID = id_parameter("user_id")
 # A condition of every query that shows or locks a user.
 NOT_DELETED = ~col(User.deleted)
 # The user whose name is `username`, which is `folded`.
-IS_NAMED = (fold(col(User.username)) == bindparam("username", type_=Text)) & NOT_DELETED
+IS_NAMED = (fold(col(User.username)) == sa.bindparam("username", type_=sa.Text)) & NOT_DELETED
 IS_VIEWER = (col(User.id) == VIEWER_ID) & NOT_DELETED
 
 
@@ -102,7 +89,7 @@ def of_existing(user_id: int) -> Condition:
     There are hardly ever deleted users, so their ids are read once for a statement.
     """
     deleted = select(col(User.id)).where(col(User.deleted)).scalar_subquery()
-    return col(user_id) != all_(func.array(deleted))
+    return col(user_id) != sa.all_(sa.func.array(deleted))
 
 
 PUBLIC = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
@@ -122,9 +109,9 @@ def own_profile() -> Statement:
 def create_user() -> ReturningInsert[*tuple[Any, ...]]:
     """Store a user, and give the profile."""
     columns = ["email", "username", "avatar", "bio", "password"]
-    values = select(*[bindparam(name, type_=Text) for name in columns])
+    values = select(*[sa.bindparam(name, type_=sa.Text) for name in columns])
     # The other columns get the defaults of the database.
-    user = insert(User).from_select(columns, values, include_defaults=False)
+    user = sa.insert(User).from_select(columns, values, include_defaults=False)
     return user.returning(*PROFILE)
 
 
@@ -132,13 +119,13 @@ def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
     """Change the profile of `viewer_id`: of `bio` and the others those with `changes_bio` true."""
     columns = {"avatar": col(User.avatar), "bio": col(User.bio), "email": col(User.email)}
     values = {
-        name: case(
-            (bindparam(f"changes_{name}", type_=Boolean), bindparam(name, type_=Text)),
+        name: sa.case(
+            (sa.bindparam(f"changes_{name}", type_=sa.Boolean), sa.bindparam(name, type_=sa.Text)),
             else_=column,
         )
         for name, column in columns.items()
     }
-    return update(User).where(IS_VIEWER).values(values).returning(*OWN_PROFILE)
+    return sa.update(User).where(IS_VIEWER).values(values).returning(*OWN_PROFILE)
 
 
 # What the documentation shows.
