@@ -123,7 +123,7 @@ class Page(BaseModel):
         rows, cursor = await query.rows(self.limit, self.cursor, parameters)
         link = None
         if cursor is not None:
-            address = reference(request, **dict(request.query_params) | {"cursor": str(cursor)})
+            address = reference(request, query={**request.query_params, "cursor": cursor})
             link = next_page(address)
         return conditional_response(request, rows, link, cursor)
 

@@ -1,7 +1,7 @@
 """References to paths of the API, and how routes match the paths of requests."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
@@ -33,7 +33,7 @@ def match_without_slash(routes: Iterable[BaseRoute]) -> None:
         route.path_regex = re.compile(rf"{pattern}\Z")
 
 
-def reference(request: Request, child: str = "", **query: object) -> str:
+def reference(request: Request, child: str = "", query: Mapping[str, object] | None = None) -> str:
     """Return a reference to the path of the request, or to a `child` of that path.
 
     It is relative (RFC 3986), so that it is right behind any proxy; with `server.public_url` it is

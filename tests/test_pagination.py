@@ -39,6 +39,17 @@ def test_link_header(api_client, api_client_user1):
     assert "link" not in last.headers
 
 
+@pytest.mark.parametrize("name", ["request", "child", "query"])
+@pytest.mark.parametrize("value", ["1", "//evil.example/", "€", "a\r\nx: y"])
+def test_unknown_parameters_do_not_change_where_the_link_leads(api_client_user1, name, value):
+    posts = [api_client_user1.write()["id"] for _ in range(2)]
+    response = api_client_user1.get("/post/", params={"limit": 1, name: value})
+    assert response.status_code == 200
+    assert response.headers["link"].startswith("<?")
+    following = api_client_user1.get("/post/" + response.links["next"]["url"])
+    assert [post["id"] for post in following.json()] == posts[:1]
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "x", "", "1.5", "9" * 400])
 @pytest.mark.parametrize("path", ["/user/", "/post/"])
 def test_bad_limit(api_client, path, limit):

@@ -148,7 +148,7 @@ async def get_posts_by_username(
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     post, cursor = await read_thread(post_id, user)
-    link = next_page(reference(request, "replies/", cursor=cursor)) if cursor else None
+    link = next_page(reference(request, "replies/", {"cursor": cursor})) if cursor else None
     return conditional_response(request, post, link, cursor, PROTECTED)
 
 
