@@ -4,7 +4,6 @@ Dynaconf loads them (`sources`), and the models in `pamps.settings` check them.
 """
 
 import os
-import tomllib
 from pathlib import Path
 from typing import cast
 
@@ -19,8 +18,7 @@ HERE = Path(__file__).parent
 # The checkout; for a Pamps that was installed as a wheel, the folder that it is started in.
 ROOT: Path = HERE.parent if (HERE.parent / "alembic.ini").is_file() else Path.cwd()
 
-ENVIRONMENTS = ("development", "testing", "production")
-ENVIRONMENT = os.environ.get("PAMPS_ENV", ENVIRONMENTS[0])
+ENVIRONMENT = os.environ.get("PAMPS_ENV", "development")
 
 # Pydantic's types of errors, in our words.
 WORDS = {
@@ -72,10 +70,7 @@ def _fit_machine(loaded: Settings) -> Settings:
 
 def _load() -> Settings:
     """Load and check the settings. If one is wrong, end the process with a line that names it."""
-    if ENVIRONMENT not in ENVIRONMENTS:
-        stop("PAMPS_ENV", f"must be one of {', '.join(ENVIRONMENTS)}")
-    defaults = tomllib.loads((HERE / "default.toml").read_text("utf-8"))["default"]
-    values = sources.read(HERE / "default.toml", ROOT, ENVIRONMENT, ENVIRONMENTS, defaults)
+    values = sources.read(HERE / "default.toml", ROOT, ENVIRONMENT)
     try:
         loaded = Settings.model_validate(values, context={"environment": ENVIRONMENT})
     except ValidationError as error:

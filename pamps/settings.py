@@ -7,7 +7,7 @@ needs another field, that one stands first.
 import importlib.util
 import re
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -104,7 +104,7 @@ class Table(BaseModel):
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str) -> object:
             """Ignore the case of names, as dynaconf does: `settings.security.secret_key`."""
             names = {field.lower(): field for field in type(self).model_fields}
             declared = names.get(name.lower(), name)

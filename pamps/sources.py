@@ -6,11 +6,12 @@ What looks like a setting and would have no effect, such as a misspelled name, s
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+ENVIRONMENTS = ("development", "testing", "production")
 FILES = ("settings.toml", ".secrets.toml")
 # PAMPS_… variables that are not settings: the environment, the name of the database in
 # docker-compose.yaml, and those that Kubernetes sets for services called pamps or pamps-….
@@ -29,7 +30,7 @@ def stop(name: str, problem: str) -> NoReturn:
     raise SystemExit(f"pamps: {name}: {problem}")
 
 
-def _check_file(path: Path, environments: Sequence[str]) -> None:
+def _check_file(path: Path) -> None:
     """Stop if a settings file cannot be read, or has a table that belongs to no environment."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
@@ -44,8 +45,8 @@ def _check_file(path: Path, environments: Sequence[str]) -> None:
     except tomllib.TOMLDecodeError as error:
         stop(str(path), f"cannot be read: {error}")
     for name, table in tables.items():
-        if name.lower() not in ("default", *environments) or not isinstance(table, dict):
-            known = ", ".join(("default", *environments))
+        if name.lower() not in ("default", *ENVIRONMENTS) or not isinstance(table, dict):
+            known = ", ".join(("default", *ENVIRONMENTS))
             stop(str(path), f"{name} is no environment, as {known} are: [default.{name}]?")
 
 
@@ -94,23 +95,19 @@ def _by_setting(source: dict[str, object]) -> dict[str, object]:
     return flat
 
 
-def read(
-    defaults_file: Path,
-    root: Path,
-    environment: str,
-    environments: Sequence[str],
-    tables: Mapping[str, Iterable[str]],
-) -> dict[str, object]:
+def read(defaults_file: Path, root: Path, environment: str) -> dict[str, object]:
     """Return the values of all sources, merged by dynaconf and not checked yet.
 
-    `tables` has the names of all settings. Stop the process if a source cannot be read.
+    `defaults_file` has all settings. Stop the process if a source cannot be read.
     """
+    if environment not in ENVIRONMENTS:
+        stop("PAMPS_ENV", f"must be one of {', '.join(ENVIRONMENTS)}")
     files = [root / name for name in FILES]
     for file in files:
-        _check_file(file, environments)
+        _check_file(file)
         # dynaconf also reads settings.local.toml and .secrets.local.toml.
-        _check_file(file.with_name(file.name.replace(".toml", ".local.toml")), environments)
-    variables = _variables(tables)
+        _check_file(file.with_suffix(".local.toml"))
+    variables = _variables(tomllib.loads(defaults_file.read_text("utf-8"))["default"])
     with _only(variables):
         from dynaconf import Dynaconf
         from dynaconf.utils.parse_conf import parse_conf_data
@@ -125,7 +122,7 @@ def read(
             root_path=root,
             # Not by `preload`, for which dynaconf inspects the whole stack of calls.
             settings_files=list(map(str, [defaults_file, *files])),
-            environments=list(environments),
+            environments=list(ENVIRONMENTS),
             env=environment,
             filter_strategy=_by_setting,
         )

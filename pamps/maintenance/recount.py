@@ -1,4 +1,4 @@
-"""Counters that differ from what they count are corrected."""
+"""Correct counters that differ from what they count."""
 
 from collections import Counter
 
@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select, update
 
 from pamps.models import Like, Post, Social, User
+from pamps.models.columns import Condition
 from pamps.models.user import NOT_DELETED, of_existing
 
 # How many rows one statement looks at; those of them that are wrong are locked together.
@@ -45,39 +46,25 @@ def _recount(
     session: Session,
     table: type[User] | type[Post],
     counters: Counters,
-    exists: ColumnElement[bool],
+    exists: Condition,
     order: ColumnElement[int] | Mapped[int],
 ) -> dict[str, int]:
     """Correct the counters of one table, whose rows are locked in that order."""
     changed: Counter[str] = Counter()
     id_ = col(table.id)
-    wrong = or_(*[getattr(table, name) != truth for name, truth in counters.items()])
-    rows = select(id_, wrong.label("wrong")).order_by(id_).limit(BATCH_SIZE)
+    wrong = [(getattr(table, name) != truth).label(name) for name, truth in counters.items()]
+    rows = select(id_, or_(*wrong).label("is_wrong")).order_by(id_).limit(BATCH_SIZE)
     last_id = 0
     while page := session.execute(rows.where(exists, id_ > last_id)).all():
         last_id = page[-1].id
-        if ids := [row.id for row in page if row.wrong]:
-            changed += _correct(session, table, counters, ids, order)
+        if ids := [row.id for row in page if row.is_wrong]:
+            batch = id_.in_(ids)
+            # From now on transactions that change a counter wait; earlier ones are counted below.
+            lock = select(id_).where(batch).order_by(order).with_for_update(key_share=True)
+            session.execute(lock)
+            for row in session.execute(select(*wrong).where(batch)).mappings():
+                changed.update(name for name, is_wrong in row.items() if is_wrong)
+            correction = update(table).where(batch).values(counters)
+            session.execute(correction.execution_options(synchronize_session=False))
         session.commit()
     return {f"{table.__tablename__}.{name}": changed[name] for name in counters if changed[name]}
-
-
-def _correct(
-    session: Session,
-    table: type[User] | type[Post],
-    counters: Counters,
-    ids: list[int],
-    order: ColumnElement[int] | Mapped[int],
-) -> Counter[str]:
-    """Correct the counters of these rows; return in how many rows each was wrong."""
-    id_ = col(table.id)
-    # Transactions that change a counter wait from now on, and earlier ones are counted below.
-    locked = select(id_).where(id_.in_(ids)).order_by(order).with_for_update(key_share=True)
-    session.execute(locked)
-    wrong = [(getattr(table, name) != truth).label(name) for name, truth in counters.items()]
-    changed: Counter[str] = Counter()
-    for row in session.execute(select(*wrong).where(id_.in_(ids))).mappings():
-        changed.update({name: 1 for name, is_wrong in row.items() if is_wrong})
-    change = update(table).where(id_.in_(ids)).values(counters)
-    session.execute(change.execution_options(synchronize_session=False))
-    return changed
