@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from psycopg2.extensions import connection, make_dsn
 from sqlalchemy import URL, Dialect, Engine, ExceptionContext, Select, UpdateBase, event
 from sqlalchemy.dialects.postgresql import psycopg as dialects
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlmodel import Session, create_engine
 
 from pamps.config import settings
@@ -187,6 +188,12 @@ def _connect(*_: object) -> connection:
     if not settings.db.uri:
         embedded.start()
     return psycopg2.connect(make_dsn("", **connect_arguments()))
+
+
+def psycopg2_connection(pooled: PoolProxiedConnection) -> connection:
+    """Return the driver's connection, for what SQLAlchemy's cannot do."""
+    assert isinstance(pooled.driver_connection, connection)  # nosec B101
+    return pooled.driver_connection
 
 
 @event.listens_for(Engine, "handle_error")

@@ -7,16 +7,16 @@ only turns the file into SQL, and this process runs that.
 import os
 import re
 import subprocess  # nosec B404
-import tempfile
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 import psycopg2
-from psycopg2.extensions import connection as DriverConnection, cursor as Cursor, make_dsn
+from psycopg2.extensions import cursor as Cursor, make_dsn
 from sqlalchemy import Connection
 
-from pamps.db import engine
+from pamps.db import engine, psycopg2_connection
 from pamps.folder import EmbeddedError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.postgres import programs
@@ -35,6 +35,7 @@ SELECT c.oid::regclass::text FROM pg_class AS c
 WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'f')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
 """
+NO_TABLES_OF_PAMPS = (schema.MISSING, *schema.NOT_OURS)
 # Lines of the SQL that are commands of psql.
 PSQL_COMMANDS = (b"\\restrict ", b"\\unrestrict ")
 # A line that pg_restore writes for any server, and that PostgreSQL knows since version 17.
@@ -56,7 +57,7 @@ def write(file: Path, *, overwrite: bool) -> int:
         raise BackupError(f"{file} is there already: add --force to overwrite it")
     with engine.connect() as connection:
         problem = schema.find_problem(schema.read_state(connection))
-        if problem == schema.MISSING or problem in schema.NOT_OURS:
+        if problem in NO_TABLES_OF_PAMPS:
             raise schema.SchemaError(problem)
         name = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
         # A newer one may write what only its own server knows.
@@ -71,22 +72,20 @@ def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
     arguments = connect_arguments()
     # The other arguments of a process are visible to everybody.
     password = str(arguments.pop("password", os.environ.get("PGPASSWORD", "")))
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".backup", dir=file.parent)
-    os.close(descriptor)
-    try:
+    with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
+        new = Path(folder, file.name)
+        new.touch(0o600)
         options = [
             "--format=custom",
             "--encoding=UTF8",
             "--no-password",
             f"--schema={schema_name}",
-            f"--file={name}",
+            f"--file={new}",
             f"--dbname={make_dsn('', **arguments)}",
         ]
         programs.run(pg_dump, *options, environment=os.environ | {"PGPASSWORD": password})
-        size = Path(name).stat().st_size
-        Path(name).rename(file)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        size = new.stat().st_size
+        new.rename(file)
     return size
 
 
@@ -118,7 +117,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
         if others := connection.exec_driver_sql(OTHERS).scalar_one():
             raise BackupError(f"others are connected to the database ({others}): stop them first")
         _check_is_ours(connection)
-        driver = _driver(connection)
+        driver = psycopg2_connection(connection.connection)
         try:
             _drop_tables(driver.cursor())
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # nosec B603
@@ -130,25 +129,19 @@ def restore(file: Path, pg_restore: Path) -> str | None:
             raise BackupError(f"cannot restore {file}: {problem[0]}") from None
         if process.returncode:
             raise BackupError(f"cannot restore {file}: it was changed meanwhile")
-        problem_left = schema.find_problem(schema.read_state(connection))
-        if problem_left == schema.MISSING or problem_left in schema.NOT_OURS:
+        remaining_problem = schema.find_problem(schema.read_state(connection))
+        if remaining_problem in NO_TABLES_OF_PAMPS:
             raise BackupError(f"cannot restore {file}: it is no backup of Pamps")
         # A session that was ended after the backup must not come back. The first Pamps had none.
         if connection.exec_driver_sql("SELECT to_regclass('session')").scalar():
             connection.exec_driver_sql("DELETE FROM session")
-        schema.set_timeouts(connection)  # which are the database's, and in no backup
-        return problem_left
-
-
-def _driver(connection: Connection) -> DriverConnection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, DriverConnection)  # nosec B101
-    return driver
+        schema.set_timeouts(connection)  # a backup does not contain them
+        return remaining_problem
 
 
 def _programs(name: str, connection: Connection) -> list[Path]:
     """Return that program in each version not older than the server's, the oldest first."""
-    server = _driver(connection).server_version // 10000
+    server = psycopg2_connection(connection.connection).server_version // 10000
     found = [folder / name for folder in programs.folders(name)]
     found = [program for program in found if programs.version(program) >= server]
     if not found:

@@ -1,6 +1,6 @@
 """Made-up users, posts, replies, likes and follows, for `pamps fake-data`.
 
-Few users are followed by many and few posts are liked by many, as in life. The rows go in by COPY.
+Few users have many followers and few posts have many likes, as in life.
 """
 
 import csv
@@ -12,14 +12,15 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import Any
 
 from faker import Faker
 from rich.progress import Progress
 from sqlalchemy import text
 from sqlmodel import Session
 
-# Everybody may know it, as production refuses made-up data.
+from pamps.db import psycopg2_connection
+
+# The password of all made-up users, whom production refuses.
 PASSWORD = "pamps"  # nosec B105
 # Its argon2id hash, with a fixed salt so that the same seed gives the same rows to the last byte.
 PASSWORD_HASH = (  # nosec B105
@@ -27,13 +28,13 @@ PASSWORD_HASH = (  # nosec B105
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
 FOLLOWS_PER_USER, LIKES_PER_POST, REPLIES = 10, 3, 0.3
-# A reply is about one of roughly so many posts before it.
-TALKED_ABOUT = 500
+# How many posts before a reply its parent is, on average.
+REPLY_DISTANCE = 500
 END, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 365
 
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
-    """Adds that many users and posts, by chance that a seed repeats. The caller commits."""
+    """Add random users and posts, the same ones for the same seed. The caller commits."""
     rng = random.Random(seed)  # nosec B311
     portuguese, english = fakers = [Faker("pt_BR"), Faker("en_US")]
     for faker in fakers:
@@ -57,15 +58,17 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
             saying = rng.choice([portuguese.catch_phrase, english.sentence])()
             parent = None
             if index and rng.random() < REPLIES:
-                parent = post_ids[max(0, index - 1 - int(rng.expovariate(1 / TALKED_ABOUT)))]
+                parent = post_ids[max(0, index - 1 - int(rng.expovariate(1 / REPLY_DISTANCE)))]
             written.append((id, saying, dates[index], authors[index], parent, liked[id]))
         replies = Counter(post[4] for post in written)
         counted = [(*post, replies[post[0]]) for post in written]
         columns = "id, username, email, bio, password, post_count, follower_count, following_count"
-        tables: dict[str, list[Any]] = {f'"user" ({columns})': people}
-        tables["post (id, text, date, user_id, parent_id, like_count, reply_count)"] = counted
-        tables["social (from_id, to_id, date)"] = follows
-        tables['"like" (user_id, post_id, date)'] = likes
+        tables: dict[str, Sequence[tuple[object, ...]]] = {
+            f'"user" ({columns})': people,
+            "post (id, text, date, user_id, parent_id, like_count, reply_count)": counted,
+            "social (from_id, to_id, date)": follows,
+            '"like" (user_id, post_id, date)': likes,
+        }
         for table, rows in progress.track(tables.items(), description="Storing"):
             _copy(session, table, rows)
 
@@ -77,14 +80,16 @@ def _reserve(session: Session, table: str, count: int) -> list[int]:
 
 
 def _popular(rng: random.Random, items: Sequence[int], count: int) -> list[int]:
-    """Some items much more often than others: the n-th as often as 1/n (Zipf's law)."""
+    """Choose some items much more often than others: the n-th as often as 1/n (Zipf's law)."""
     shuffled = rng.sample(items, len(items))
     weights = list(accumulate(1 / rank for rank in range(1, len(items) + 1)))
     return rng.choices(shuffled, cum_weights=weights, k=count) if items else []
 
 
-def _pairs(rng: random.Random, left: Sequence[int], right: Sequence[int], count: int) -> list[Any]:
-    """Up to `count` pairs of somebody and something popular, each with its date."""
+def _pairs(
+    rng: random.Random, left: Sequence[int], right: Sequence[int], count: int
+) -> list[tuple[int, int, datetime]]:
+    """Return up to `count` different pairs of an item and a popular item, each with a date."""
     pairs = zip(rng.choices(left, k=count), _popular(rng, right, count), strict=True)
     unique = [pair for pair in dict.fromkeys(pairs) if left is not right or pair[0] != pair[1]]
     return [(*pair, date) for pair, date in zip(unique, _dates(rng, len(unique)), strict=True)]
@@ -94,9 +99,9 @@ def _dates(rng: random.Random, count: int) -> list[datetime]:
     return sorted(END - timedelta(days=rng.uniform(0, DAYS)) for _ in range(count))
 
 
-def _copy(session: Session, table: str, rows: list[Any]) -> None:
+def _copy(session: Session, table: str, rows: Sequence[tuple[object, ...]]) -> None:
     file = io.StringIO()
     csv.writer(file).writerows(rows)
     file.seek(0)
-    connection: Any = session.connection().connection.driver_connection
-    connection.cursor().copy_expert(f"COPY {table} FROM STDIN (FORMAT csv)", file)
+    cursor = psycopg2_connection(session.connection().connection).cursor()
+    cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT csv)", file)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Most responses take a few milliseconds, that to a failed sign-in half a second.
 BUCKET_SECONDS = 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 
-# Stands in the names of files in place of the id of a process.
+# In the names of files, in place of the id of a process.
 DEAD = "dead"
 
 Outcome = Literal["succeeded", "failed", "disabled", "throttled"]
