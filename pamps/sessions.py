@@ -4,7 +4,7 @@ import base64
 import hashlib
 import logging
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from pamps.auth import read_claims
 from pamps.config import settings
-from pamps.db import Query, Transaction
+from pamps.db import Query, Row, Transaction
 from pamps.models.session import (
     OF_USER,
     THIS_SESSION,
@@ -67,19 +67,12 @@ def _lifetimes() -> dict[str, timedelta]:
     }
 
 
-def _tokens(
-    user_id: int,
-    session_id: int,
-    token_id: str,
-    last_used: datetime,
-    expires: datetime,
-    *,
-    fresh: bool,
-) -> Token:
+def _tokens(user_id: int, session_id: int, token_id: str, times: Row, *, fresh: bool) -> Token:
     """Return the tokens of a session. The same arguments give the same tokens.
 
     No token outlives its session.
     """
+    last_used, expires = times["last_used"], times["expires"]
     lifetime = timedelta(minutes=settings.security.ACCESS_TOKEN_EXPIRE_MINUTES)
     access_expires = min(last_used + lifetime, expires)
     return Token(
@@ -109,7 +102,7 @@ async def open_session(
     )
     if times is None:
         return None
-    return _tokens(user_id, session_id, token_id, **times, fresh=True)
+    return _tokens(user_id, session_id, token_id, times, fresh=True)
 
 
 async def refresh_session(refresh_token: str, transaction: Transaction | None) -> Token:
@@ -132,7 +125,7 @@ async def refresh_session(refresh_token: str, transaction: Transaction | None) -
         if await END_SESSION.run(transaction, **session):
             logger.warning("refresh token reused", extra={"user_id": claims.user_id})
         raise unauthorized()
-    return _tokens(claims.user_id, claims.sid, token_id, **times, fresh=False)
+    return _tokens(claims.user_id, claims.sid, token_id, times, fresh=False)
 
 
 async def sign_out(request: HTTPConnection, refresh_token: str | None) -> None:

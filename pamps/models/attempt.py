@@ -55,14 +55,9 @@ def insert_attempt(*limits: Condition) -> Statement:
 
 def expired_attempts(limit: int) -> sa.Delete:
     """Delete up to `limit` attempts that count for no limit any more, the oldest first."""
-    throttles = settings.rate_limit
-    texts = (
-        throttles.sign_ins,
-        throttles.sign_ins_per_account,
-        throttles.sign_ins_per_address,
-        throttles.sign_ups,
-    )
-    longest = max(parse(text).get_expiry() for text in texts)
+    limits = settings.rate_limit
+    texts = limits.sign_ins, limits.sign_ins_per_account, limits.sign_ins_per_address
+    longest = max(parse(text).get_expiry() for text in (*texts, limits.sign_ups))
     counting = col(Attempt.date).between(sa.func.now() - timedelta(seconds=longest), sa.func.now())
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(limit)
     old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))

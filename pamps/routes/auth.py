@@ -25,13 +25,7 @@ from pamps.errors import OAuthError, errors
 from pamps.models import User
 from pamps.models.columns import id_parameter
 from pamps.models.types import Text, examples, folded
-from pamps.models.user import (
-    EXAMPLE_PASSWORD,
-    IS_NAMED,
-    NOT_DELETED,
-    NewPassword,
-    PasswordChange,
-)
+from pamps.models.user import EXAMPLE_PASSWORD, IS_NAMED, NOT_DELETED, NewPassword, PasswordChange
 from pamps.observability.metrics import count_sign_in
 from pamps.security import needs_rehash
 from pamps.sessions import END_ALL_SESSIONS, Token, open_session, refresh_session, sign_out

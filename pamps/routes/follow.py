@@ -1,5 +1,3 @@
-from typing import Any
-
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlmodel import col
@@ -41,16 +39,14 @@ async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePa
     return await page.response(request, TIMELINE, viewer_id=user.id)
 
 
-FOLLOWED: dict[int | str, dict[str, Any]] = {
-    200: {"model": SocialResponse, "description": "You follow them already."}
-}
+FOLLOWED_ALREADY = {"model": SocialResponse, "description": "You follow them already."}
 
 
 @router.post(
     "/follow/{user_id}",
     status_code=201,
     response_model=SocialResponse,
-    responses=FOLLOWED | errors(400, 401, 404),
+    responses={200: FOLLOWED_ALREADY, **errors(400, 401, 404)},
 )
 async def follow_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction

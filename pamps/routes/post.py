@@ -34,14 +34,7 @@ from pamps.models.post import (
     update_text,
 )
 from pamps.models.types import Id
-from pamps.pagination import (
-    DEFAULT_LIMIT,
-    ActivePage,
-    Page,
-    PaginatedQuery,
-    Parent,
-    next_page,
-)
+from pamps.pagination import DEFAULT_LIMIT, ActivePage, Page, PaginatedQuery, Parent, next_page
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.routes.user import NAMED_USER, Name
