@@ -59,7 +59,9 @@ def read_claims(request: HTTPConnection) -> Claims | None:
     Whether it has expired or its session has ended is for `find_user` to tell. RFC 6750.
     """
     headers = request.headers.getlist("Authorization")
-    scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    if len(headers) != 1:
+        return None
+    scheme, _, token = headers[0].partition(" ")
     return read_token(token.strip(), "access_token") if scheme.lower() == "bearer" else None
 
 

@@ -9,9 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 from sqlmodel import delete
-from starlette.requests import HTTPConnection
 
-from pamps.auth import read_claims
 from pamps.config import settings
 from pamps.db import Query, Row, Transaction
 from pamps.models.session import (
@@ -126,15 +124,3 @@ async def refresh_session(refresh_token: str, transaction: Transaction | None) -
             logger.warning("refresh token reused", extra={"user_id": claims.user_id})
         raise unauthorized()
     return _tokens(claims.user_id, claims.sid, token_id, times, fresh=False)
-
-
-async def sign_out(request: HTTPConnection, refresh_token: str | None) -> None:
-    """End the session of the access token of a request, and that of a refresh token.
-
-    The tokens may have expired. Raises HTTPException 401 if there is no valid one.
-    """
-    tokens = read_claims(request), read_token(refresh_token or "", "refresh_token")
-    if not any(tokens):
-        raise unauthorized()
-    for claims in filter(None, tokens):
-        await END_SESSION.run(user_id=claims.user_id, session_id=claims.sid)

@@ -41,7 +41,7 @@ Ids = sa.Select[int]
 def delete_account(condition: Condition) -> sa.Select[int, str]:
     """Delete the account that fulfils a condition: erase its profile and end its sessions.
 
-    Gives its id and its name, or nothing if there is no such account.
+    Returns its id and its name, or nothing if there is no such account.
     """
     # This mode of locking waits for likes and follows that are being stored: none follow later.
     account = sa.select(col(User.id), col(User.username)).where(condition, NOT_DELETED)
@@ -54,7 +54,7 @@ def delete_account(condition: Condition) -> sa.Select[int, str]:
 def delete_liked_post() -> Statement:
     """Delete the post `post_id`, if its text is still `old_text`, however many likes it has.
 
-    It becomes the only post of a deleted account, which is made for it. Gives its id.
+    It becomes the only post of a deleted account, which is made for it. Returns its id.
     """
     columns = sa.inspect(User).columns
     values = sa.select(*[sa.literal(value, columns[name].type) for name, value in ERASED.items()])
@@ -68,7 +68,7 @@ def delete_liked_post() -> Statement:
 def batches() -> list[Ids]:
     """Return statements that each delete some rows of the deleted account `account_id`.
 
-    Each gives a row for each row that it deletes, and subtracts it from counters. It deletes
+    Each returns a row for each row that it deletes, and subtracts it from counters. It deletes
     nothing while another process deletes rows of the same account.
     """
     columns = [column for column in _references("user.id") if column.table.name != "post"]
@@ -84,7 +84,7 @@ def last_row() -> Ids:
 
 
 def _references(to: str) -> list[sa.Column[int]]:
-    """All columns that refer to a column, which is named like "user.id"."""
+    """Return all columns that refer to a column such as "user.id"."""
     return [
         key.parent
         for table in SQLModel.metadata.sorted_tables
@@ -94,7 +94,7 @@ def _references(to: str) -> list[sa.Column[int]]:
 
 
 def _claimed() -> sa.ScalarSelect[int]:
-    """The id of the account, unless another process deletes its rows at the moment."""
+    """Select the id of the account, unless another process is deleting its rows."""
     # Not a lock of its row, which would come before the rows of other users with smaller ids.
     is_free = sa.func.pg_try_advisory_xact_lock(-col(User.id))
     account = sa.select(col(User.id)).where(col(User.id) == ACCOUNT_ID, col(User.deleted), is_free)

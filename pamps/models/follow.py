@@ -45,9 +45,9 @@ def following(user_id: Column) -> Statement:
 
 
 def follow() -> Statement:
-    """Make `viewer_id` follow `user_id`; give the row and, as `created`, whether it is new.
+    """Make `viewer_id` follow `user_id`; return the row and, as `created`, whether it is new.
 
-    Gives nothing if one of them does not exist, or `viewer_id` follows as many users as allowed.
+    Returns nothing if one of them does not exist, or `viewer_id` follows as many as allowed.
     """
     locked = _locked_users()
     following_count = sa.func.max(locked.c.following_count).filter(locked.c.id == VIEWER_ID)
@@ -59,14 +59,14 @@ def follow() -> Statement:
 
 
 def existing_follow() -> Statement:
-    """Give the row by which `viewer_id` follows the user `user_id`, or null if there is none."""
+    """Select the row by which `viewer_id` follows `user_id`, or null if there is none."""
     query = sa.select(col(Social.from_id), col(Social.to_id), col(Social.date)).select_from(User)
     is_follow = (col(Social.to_id) == col(User.id)) & (col(Social.from_id) == VIEWER_ID)
     return query.outerjoin(Social, is_follow).where(col(User.id) == USER_ID, NOT_DELETED)
 
 
 def unfollow() -> Statement:
-    """Make `viewer_id` follow `user_id` no longer; give a row if there is such a user."""
+    """Make `viewer_id` follow `user_id` no longer; return a row if there is such a user."""
     locked = _locked_users()
     exist = sa.select(sa.func.count()).select_from(locked).scalar_subquery() == 2
     pair = sa.delete(Social).where(col(Social.from_id) == VIEWER_ID, col(Social.to_id) == USER_ID)

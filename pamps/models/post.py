@@ -231,4 +231,4 @@ Posts = list[PostResponse]
 class PostResponseWithReplies(PostResponse):
     """A post and the first page of its replies, oldest first."""
 
-    replies: list[PostResponse]
+    replies: Posts

@@ -25,7 +25,7 @@ from pamps.security import is_common_password
 
 
 def fold(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """The SQL of `folded`."""
+    """Return the SQL expression that does what `folded` does."""
     return sa.func.lower(sa.collate(column, "C"))
 
 
@@ -78,7 +78,7 @@ IS_VIEWER = (col(User.id) == VIEWER_ID) & NOT_DELETED
 
 
 def of_existing(user_id: int) -> Condition:
-    """The condition that a row belongs to a user who is not deleted.
+    """Return the condition that a row belongs to a user who is not deleted.
 
     There are hardly ever deleted users, so their ids are read once for a statement.
     """
@@ -92,7 +92,7 @@ OWN_PROFILE = [*PROFILE, col(User.email), col(User.superuser)]
 
 
 def users() -> Statement:
-    """What everybody may see of users."""
+    """Select what everybody may see of users."""
     return select(*PUBLIC).where(NOT_DELETED)
 
 
@@ -101,7 +101,7 @@ def own_profile() -> Statement:
 
 
 def create_user() -> ReturningInsert[*tuple[Any, ...]]:
-    """Store a user, and give the profile."""
+    """Insert a user, and return the profile."""
     columns = ["email", "username", "avatar", "bio", "password"]
     values = select(*[sa.bindparam(name, type_=sa.Text) for name in columns])
     # The other columns get the defaults of the database.
@@ -110,7 +110,7 @@ def create_user() -> ReturningInsert[*tuple[Any, ...]]:
 
 
 def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
-    """Change the profile of `viewer_id`: of `bio` and the others those with `changes_bio` true."""
+    """Change those fields of the profile of `viewer_id` whose parameter `changes_…` is true."""
     columns = {"avatar": col(User.avatar), "bio": col(User.bio), "email": col(User.email)}
     values = {
         name: sa.case(

@@ -113,9 +113,6 @@ async def create_post(
     return json_response(created, 201, headers)
 
 
-# The paths with a fixed word come before those with an id in its place.
-
-
 class UserPostsPage(Page):
     """The page of a user's posts that a request asks for."""
 

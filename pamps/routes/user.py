@@ -78,9 +78,6 @@ async def create_user(
     return json_response({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
 
 
-# The paths with a fixed word come before those with a name in its place.
-
-
 async def read_profile(user: CurrentUser) -> Row:
     """Return the profile of the current user. Raises HTTPException 401 if it was just deleted."""
     profile = await OWN_PROFILE.one(viewer_id=user.id)
