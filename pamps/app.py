@@ -86,7 +86,7 @@ def middleware() -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware),
         # Answers preflight requests of other origins, which count for no limit.
         *([CORS] if settings.cors.allow_origins else []),
-        # Reads the body, at most 64 KiB: above the deadline, so that slow clients take no place.
+        # Reads the body, at most 64 KiB: above the deadline, so that slow uploads do not count.
         Middleware(BodyLimitMiddleware),
         # Responds with 503 after request_timeout, or to more than max_requests at once.
         Middleware(DeadlineMiddleware),
@@ -103,7 +103,7 @@ def middleware() -> list[Middleware]:
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
-    server.follow_parent()
+    server.exit_with_parent()
     async with pool.opened() as connections:
         if settings.metrics.port:
             metrics.sample_connections(connections)
@@ -119,7 +119,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
     telemetry.stop()
     if multiprocessing.parent_process():  # not in tests, whose process goes on
-        server.exit_soon()
+        server.exit_after_timeout()
 
 
 def create_app() -> FastAPI:

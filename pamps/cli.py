@@ -11,14 +11,14 @@ import typer
 
 from pamps import __version__
 from pamps.maintenance import commands
-from pamps.terminal import Commands, Email, Password, Username, fail, open_session, print_table
+from pamps.terminal import CommandGroup, Email, Password, Username, fail, open_session, print_table
 
 # All else is imported where a command needs it, so that none waits for what it does not use.
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 logger = logging.getLogger(__name__)
-main = typer.Typer(name="Pamps CLI", cls=Commands, no_args_is_help=True)
+main = typer.Typer(name="Pamps CLI", cls=CommandGroup, no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,8 +20,8 @@ SCHEMA_CHANGED, READ_ONLY = ("42P01", "42703"), "25006"
 def _constraint_meanings() -> dict[str, tuple[int, str]]:
     """Return the HTTP status and the message for each constraint that a client can violate.
 
-    Those of the caller's id are violated if the account is deleted during the request. There are no
-    CHECKs, as requests are validated before.
+    A violated key marked `caller` means that the account was deleted meanwhile (401). CHECKs are
+    left out, because requests are validated first.
     """
     meanings = {}
     for table in SQLModel.metadata.tables.values():
@@ -41,14 +41,14 @@ def _constraint_meanings() -> dict[str, tuple[int, str]]:
 CONSTRAINT_MEANINGS = _constraint_meanings()
 
 
-def _cause(error: BaseException) -> BaseException:
+def _driver_error(error: BaseException) -> BaseException:
     """Return the driver's own error, without SQLAlchemy's around it."""
     return getattr(error, "orig", None) or error
 
 
 def _sqlstate(error: BaseException) -> str | None:
     """Return PostgreSQL's error code, from either driver; None if PostgreSQL sent none."""
-    cause = _cause(error)
+    cause = _driver_error(error)
     if isinstance(cause, psycopg.Error):
         return cause.sqlstate
     return cause.pgcode if isinstance(cause, psycopg2.Error) else None
@@ -56,13 +56,13 @@ def _sqlstate(error: BaseException) -> str | None:
 
 def violated_constraint(error: BaseException) -> tuple[int, str] | None:
     """Return the HTTP status and the message for a constraint that a client can violate."""
-    cause = _cause(error)
+    cause = _driver_error(error)
     if not isinstance(cause, psycopg.Error | psycopg2.Error):
         return None
     return CONSTRAINT_MEANINGS.get(cause.diag.constraint_name or "")
 
 
-def was_aborted(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Tell whether PostgreSQL aborted a transaction because of another one."""
     return _sqlstate(error) in ("40001", "40P01")  # serialization failure, deadlock
 
@@ -72,7 +72,7 @@ def is_unavailable(error: BaseException) -> bool:
 
     This includes a standby, which is read-only, and a schema that a migration has just changed.
     """
-    cause = _cause(error)
+    cause = _driver_error(error)
     drivers = psycopg.OperationalError, psycopg2.OperationalError, psycopg2.InterfaceError
     return (
         isinstance(cause, (*drivers, EnginePoolTimeout, EmbeddedError))
@@ -82,7 +82,7 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
-# What a user of the database needs for each kind of object.
+# The permissions that Pamps needs on each kind of object.
 GRANTS = {
     "schema": "USAGE, CREATE",
     "table": "SELECT, INSERT, UPDATE, DELETE",
@@ -94,7 +94,7 @@ ADDRESS = re.compile(r"connection to server (at|on) .*?failed: ")
 QUOTED = re.compile(r"""\s*("[^"]*"|«[^»]*»|„[^“]*“|“[^”]*”)""")
 
 
-def explanation(error: BaseException) -> str | None:
+def explain(error: BaseException) -> str | None:
     """Return the message of a command for an error that can be expected, else None.
 
     It does not contain the database's address.
@@ -107,7 +107,7 @@ def explanation(error: BaseException) -> str | None:
         return ADDRESS.sub("", str(error))
     if isinstance(error, EnginePoolTimeout):
         return "the database does not answer: there is no free connection"
-    cause = _cause(error)
+    cause = _driver_error(error)
     if not isinstance(cause, psycopg.Error | psycopg2.Error):
         return None
     message, state = cause.diag.message_primary, _sqlstate(error)

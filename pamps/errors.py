@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from pamps.database_errors import is_unavailable, violated_constraint, was_aborted
+from pamps.database_errors import is_retryable, is_unavailable, violated_constraint
 from pamps.folder import EmbeddedError
 from pamps.state import request_state
 
@@ -65,7 +65,7 @@ class OAuthError(Error):
     error_description: str
 
 
-def errors(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str, Any]]:
+def error_responses(*codes: int, model: type[Error] = Error) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error responses, for a route's `responses`."""
     return {code: {"model": model, "description": DESCRIPTIONS[code]} for code in codes}
 
@@ -142,7 +142,9 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
         status, detail = violation
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
         return error_response(request.scope, status, detail, headers)
-    if not is_unavailable(error) or (was_aborted(error) and request_state(request.scope).may_retry):
+    if not is_unavailable(error) or (
+        is_retryable(error) and request_state(request.scope).may_retry
+    ):
         raise error
     return unavailable_response(request.scope, error)
 

@@ -17,9 +17,8 @@ BASE_URL = settings.server.public_url or ROOT_PATH
 def match_without_slash(routes: Iterable[BaseRoute]) -> None:
     """Make routes match paths without a trailing slash, which PathMiddleware has removed.
 
-    `route.path` keeps its slash, for the documentation. A path that matches a route without
-    parameters never matches one with parameters, so that no word such as `me` is taken for a name,
-    and parameters match no control characters.
+    `route.path` keeps its slash, for the documentation. Literal paths win over parameters:
+    `/user/me/` is never `/user/{username}/`. Parameters match no control characters.
     """
     own_routes = [route for route in routes if isinstance(route, Route) and route.path != "/"]
     literals = {route.path.removesuffix("/") for route in own_routes if "{" not in route.path}

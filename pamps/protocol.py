@@ -26,8 +26,8 @@ MAX_HEAD_BYTES = 32 * 1024
 MAX_REQUEST_BYTES = 512 * 1024
 # How many more requests a client may send before the first is answered. Browsers send none.
 MAX_PIPELINED = 16
-# The time from the signal to stop until all processes have closed their listening sockets: twice as
-# long as uvicorn's parent process takes to notice a signal.
+# Wait this long after the signal to stop, so that all workers have closed their listening sockets:
+# twice as long as uvicorn's parent process takes to notice a signal.
 SETTLE_SECONDS = 1
 # After so long without data, a new request is hardly on its way on an idle connection.
 IDLE_SECONDS = 1
@@ -182,8 +182,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        # After its response, the end of a request must not end the deadline: the next data would
-        # begin a new one.
+        # If the response was already sent, the deadline goes on; otherwise a slow upload would get
+        # a new one with every chunk.
         if not self.cycle.response_complete:
             self._end_deadline()
         super().on_message_complete()

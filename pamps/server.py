@@ -48,7 +48,7 @@ class Workers(Multiprocess):
     """Starts workers, replaces those that die, and replaces all of them on SIGHUP."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        # nohup lets SIGHUP be ignored, so that the process outlives its terminal.
+        # Under nohup SIGHUP is ignored.
         ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         self._ends_with_terminal = _has_terminal() and not ignored
         self._pinged_at: WeakKeyDictionary[Process, float] = WeakKeyDictionary()
@@ -99,7 +99,7 @@ class Workers(Multiprocess):
         return time.monotonic() - self._pinged_at[process] < ANSWER_SECONDS
 
 
-def follow_parent() -> None:
+def exit_with_parent() -> None:
     """In a worker, ignore SIGHUP, which is for the parent, and stop when the parent is gone."""
     if parent := multiprocessing.parent_process():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -111,7 +111,7 @@ def follow_parent() -> None:
         Thread(target=stop, daemon=True).start()
 
 
-def exit_soon() -> None:
+def exit_after_timeout() -> None:
     """Exit after EXIT_SECONDS, even if a thread still waits for the database."""
     timer = Timer(EXIT_SECONDS, os._exit, [0])
     timer.daemon = True

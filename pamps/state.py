@@ -1,4 +1,4 @@
-"""The state of one request: what middleware hands on to handlers and to other middleware."""
+"""The data of one request that middleware passes to handlers and to other middleware."""
 
 from __future__ import annotations
 
@@ -16,15 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RequestState:
-    """Everything that a request carries besides its ASGI scope.
-
-    A field is set by one layer only, which its comment names.
-    """
+    """Data of one request, stored in `scope["state"]`. Each field is set by one layer only."""
 
     # BodyLimitMiddleware: the whole body; empty for GET and HEAD.
     body: bytes = b""
-    # RequestLogMiddleware: the id of the request in the log and in the header X-Request-ID.
-    request_id: str = ""
     # auth: the user who is calling, once that was checked; None without a valid token.
     user: CurrentUser | None = None
     user_checked: bool = False

@@ -37,7 +37,7 @@ Force = Annotated[
 ]
 
 
-def shown(value: object) -> str:
+def escape(value: object) -> str:
     """Return a text in which characters that a terminal would obey or hide are escaped."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
@@ -51,7 +51,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for column in columns:
         table.add_column(column, style="magenta", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(shown(value)) for value in row))
+        table.add_row(*(Text(escape(value)) for value in row))
     console = PlainConsole()
     least = COLUMN_WIDTH * len(columns)
     if not console.is_terminal:
@@ -63,7 +63,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 def fail(reason: str) -> NoReturn:
     """Print the reason as one red line, and end the command with exit status 1."""
-    stderr.print(shown(" ".join(reason.split())))
+    stderr.print(escape(" ".join(reason.split())))
     raise typer.Exit(1)
 
 
@@ -86,7 +86,7 @@ def open_session() -> Iterator["Session"]:
         yield session
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """Prints an expected error as one red line; a Python caller of a command gets the exception."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -101,8 +101,8 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort, TyperException):
             raise
         except Exception as error:
-            from pamps.database_errors import explanation
+            from pamps.database_errors import explain
 
-            if reason := explanation(error):
+            if reason := explain(error):
                 fail(reason)
             raise

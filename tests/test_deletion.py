@@ -253,7 +253,7 @@ def rows_read(plan: dict) -> float:
 
 
 def test_an_empty_account_costs_as_little_in_a_large_service(api_client, sign_up):
-    from pamps.maintenance.deletion import BATCHES, DELETED_ACCOUNTS, LAST_ROW
+    from pamps.maintenance.deletion import BATCHES, DELETE_USER_ROW, DELETED_ACCOUNTS
 
     ana = sign_up("ana")
     many = "generate_series(1, 20000) n"
@@ -271,7 +271,7 @@ def test_an_empty_account_costs_as_little_in_a_large_service(api_client, sign_up
     read = {}
     with rows_kept(ana.id) as cursor:
         assert ana.delete("/user/me/").status_code == 204
-        for query in (DELETED_ACCOUNTS, *BATCHES, LAST_ROW):
+        for query in (DELETED_ACCOUNTS, *BATCHES, DELETE_USER_ROW):
             compiled = query.statement.compile(dialect=psycopg2_dialect())
             explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}"
             cursor.execute(explain, compiled.params | {"account_id": ana.id})

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pamps.terminal import File, Force, Username, confirm, fail, open_session, print_table, shown
+from pamps.terminal import File, Force, Username, confirm, escape, fail, open_session, print_table
 
 # All else is imported where a command needs it, so that none waits for what it does not use.
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def delete_user(
         if not force:
             account, user_id = f"{user.username}, {user.email}", user.id
             session.rollback()  # holds no lock while somebody reads
-            confirm(f"This deletes {shown(account)}, and all that is theirs, in {description()}.")
+            confirm(f"This deletes {escape(account)}, and all that is theirs, in {description()}.")
             user = _find_user(session, username)
             if user.id != user_id:  # the name was given up and taken meanwhile
                 fail(f"{username} is somebody else now: nothing was deleted")
@@ -134,7 +134,7 @@ def migrate() -> None:
 
 
 def recount() -> None:
-    """Count again what profiles and posts have counters of, and put right what is wrong."""
+    """Recalculate all counters and correct wrong ones."""
     from pamps.maintenance.recount import recount
 
     with open_session() as session:

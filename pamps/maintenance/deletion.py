@@ -27,9 +27,9 @@ MANY_LIKES = 1000
 DELETE_ACCOUNT = Query(delete_account(col(User.id) == ACCOUNT_ID))
 DELETED_ACCOUNTS = Query(select(col(User.id)).where(col(User.deleted)).order_by(col(User.id)))
 BATCHES = [Query(statement) for statement in batches()]
-LAST_ROW = Query(last_row())
+DELETE_USER_ROW = Query(last_row())
 
-_wanted = PerLoop(asyncio.Event)
+_requested = PerLoop(asyncio.Event)
 
 
 def delete_rows(session: Session, user_id: int) -> None:
@@ -37,27 +37,27 @@ def delete_rows(session: Session, user_id: int) -> None:
     account = select(User.id).where(User.id == user_id)
     while session.exec(account).first():
         rows = 0
-        for query in (*BATCHES, LAST_ROW):
+        for query in (*BATCHES, DELETE_USER_ROW):
             rows += len(session.execute(query.statement, {"account_id": user_id}).all())
             session.commit()
         if not rows:
             time.sleep(0.1)  # the API deletes them
 
 
-def wake() -> None:
-    """Begin now to delete rows in the background. Call it after the commit."""
-    _wanted.get().set()
+def start_deletion() -> None:
+    """Delete rows in the background from now on. Call it after the commit."""
+    _requested.get().set()
 
 
 async def delete_rows_in_background() -> None:
     """Delete the rows of deleted accounts, until cancelled."""
-    wanted = _wanted.get()
+    requested = _requested.get()
     while True:
-        wanted.clear()
+        requested.clear()
         seconds = INTERVAL_SECONDS if await _delete_all() else RETRY_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await wanted.wait()
+                await requested.wait()
 
 
 async def _delete_all() -> bool:
@@ -87,4 +87,4 @@ async def _delete_rows(user_id: int) -> bool:
             rows += await query.run(account_id=user_id)
             # As long as it took, so that at least half of the time is left to requests.
             await asyncio.sleep(time.monotonic() - started)
-    return await LAST_ROW.run(account_id=user_id) > 0
+    return await DELETE_USER_ROW.run(account_id=user_id) > 0

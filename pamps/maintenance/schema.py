@@ -59,7 +59,7 @@ class SchemaError(MaintenanceError):
 
 
 class State(NamedTuple):
-    """What a database says of its schema."""
+    """The state of a database's schema."""
 
     encoding: str
     version_columns: list[str]
@@ -116,7 +116,7 @@ def problem() -> str | None:
 def check(connection: Connection) -> None:
     """Raise SchemaError unless there are tables that a command can work on.
 
-    Alembic takes long to import, so it is asked only about a revision that no file is named after.
+    Importing Alembic is slow, so the revision is compared with the names of files first.
     """
     state = read_state(connection)
     names = [path.name for path in (_folder() / "versions").iterdir()]

@@ -12,8 +12,8 @@ MAX_BODY_BYTES = 64 * 1024
 class BodyLimitMiddleware(BaseMiddleware):
     """Read the whole body into `RequestState.body`, or respond with 413 if it is too large.
 
-    The layers below begin when the body is there, so that a slow client takes no place from other
-    requests. The server limits how long a client may take (`server.receive_timeout`).
+    The layers below begin when the body is there, so that a slow upload does not count towards
+    `server.max_requests`. The server limits how long a client may take (`server.receive_timeout`).
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from pamps.database_errors import is_unavailable
 from pamps.errors import error_response, unavailable_response
 from pamps.middleware import BaseMiddleware
+from pamps.observability.logs import request_id
 from pamps.state import request_state
 
 logger = logging.getLogger(__name__)
@@ -16,8 +17,8 @@ logger = logging.getLogger(__name__)
 class ErrorMiddleware(BaseMiddleware):
     """Respond to errors that no exception handler has: with 503 to those of the database, else 500.
 
-    Middleware raises errors of the database, too, such as at the COMMIT of a keyed request. All
-    responses are held back for `RequestState.delay` seconds.
+    It also catches errors of the database that middleware raises, such as at the COMMIT of a
+    request with an Idempotency-Key. All responses are held back for `RequestState.delay` seconds.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +40,6 @@ class ErrorMiddleware(BaseMiddleware):
                 logger.exception("request failed")
                 if started:
                     raise
-                detail = f"Internal server error; the log says more under {state.request_id}"
+                detail = f"Internal server error; the log says more under {request_id.get()}"
                 response = error_response(scope, 500, detail)
             await response(scope, receive, send)

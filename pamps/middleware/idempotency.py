@@ -28,8 +28,8 @@ from pamps.state import request_state
 from pamps.throttling import attempt_sign_in, network
 from pamps.tokens import read_token
 
-# Ignores the header: it has to end the session of its own token, whatever an earlier request got.
-# There is no limit of such requests either, so nothing may be stored for them.
+# Ignores the header: it must always end the session, and it is not rate limited, so nothing may be
+# stored for it.
 SIGN_OUT_PATH = "/logout"
 KEY = re.compile("[ -~]{1,255}")
 # The headers that routes set. All others belong to the response that is sent now.
@@ -42,11 +42,11 @@ LOCK = Query(
 )
 
 
-class KeyedTransaction(Transaction):
-    """The transaction of a request with an Idempotency-Key. It begins with its first query.
+class IdempotentTransaction(Transaction):
+    """The transaction of a request with an Idempotency-Key.
 
-    So a handler that does not use the database yet, as while it hashes a password, holds no
-    connection. `stack` ends the transaction.
+    It begins with its first query, so that a handler that is still hashing a password holds no
+    connection. `stack` ends it.
     """
 
     def __init__(self, stack: AsyncExitStack, key: bytes, stored: Row | None) -> None:
@@ -63,10 +63,16 @@ class KeyedTransaction(Transaction):
             begun = await self._stack.enter_async_context(transaction())
             lock = await LOCK.one(begun, id=int.from_bytes(self._key[:8], signed=True))
             stored = await STORED_RESPONSE.one(begun, key=self._key)
-            is_new = stored and (self._stored is None or stored["answer"] != self._stored["answer"])
-            if not lock or not lock["locked"] or is_new:
+            stored_meanwhile = stored and (
+                self._stored is None or stored["answer"] != self._stored["answer"]
+            )
+            if not lock or not lock["locked"] or stored_meanwhile:
                 headers = {"Retry-After": "1"}
-                raise HTTPException(409, "The first request with this key is in flight", headers)
+                raise HTTPException(
+                    409,
+                    "A request with this key is in progress or has just finished, try again",
+                    headers,
+                )
             self._begun = begun
         return await self._begun.connection()
 
@@ -116,7 +122,7 @@ class _KeyedRequest:
         return Response(content, stored["status"], headers)
 
 
-async def _has_ended(response: Response) -> bool:
+async def _tokens_were_revoked(response: Response) -> bool:
     """Tell whether a response contains tokens of a session that has ended."""
     token = orjson.loads(bytes(response.body) or b"{}").get("refresh_token")
     if not token:
@@ -161,33 +167,34 @@ class IdempotencyMiddleware(BaseMiddleware):
             raise _invalid("Idempotency-Key should be given once, as 1 to 255 characters of ASCII")
         keyed = _KeyedRequest(request, keys[0], await find_user(request))
         stored = await STORED_RESPONSE.one(key=keyed.key)
-        if stored and (repeated := await self._repeat(request, keyed, stored)):
-            return repeated
+        if stored and (replayed := await self._replay(request, keyed, stored)):
+            return replayed
         with suppress(Rollback):  # which leaves `stack` if no transaction has begun
             async with AsyncExitStack() as stack:
-                transaction = KeyedTransaction(stack, keyed.key, stored)
+                transaction = IdempotentTransaction(stack, keyed.key, stored)
                 request_state(request.scope).transaction = transaction
                 response = await self._handle(request)
+                # A 4xx commits: a refresh token that is used again ends its session.
                 if response.status_code >= 500:
                     raise Rollback
                 if response.status_code < 300:
                     await keyed.store(transaction, response)
         return response
 
-    async def _repeat(self, request: Request, keyed: _KeyedRequest, stored: Row) -> Response | None:
+    async def _replay(self, request: Request, keyed: _KeyedRequest, stored: Row) -> Response | None:
         """Return the stored response, or None if it is of no use. Raises HTTPException 422, 429."""
         is_same = stored["request"] == keyed.request
         if (username := await _username(request)) is not None:
             async with transaction() as own:
-                # Counts as a failure unless it is the same request: somebody who knows the key
-                # could test else which password it was used with.
+                # Counts as a failure unless it is the same request, as 422 or 200 would let
+                # somebody who knows the key guess the password.
                 await attempt_sign_in(username, client_address(request), own)
                 if is_same:
                     raise Rollback
         if not is_same:
             raise _invalid("Idempotency-Key belongs to another request")
         response = keyed.decrypt(stored)
-        return None if response is None or await _has_ended(response) else response
+        return None if response is None or await _tokens_were_revoked(response) else response
 
     async def _handle(self, request: Request) -> Response:
         """Let the layers below handle a request, and return their response."""

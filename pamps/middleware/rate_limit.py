@@ -23,8 +23,8 @@ from pamps.throttling import network
 
 logger = logging.getLogger(__name__)
 
-# Sign-out, and the change of the password, which has a limit of its own. They have to work when a
-# stranger has used up a user's requests, as they stop the stranger.
+# Not limited: a user whose token was stolen must still be able to revoke it. The change of the
+# password has a limit of its own.
 EXEMPT = ("POST", "/logout"), ("PUT", "/user/me/password")
 REDIS_TIMEOUT_SECONDS = 1
 
@@ -32,8 +32,8 @@ REDIS_TIMEOUT_SECONDS = 1
 class _MemoryCounter:
     """Count the requests of each caller in this process, in windows that begin with the first one.
 
-    The storage of the `limits` package measures time by a clock that can be set, which would let
-    callers wait for hours, or ask more often.
+    It uses a monotonic clock; the storage of the `limits` package uses wall time, which can be
+    changed.
     """
 
     def __init__(self, limit: RateLimitItem) -> None:

@@ -8,7 +8,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from pamps.middleware import BaseMiddleware
 from pamps.observability.logs import request_id
-from pamps.state import request_state
 
 logger = logging.getLogger("pamps.request")
 
@@ -23,7 +22,6 @@ class RequestLogMiddleware(BaseMiddleware):
         started, status = time.perf_counter(), 0
         # An id need not be secret, and a secret one costs a system call.
         id_ = f"{getrandbits(128):032x}"  # nosec B311
-        request_state(scope).request_id = id_
         request_id.set(id_)
 
         async def send_with_id(message: Message) -> None:

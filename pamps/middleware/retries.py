@@ -7,7 +7,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from starlette.types import Message, Receive, Scope, Send
 
-from pamps.database_errors import was_aborted
+from pamps.database_errors import is_retryable
 from pamps.middleware import BaseMiddleware
 from pamps.state import request_state
 
@@ -37,6 +37,6 @@ class RetryMiddleware(BaseMiddleware):
                 await self.app(scope, receive_body, send)
                 return
             except (psycopg.Error, DBAPIError) as error:
-                if pause is None or not was_aborted(error):
+                if pause is None or not is_retryable(error):
                     raise
                 await asyncio.sleep(random.uniform(0, pause))  # nosec B311

@@ -6,8 +6,8 @@ from sqlmodel import bindparam, col, update
 from pamps.audit import record
 from pamps.auth import Address, Superuser
 from pamps.db import Query, Row, Transaction, transaction
-from pamps.errors import errors
-from pamps.maintenance.deletion import wake
+from pamps.errors import error_responses
+from pamps.maintenance.deletion import start_deletion
 from pamps.models import User
 from pamps.models.account import delete_account
 from pamps.models.types import folded
@@ -17,7 +17,7 @@ from pamps.sessions import END_ALL_SESSIONS
 from pamps.state import ActiveTransaction
 
 router = APIRouter(
-    prefix="/user/{username}", tags=["admin"], responses=errors(401, 403, 404, 429, 503)
+    prefix="/user/{username}", tags=["admin"], responses=error_responses(401, 403, 404, 429, 503)
 )
 
 DELETE_ACCOUNT = Query(delete_account(IS_NAMED))
@@ -37,10 +37,10 @@ async def delete_user(username: Name, actor: Superuser, address: Address) -> Non
         if user is None:
             raise user_not_found()
         await record(own, "delete account", user, actor, address)
-    wake()
+    start_deletion()
 
 
-@router.post("/disable/", status_code=204, responses=errors(400))
+@router.post("/disable/", status_code=204, responses=error_responses(400))
 async def disable_user(
     username: Name, actor: Superuser, address: Address, outer: ActiveTransaction
 ) -> None:

@@ -21,7 +21,7 @@ from pamps import hashing
 from pamps.auth import Address, AuthenticatedUser, may_sign_in, read_claims
 from pamps.config import settings
 from pamps.db import Query, Row, Transaction, transaction
-from pamps.errors import OAuthError, errors
+from pamps.errors import OAuthError, error_responses
 from pamps.models import User
 from pamps.models.columns import id_parameter
 from pamps.models.types import Text, examples, folded
@@ -35,7 +35,7 @@ from pamps.tokens import read_token, unauthorized
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(tags=["auth"], responses=errors(429, 503))
+router = APIRouter(tags=["auth"], responses=error_responses(429, 503))
 
 CREDENTIALS = Query(
     select(col(User.id), col(User.email), col(User.password), col(User.disabled)).where(IS_NAMED)
@@ -96,7 +96,7 @@ UserAgent = Annotated[
 ]
 
 
-@router.post("/token", responses=errors(401, 403, 413, 429, 503, model=OAuthError))
+@router.post("/token", responses=error_responses(401, 403, 413, 429, 503, model=OAuthError))
 async def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     address: Address,
@@ -167,7 +167,7 @@ async def _sign_in(
     return token
 
 
-@router.post("/refresh_token", responses=errors(401, 413))
+@router.post("/refresh_token", responses=error_responses(401, 413))
 async def refresh_token(body: RefreshToken, transaction: ActiveTransaction) -> Token:
     """Trade a refresh token for a new pair of tokens; the access token is not fresh."""
     return await refresh_session(body.refresh_token, transaction)
@@ -181,7 +181,7 @@ class SignOut(BaseModel):
     refresh_token: Text | None = Field(None, repr=False)
 
 
-@router.post("/logout", status_code=204, responses=errors(401, 413), **may_sign_in)
+@router.post("/logout", status_code=204, responses=error_responses(401, 413), **may_sign_in)
 async def logout(request: Request, body: SignOut | None = None) -> None:
     """Sign out: the session and all its tokens end.
 
@@ -195,7 +195,7 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
         await END_SESSION.run(user_id=claims.user_id, session_id=claims.sid)
 
 
-@router.put("/user/me/password/", status_code=204, responses=errors(401, 403, 413))
+@router.put("/user/me/password/", status_code=204, responses=error_responses(401, 403, 413))
 async def change_password(change: PasswordChange, me: AuthenticatedUser, address: Address) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
     with hashing.place():

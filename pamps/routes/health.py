@@ -1,3 +1,5 @@
+"""Health checks."""
+
 import asyncio
 import logging
 
@@ -14,9 +16,9 @@ logger = logging.getLogger(__name__)
 # For operators and their load balancers; clients are not told of it.
 router = APIRouter(prefix="/health", include_in_schema=False)
 
-BUDGET_SECONDS = 1
+TIMEOUT_SECONDS = 1
 
-_questions = PerLoop(lambda: asyncio.create_task(schema.read_state_from_pool()))
+_state_reads = PerLoop(lambda: asyncio.create_task(schema.read_state_from_pool()))
 
 
 async def _find_problem() -> str | None:
@@ -24,20 +26,18 @@ async def _find_problem() -> str | None:
 
     The database is asked once for all that wait for its answer at the same time.
     """
-    if _questions.get().done():
-        _questions.forget()
-    question = _questions.get()
-    await asyncio.wait([question], timeout=BUDGET_SECONDS)
-    if not question.done() or question.cancelled():
-        question.cancel()
-        return f"the database does not answer within {BUDGET_SECONDS} s"
-    if error := question.exception():
+    if _state_reads.get().done():
+        _state_reads.forget()
+    read = _state_reads.get()
+    await asyncio.wait([read], timeout=TIMEOUT_SECONDS)
+    if not read.done() or read.cancelled():
+        read.cancel()
+        return f"the database does not answer within {TIMEOUT_SECONDS} s"
+    if error := read.exception():
         logger.error("the database does not answer: %s", error)
         return "the database does not answer"
-    # Reading the migrations takes long on a busy machine. It waits for no other thread.
-    return await to_thread.run_sync(
-        schema.find_problem, question.result(), limiter=CapacityLimiter(1)
-    )
+    # Reading the migrations takes long. Its own limiter keeps it from queuing behind other threads.
+    return await to_thread.run_sync(schema.find_problem, read.result(), limiter=CapacityLimiter(1))
 
 
 @router.get("/live")

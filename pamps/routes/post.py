@@ -15,8 +15,8 @@ from pamps.auth import (
     require_fresh,
 )
 from pamps.db import Query, Row, transaction
-from pamps.errors import errors
-from pamps.maintenance.deletion import MANY_LIKES, wake
+from pamps.errors import error_responses
+from pamps.maintenance.deletion import MANY_LIKES, start_deletion
 from pamps.models import Post
 from pamps.models.account import delete_liked_post
 from pamps.models.post import (
@@ -40,7 +40,7 @@ from pamps.responses import check_precondition, conditional_response, etag_heade
 from pamps.routes.user import NAMED_USER, Name
 from pamps.state import ActiveTransaction
 
-router = APIRouter(prefix="/post", tags=["post"], responses=errors(429, 503))
+router = APIRouter(prefix="/post", tags=["post"], responses=error_responses(429, 503))
 
 POST_NOT_FOUND = "Post not found"
 # What a change of a post overwrites, and so what If-Match compares.
@@ -93,13 +93,15 @@ async def read_thread(post_id: int, viewer: CurrentUser | None) -> tuple[Row, in
     return post, replies[DEFAULT_LIMIT - 1]["id"] if len(replies) > DEFAULT_LIMIT else None
 
 
-@router.get("/", response_model=Posts, responses=errors(401), **may_sign_in)
+@router.get("/", response_model=Posts, responses=error_responses(401), **may_sign_in)
 async def list_posts(request: Request, page: ActivePage, user: OptionalUser) -> Response:
     """List the posts of everybody, without replies, the newest first."""
     return await page.response(request, HOME_POSTS, viewer_id=user and user.id)
 
 
-@router.post("/", status_code=201, response_model=PostResponse, responses=errors(401, 404, 413))
+@router.post(
+    "/", status_code=201, response_model=PostResponse, responses=error_responses(401, 404, 413)
+)
 async def create_post(
     post: PostRequest, user: AuthenticatedUser, transaction: ActiveTransaction, request: Request
 ) -> Response:
@@ -120,7 +122,9 @@ class UserPostsPage(Page):
     order: Annotated[Literal["oldest", "newest"], Field(description="What is first.")] = "oldest"
 
 
-@router.get("/user/{username}/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
+@router.get(
+    "/user/{username}/", response_model=Posts, responses=error_responses(401, 404), **may_sign_in
+)
 async def get_posts_by_username(
     username: Name,
     request: Request,
@@ -133,7 +137,10 @@ async def get_posts_by_username(
 
 
 @router.get(
-    "/{post_id}/", response_model=PostResponseWithReplies, responses=errors(401, 404), **may_sign_in
+    "/{post_id}/",
+    response_model=PostResponseWithReplies,
+    responses=error_responses(401, 404),
+    **may_sign_in,
 )
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
@@ -142,7 +149,9 @@ async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser)
     return conditional_response(request, post, link, cursor, PROTECTED)
 
 
-@router.get("/{post_id}/replies/", response_model=Posts, responses=errors(401, 404), **may_sign_in)
+@router.get(
+    "/{post_id}/replies/", response_model=Posts, responses=error_responses(401, 404), **may_sign_in
+)
 async def list_replies(
     post_id: Id, request: Request, page: ActivePage, user: OptionalUser
 ) -> Response:
@@ -162,7 +171,9 @@ def not_yours() -> HTTPException:
     return HTTPException(403, "This post is not yours")
 
 
-@router.patch("/{post_id}/", response_model=PostResponse, responses=errors(401, 403, 404, 412, 413))
+@router.patch(
+    "/{post_id}/", response_model=PostResponse, responses=error_responses(401, 403, 404, 412, 413)
+)
 async def update_post(
     patch: PostPatch,
     own_thread: Annotated[tuple[Row, int | None], Depends(get_own_post)],
@@ -185,7 +196,7 @@ async def update_post(
     return json_response(post, 200, etag)
 
 
-@router.delete("/{post_id}/", status_code=204, responses=errors(401, 403, 404, 412))
+@router.delete("/{post_id}/", status_code=204, responses=error_responses(401, 403, 404, 412))
 async def delete_post(
     post_id: Id, user: AuthenticatedUser, address: Address, request: Request
 ) -> None:
@@ -215,5 +226,5 @@ async def delete_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
         if deleted and post["user_id"] != user.id:
             await record(deletion, f"delete post {post['id']}", post["user"], user, address)
     if many_likes:
-        wake()
+        start_deletion()
     return deleted is not None

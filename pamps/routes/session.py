@@ -5,14 +5,16 @@ from sqlmodel import col, delete
 
 from pamps.auth import AuthenticatedUser
 from pamps.db import Query
-from pamps.errors import errors
+from pamps.errors import error_responses
 from pamps.models import UserSession
 from pamps.models.columns import id_parameter
 from pamps.models.session import OF_USER, SessionResponse, sessions
 from pamps.models.types import Id
 from pamps.pagination import ActivePage, PaginatedQuery
 
-router = APIRouter(prefix="/user/me/sessions", tags=["auth"], responses=errors(401, 429, 503))
+router = APIRouter(
+    prefix="/user/me/sessions", tags=["auth"], responses=error_responses(401, 429, 503)
+)
 
 SESSIONS = PaginatedQuery(sessions(), col(UserSession.id))
 END_SESSION = Query(delete(UserSession).where(OF_USER, col(UserSession.id) == id_parameter("id")))
@@ -24,7 +26,7 @@ async def list_sessions(user: AuthenticatedUser, request: Request, page: ActiveP
     return await page.response(request, SESSIONS, user_id=user.id, session_id=user.session_id)
 
 
-@router.delete("/{session_id}/", status_code=204, responses=errors(404))
+@router.delete("/{session_id}/", status_code=204, responses=error_responses(404))
 async def end_session(session_id: Id, user: AuthenticatedUser) -> None:
     """End one of your sessions: its tokens are no longer valid."""
     if not await END_SESSION.run(user_id=user.id, id=session_id):

@@ -10,8 +10,8 @@ from pamps import db, hashing
 from pamps.audit import record
 from pamps.auth import Address, AuthenticatedUser, CurrentUser, FreshUser, require_fresh
 from pamps.db import Query, Row, Transaction
-from pamps.errors import errors
-from pamps.maintenance.deletion import DELETE_ACCOUNT, wake
+from pamps.errors import error_responses
+from pamps.maintenance.deletion import DELETE_ACCOUNT, start_deletion
 from pamps.models import User
 from pamps.models.types import Text, folded
 from pamps.models.user import (
@@ -35,7 +35,7 @@ from pamps.state import ActiveTransaction
 from pamps.throttling import attempt_sign_up
 from pamps.tokens import unauthorized
 
-router = APIRouter(prefix="/user", tags=["user"], responses=errors(429, 503))
+router = APIRouter(prefix="/user", tags=["user"], responses=error_responses(429, 503))
 
 USER_NOT_FOUND = "User not found"
 # What a change of a profile overwrites, and so what If-Match is about.
@@ -64,7 +64,7 @@ async def list_users(request: Request, page: ActivePage) -> Response:
     return await page.response(request, USERS)
 
 
-@router.post("/", status_code=201, response_model=UserResponse, responses=errors(409, 413))
+@router.post("/", status_code=201, response_model=UserResponse, responses=error_responses(409, 413))
 async def create_user(
     user: UserRequest, address: Address, request: Request, transaction: ActiveTransaction
 ) -> Response:
@@ -107,13 +107,13 @@ async def unchanged_profile(
         yield transaction
 
 
-@router.get("/me/", response_model=UserMe, responses=errors(401))
+@router.get("/me/", response_model=UserMe, responses=error_responses(401))
 async def get_me(user: AuthenticatedUser, request: Request) -> Response:
     """Show your own profile."""
     return conditional_response(request, await read_profile(user), protected=PROTECTED)
 
 
-@router.patch("/me/", response_model=UserMe, responses=errors(401, 409, 412, 413))
+@router.patch("/me/", response_model=UserMe, responses=error_responses(401, 409, 412, 413))
 async def update_me(
     patch: UserPatch, user: AuthenticatedUser, address: Address, request: Request
 ) -> Response:
@@ -131,7 +131,7 @@ async def update_me(
     return json_response(profile, 200, etag_header(profile, protected=PROTECTED))
 
 
-@router.delete("/me/", status_code=204, responses=errors(401, 412))
+@router.delete("/me/", status_code=204, responses=error_responses(401, 412))
 async def delete_me(user: FreshUser, address: Address, request: Request) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
     async with unchanged_profile(request, user) as outer, db.transaction(outer) as transaction:
@@ -140,10 +140,10 @@ async def delete_me(user: FreshUser, address: Address, request: Request) -> None
             raise unauthorized()
         if user.superuser:
             await record(transaction, "delete account", account, user, address)
-    wake()
+    start_deletion()
 
 
-@router.get("/{username}/", response_model=UserProfile, responses=errors(404))
+@router.get("/{username}/", response_model=UserProfile, responses=error_responses(404))
 async def get_user_by_username(username: Name, request: Request) -> Response:
     """Show a user's profile."""
     profile = await NAMED_PROFILE.one(username=username)
