@@ -27,8 +27,7 @@ logger = logging.getLogger(__name__)
 # With a 503: soon, as nothing is known about how long it lasts.
 RETRY_AFTER = {"Retry-After": "1"}
 TOKEN_PATH = "/token"  # nosec B105
-# OAuth's words for errors (RFC 6749, section 5.2), and those of its section 4.1.2.1 for errors that
-# are no fault of the client.
+# The codes of OAuth (RFC 6749, section 5.2); server-side errors use those of section 4.1.2.1.
 OAUTH_ERRORS = {
     401: "invalid_grant",
     403: "invalid_grant",
@@ -36,8 +35,6 @@ OAUTH_ERRORS = {
     500: "server_error",
     503: "temporarily_unavailable",
 }
-
-
 # What each status means, for the documentation.
 DESCRIPTIONS = {
     400: "The caller cannot do this to their own account.",
@@ -73,7 +70,7 @@ def error_responses(*codes: int, model: type[Error] = Error) -> dict[int | str, 
 def error_response(
     scope: Scope, status: int, detail: object, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return a response to the request of this ASGI scope: OAuth's if it is for a token."""
+    """Return an error response to the request of this ASGI scope, with OAuth's fields at /token."""
     content = {"detail": detail}
     if scope["path"] == TOKEN_PATH:
         content |= _oauth_fields(status, detail)
@@ -81,6 +78,7 @@ def error_response(
 
 
 def _oauth_fields(status: int, detail: object) -> dict[str, object]:
+    """Return OAuth's code for an error, and its detail as one text."""
     error = OAUTH_ERRORS.get(status, "invalid_request")
     if not isinstance(detail, list):
         return {"error": error, "error_description": detail}

@@ -12,14 +12,14 @@ import orjson
 from cryptography.fernet import Fernet, InvalidToken
 from fastapi import HTTPException, Request
 from psycopg import Rollback
-from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, func, select, true
 from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from pamps.auth import CurrentUser, client_address, find_user, session_user
 from pamps.db import Query, Row, Transaction, transaction
-from pamps.errors import TOKEN_PATH, error_response
+from pamps.errors import RETRY_AFTER, TOKEN_PATH, error_response
 from pamps.middleware import BaseMiddleware
 from pamps.models.idempotency import store_response, stored_response
 from pamps.postgres.pool import Connection
@@ -37,8 +37,9 @@ STORED_HEADERS = "Content-Type", "ETag", "Location"
 
 STORED_RESPONSE = Query(stored_response())
 STORE_RESPONSE = Query(store_response())
+# Returns a row if it locks the key.
 LOCK = Query(
-    select(func.pg_try_advisory_xact_lock(bindparam("id", type_=BigInteger)).label("locked"))
+    select(true()).where(func.pg_try_advisory_xact_lock(bindparam("id", type_=BigInteger)))
 )
 
 
@@ -61,18 +62,12 @@ class IdempotentTransaction(Transaction):
         """
         if self._begun is None:
             begun = await self._stack.enter_async_context(transaction())
-            lock = await LOCK.one(begun, id=int.from_bytes(self._key[:8], signed=True))
+            locked = await LOCK.one(begun, id=int.from_bytes(self._key[:8], signed=True))
             stored = await STORED_RESPONSE.one(begun, key=self._key)
-            stored_meanwhile = stored and (
-                self._stored is None or stored["answer"] != self._stored["answer"]
-            )
-            if not lock or not lock["locked"] or stored_meanwhile:
-                headers = {"Retry-After": "1"}
-                raise HTTPException(
-                    409,
-                    "A request with this key is in progress or has just finished, try again",
-                    headers,
-                )
+            known = self._stored and self._stored["answer"]
+            if not locked or (stored and stored["answer"] != known):
+                detail = "A request with this key is in progress or has just finished, try again"
+                raise HTTPException(409, detail, RETRY_AFTER)
             self._begun = begun
         return await self._begun.connection()
 
