@@ -22,8 +22,8 @@ from pamps.maintenance import MaintenanceError, schema
 from pamps.postgres import programs
 from pamps.postgres.arguments import connect_arguments
 
-# Other sessions in this database. A role that may not see of what kind a session is does see that
-# it has a user; PostgreSQL's own background processes have none.
+# Other sessions in this database. PostgreSQL's own background processes have no user; a role may
+# not be allowed to see the type of a process.
 OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL

@@ -15,7 +15,7 @@ from itertools import accumulate
 
 from faker import Faker
 from rich.progress import Progress
-from sqlalchemy import text
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from pamps.db import psycopg2_connection
@@ -43,8 +43,10 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
     authors, dates = _popular(rng, user_ids, posts), _dates(rng, posts)
     follows = _pairs(rng, user_ids, user_ids, users * FOLLOWS_PER_USER)
     likes = _pairs(rng, user_ids, post_ids, posts * LIKES_PER_POST)
-    followers, followed = Counter(row[1] for row in follows), Counter(row[0] for row in follows)
-    wrote, liked, people, written = Counter(authors), Counter(row[1] for row in likes), [], []
+    followers = Counter(to_id for _, to_id, _ in follows)
+    following = Counter(from_id for from_id, _, _ in follows)
+    post_counts, like_counts = Counter(authors), Counter(post_id for _, post_id, _ in likes)
+    user_rows, post_rows = [], []
 
     with Progress() as progress:
         for id in progress.track(user_ids, description="Users"):
@@ -52,20 +54,21 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
             name = unicodedata.normalize("NFKD", f"{faker.first_name()}_{faker.last_name()}")
             # The id makes the name unique.
             name = re.sub("[^a-z_]", "", name.lower())[: 30 - len(str(id))] + str(id)
-            person = id, name, f"{name}@example.com", faker.job(), PASSWORD_HASH
-            people.append((*person, wrote[id], followers[id], followed[id]))
+            account = id, name, f"{name}@example.com", faker.job(), PASSWORD_HASH
+            user_rows.append((*account, post_counts[id], followers[id], following[id]))
         for index, id in enumerate(progress.track(post_ids, description="Posts")):
-            saying = rng.choice([portuguese.catch_phrase, english.sentence])()
+            text = rng.choice([portuguese.catch_phrase, english.sentence])()
             parent = None
             if index and rng.random() < REPLIES:
                 parent = post_ids[max(0, index - 1 - int(rng.expovariate(1 / REPLY_DISTANCE)))]
-            written.append((id, saying, dates[index], authors[index], parent, liked[id]))
-        replies = Counter(post[4] for post in written)
-        counted = [(*post, replies[post[0]]) for post in written]
+            post_rows.append((id, text, dates[index], authors[index], parent, like_counts[id]))
+        reply_counts = Counter(parent for *_, parent, _ in post_rows)
         columns = "id, username, email, bio, password, post_count, follower_count, following_count"
         tables: dict[str, Sequence[tuple[object, ...]]] = {
-            f'"user" ({columns})': people,
-            "post (id, text, date, user_id, parent_id, like_count, reply_count)": counted,
+            f'"user" ({columns})': user_rows,
+            "post (id, text, date, user_id, parent_id, like_count, reply_count)": [
+                (*post, reply_counts[post[0]]) for post in post_rows
+            ],
             "social (from_id, to_id, date)": follows,
             '"like" (user_id, post_id, date)': likes,
         }
@@ -74,9 +77,8 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
 
 
 def _reserve(session: Session, table: str, count: int) -> list[int]:
-    nextval = "SELECT nextval(pg_get_serial_sequence(:table, 'id'))"
-    query = text(nextval + " FROM generate_series(1, :count)")
-    return list(session.scalars(query, {"table": table, "count": count}))
+    next_id = func.nextval(func.pg_get_serial_sequence(table, "id"))
+    return list(session.scalars(select(next_id).select_from(func.generate_series(1, count))))
 
 
 def _popular(rng: random.Random, items: Sequence[int], count: int) -> list[int]:

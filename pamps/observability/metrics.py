@@ -85,7 +85,7 @@ def sample_connections(pool: Pool) -> None:
 
 
 class WorkersCollector:
-    """Collects the sums of all workers' counters, and the gauges of those that are alive."""
+    """Collect the sums of all workers' counters, and the gauges of those that are alive."""
 
     def __init__(self, folder: str) -> None:
         from prometheus_client.multiprocess import MultiProcessCollector
@@ -118,7 +118,7 @@ class WorkersCollector:
 
 @contextmanager
 def serve_metrics() -> Iterator[None]:
-    """Answer Prometheus at `metrics.port`. Raises OSError if the port cannot be had."""
+    """Answer Prometheus at `metrics.port`. Raises OSError if the port is not free."""
     with TemporaryDirectory(prefix="pamps-metrics-") as folder:
         # Workers inherit it. prometheus_client reads it once, when it is imported.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

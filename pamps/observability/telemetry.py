@@ -34,7 +34,7 @@ def config() -> TelemetryConfig:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     class WithoutQuery(SpanProcessor):
-        """Removes the query of a URL, which may contain a password or a token."""
+        """Remove the query of a URL, which may contain a password or a token."""
 
         def on_start(self, span: Span, parent_context: "Context | None" = None) -> None:
             if "url.query" in (span.attributes or {}):

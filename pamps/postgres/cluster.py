@@ -82,28 +82,29 @@ def _start_server() -> str | None:
     }
     arguments = shlex.join(["-D", str(DATA), *(f"--{name}={options[name]}" for name in options)])
     pg_ctl = [*_become(), str(find_programs() / "pg_ctl"), "start", "--silent"]
-    is_started = False
     with open_file(LOG) as log:
         written = log.tell()
         try:
-            done = subprocess.run(  # nosec B603
+            subprocess.run(  # nosec B603
                 [*pg_ctl, f"--timeout={START_SECONDS}", f"--options={arguments}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 env=_environment(),
+                check=True,
             )
-            is_started = done.returncode == 0
-        finally:
-            if not is_started:  # in time, or this was interrupted
-                with contextlib.suppress(EmbeddedError):
-                    run_as_owner("pg_ctl", "stop", "--mode=immediate")
-        log.seek(written)
-        output = log.read().decode(errors="replace")
-    if is_started:
-        return None
-    return (re.findall(r"(?:FATAL|PANIC): +(.+)", output) or output.splitlines() or [""])[-1]
+        except BaseException as error:
+            log.seek(written)
+            output = log.read().decode(errors="replace")
+            # After START_SECONDS or Ctrl-C, it may still be starting.
+            with contextlib.suppress(EmbeddedError):
+                run_as_owner("pg_ctl", "stop", "--mode=immediate")
+            if not isinstance(error, subprocess.CalledProcessError):
+                raise
+            reasons = re.findall(r"(?:FATAL|PANIC|pg_ctl): +(.+)", output)
+            return reasons[0] if reasons else str(error.returncode)
+    return None
 
 
 def _remove_stale_locks() -> None:
