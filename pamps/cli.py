@@ -116,7 +116,8 @@ def serve(
         logs.configure()
         logger.info("serving %s", description())
         os.environ["PAMPS_SERVER__workers"] = str(workers)  # for the size of their pools
-        server.run(listener, workers)
+        if not server.run(listener, workers):
+            raise typer.Exit(1)
 
 
 def shell() -> None:

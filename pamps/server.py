@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from threading import Thread, Timer
 from weakref import WeakKeyDictionary
@@ -26,7 +25,7 @@ from pamps.protocol import IDLE_SECONDS, SETTLE_SECONDS, Protocol
 
 logger = logging.getLogger(__name__)
 
-# After so long without an answer to its parent, a worker is replaced. On a machine that is short of
+# A worker that has not answered its parent for so long is replaced. On a machine that is short of
 # CPU, a worker takes half a minute to start.
 ANSWER_SECONDS = 60
 # How long a stopped process waits for its threads.
@@ -142,10 +141,10 @@ def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(listener: socket.socket, workers: int) -> None:
+def run(listener: socket.socket, workers: int) -> bool:
     """Serve until SIGTERM, SIGINT or the end of the terminal.
 
-    Raises SystemExit 1 if a worker cannot start.
+    Returns False if a worker could not start.
     """
     _allow_many_connections()
     server = settings.server
@@ -174,5 +173,4 @@ def run(listener: socket.socket, workers: int) -> None:
     _subprocess.spawn = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
     processes = Workers(config, [listener])
     processes.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
-        sys.exit(1)
+    return all(process.exitcode != STARTUP_FAILURE for process in processes.processes)
