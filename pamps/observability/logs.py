@@ -18,10 +18,6 @@ STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "color_message"}
 class Formatter(logging.Formatter):
     """Format a log record as a JSON object on one line, or as text."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.json = settings.log.json_lines
-
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         fields = {
@@ -36,7 +32,7 @@ class Formatter(logging.Formatter):
         if id_ := request_id.get():
             extra["request_id"] = id_
         trace = self.formatException(record.exc_info) if record.exc_info else record.stack_info
-        if self.json:
+        if settings.log.json_lines:
             if trace:
                 extra["exc_info"] = trace
             return orjson.dumps({**fields, **extra}, default=str).decode()

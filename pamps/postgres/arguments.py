@@ -4,6 +4,8 @@ from pamps.config import settings
 from pamps.postgres import address, cluster
 
 Arguments = dict[str, str | int]
+# The parameters that may have a value for each of several hosts.
+LISTS = "host", "hostaddr", "port"
 
 
 def location() -> dict[str, str]:
@@ -44,7 +46,3 @@ def with_first(arguments: Arguments, host: str, port: int) -> Arguments:
             moved = {n: ",".join([v[index], *v[:index], *v[index + 1 :]]) for n, v in lists.items()}
             return arguments | moved
     return arguments
-
-
-# The parameters that may have a value for each of several hosts.
-LISTS = "host", "hostaddr", "port"
