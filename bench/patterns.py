@@ -11,14 +11,14 @@ from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
 from pamps.models.post import PostText
-from pamps.models.types import Bio, Email, Id, Password, PictureUrl, Text, Username
+from pamps.models.types import Bio, Email, Id, Password, PictureUrl, SafeText, Username
 from pamps.tokens import Claims, read_token
 
 SIZE = 64 * 1024
 HOSTILE = ["a", "a@", "@", "a.", ".", "-", " ", "\0", "1", "é", '"', "\\", "a@a.", "\u200b", "_-"]
 KINDS = {
     "id": Id,
-    "text": Text,
+    "text": SafeText,
     "text of a post": PostText,
     "username": Username,
     "e-mail": Email,

@@ -33,7 +33,7 @@ def _row(
     }
 
 
-async def record(
+async def record_audit(
     transaction: Transaction, action: str, target: Row, actor: "CurrentUser", address: str
 ) -> None:
     """Log what a superuser does to the user `target`, and store it in the transaction that does it.

@@ -9,14 +9,14 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from pamps.db import Query, Transaction
-from pamps.models.session import TOKEN_NOT_EXPIRED, session_users
+from pamps.models.session import TOKEN_NOT_EXPIRED, user_of_session
 from pamps.paths import BASE_URL
 from pamps.state import request_state
 from pamps.tokens import Claims, read_token, unauthorized
 
 MAX_ADDRESS_LENGTH = 64
 # How many tokens that have ended are remembered, so that they cost no query.
-ENDED_TOKENS = 1024
+MAX_ENDED_TOKENS = 1024
 
 
 class CurrentUser(NamedTuple):
@@ -45,12 +45,11 @@ async def get_address(request: Request) -> str:
 
 Address = Annotated[str, Depends(get_address)]
 
-CURRENT_USER = Query(session_users().where(TOKEN_NOT_EXPIRED))
-SESSION_USER = Query(session_users())
+CURRENT_USER = Query(user_of_session().where(TOKEN_NOT_EXPIRED))
+SESSION_USER = Query(user_of_session())
 
-# Tokens that have expired or whose session has ended, the latest ones, as session and expiry time.
-# None of them will be valid again.
-_ended: OrderedDict[tuple[int, float], None] = OrderedDict()
+# The sessions and expiry times of tokens that were recently found to have ended.
+_ended_tokens: OrderedDict[tuple[int, float], None] = OrderedDict()
 
 
 def read_claims(request: HTTPConnection) -> Claims | None:
@@ -68,16 +67,16 @@ def read_claims(request: HTTPConnection) -> Claims | None:
 async def session_user(claims: Claims) -> CurrentUser | None:
     """Return the user of a token, or None if it has expired or its session has ended."""
     token = claims.sid, claims.exp
-    if token in _ended:
+    if token in _ended_tokens:
         return None
     user = await CURRENT_USER.one(
         user_id=claims.user_id, session_id=claims.sid, token_expires=claims.exp
     )
     if user:
         return CurrentUser(**user, session_id=claims.sid, fresh=claims.fresh)
-    _ended[token] = None
-    if len(_ended) > ENDED_TOKENS:
-        _ended.popitem(last=False)
+    _ended_tokens[token] = None
+    if len(_ended_tokens) > MAX_ENDED_TOKENS:
+        _ended_tokens.popitem(last=False)
     return None
 
 
@@ -104,10 +103,10 @@ async def get_optional_user(request: Request) -> CurrentUser | None:
 
 OptionalUser = Annotated[CurrentUser | None, Depends(get_optional_user)]
 
-# Clients resolve it against the server of the documentation, whose path has no slash at its end.
+# Relative to the OpenAPI `servers` URL.
 TOKEN_URL = f"{BASE_URL}/token" if BASE_URL else "token"
 # For the routes that take an OptionalUser: the documentation says that a token may be left out.
-may_sign_in: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
+OPTIONAL_SIGN_IN: Any = {"openapi_extra": {"security": [{}, {"BearerToken": []}]}}
 
 
 class BearerToken(SecurityBase):

@@ -1,4 +1,4 @@
-"""Password hashing beside the event loop: one at a time in a process, for few requests at once.
+"""Hash passwords in one thread, with a bounded queue.
 
 A hash keeps a core busy for as long as dozens of other requests take, and each thread that has made
 one keeps its 19 MiB. So there is one thread, and as many requests may wait for it as it can serve
@@ -27,44 +27,41 @@ SLOWEST_SECONDS = 0.3
 MAX_REQUESTS = max(1, int(settings.server.request_timeout / SLOWEST_SECONDS))
 # The longest `Retry-After` of a request that is refused, in seconds.
 MAX_WAIT = 5
-_places = threading.BoundedSemaphore(MAX_REQUESTS)
+_queue_places = threading.BoundedSemaphore(MAX_REQUESTS)
 
 
 def _lower_priority() -> None:
-    """Prefer the event loop to this thread; elsewhere it would slow the whole process."""
+    """Lower this thread's priority. Linux only: elsewhere it would slow the whole process."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-_thread = ThreadPoolExecutor(1, "hashing", _lower_priority)
+_executor = ThreadPoolExecutor(1, "hashing", _lower_priority)
 
 
 @contextmanager
-def place() -> Iterator[None]:
+def queue_place() -> Iterator[None]:
     """Take a place in the queue for hashing. Raises HTTPException 503 if there is none.
 
     To be taken before anything else is done for a request that will need a hash.
     """
-    if not _places.acquire(blocking=False):
+    if not _queue_places.acquire(blocking=False):
         # At different times, so that they do not all come back at once.
         headers = {"Retry-After": str(random.randint(1, MAX_WAIT))}  # nosec B311
         raise HTTPException(503, "Too many passwords to check at once, try again", headers)
     try:
         yield
     finally:
-        _places.release()
-
-
-# A request that is cancelled while it waits takes its hash out of the queue.
+        _queue_places.release()
 
 
 async def hash_password(password: str) -> str:
-    """Hash a password, as get_password_hash does."""
+    """Hash a password, as get_password_hash does. Cancelling it removes it from the queue."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_thread, get_password_hash, password)
+    return await loop.run_in_executor(_executor, get_password_hash, password)
 
 
 async def check_password(password: str, hashed_password: str | None) -> bool:
     """Tell whether a password is that of a hash, as verify_password does."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_thread, verify_password, password, hashed_password)
+    return await loop.run_in_executor(_executor, verify_password, password, hashed_password)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from pamps.errors import DESCRIPTIONS
 from pamps.middleware.idempotency import SIGN_OUT_PATH
 
 # A JSON object of the document. Its values are of too many shapes for a precise type.
@@ -77,6 +78,7 @@ def _complete(document: Object) -> None:
         creates = any("get" in paths[other] for other in paths if item_path.fullmatch(other))
         for method, operation in operations.items():
             operation.setdefault("security", [])  # else it would be unspecified
+            operation["responses"] = _common_errors(path, operation) | operation["responses"]
             takes_key = method == "post" and path != SIGN_OUT_PATH
             _complete_parameters(method, operation, takes_key)
             _complete_responses(operation["responses"], schemas, method, takes_key, creates)
@@ -84,6 +86,20 @@ def _complete(document: Object) -> None:
                 for schema in content["schema"].get("anyOf", [content["schema"]]):
                     if "$ref" in schema:
                         _complete_request(media, schemas[_schema_name(schema)])
+
+
+def _common_errors(path: str, operation: Object) -> Object:
+    """Return the error responses that follow from what a request contains."""
+    causes = {401: operation["security"], 404: "{" in path, 413: "requestBody" in operation}
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {
+        str(code): {
+            "description": DESCRIPTIONS[code],
+            "content": {"application/json": {"schema": schema}},
+        }
+        for code, is_possible in (causes | {429: True, 503: True}).items()
+        if is_possible
+    }
 
 
 def _schema_name(reference: Object) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from pamps.db import Query, Row
-from pamps.models.columns import CURSOR, LIMIT, VIEWER_ID, Statement
+from pamps.models.columns import CURSOR, LIMIT, VIEWER_ID, AnySelect
 from pamps.models.types import PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
@@ -29,7 +29,7 @@ class Parent:
     `statement` selects its `id`. `not_found` is the text of the 404 where there is no such row.
     """
 
-    def __init__(self, statement: Statement, not_found: str) -> None:
+    def __init__(self, statement: AnySelect, not_found: str) -> None:
         self.table = statement.subquery("parent")
         self.id: ColumnElement[int] = self.table.c.id
         self.not_found = not_found
@@ -44,7 +44,7 @@ class PaginatedQuery:
 
     def __init__(
         self,
-        statement: Statement,
+        statement: AnySelect,
         key: Mapped[int],
         *,
         newest_first: bool = True,
@@ -102,7 +102,7 @@ class PaginatedQuery:
                 return literals.get(element)
 
             replaced = replacement_traverse(self.statement, {}, replace)
-            self._queries[key] = Query(cast(Statement, replaced))
+            self._queries[key] = Query(cast(AnySelect, replaced))
         return self._queries[key]
 
 

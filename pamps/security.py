@@ -65,7 +65,7 @@ def is_common_password(password: str) -> bool:
     return password.lower() in _common_passwords()
 
 
-def keyed_hash(purpose: str, *parts: str | bytes) -> bytes:
+def hmac_hash(purpose: str, *parts: str | bytes) -> bytes:
     """Return the HMAC-SHA-256 of `parts`, by a key made from SECRET_KEY for that purpose alone.
 
     Nobody without SECRET_KEY can find out by guessing what was hashed.

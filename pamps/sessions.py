@@ -17,10 +17,10 @@ from pamps.models.session import (
     THIS_SESSION,
     UserSession,
     insert_session,
+    replayed_token,
     rotate_token,
-    rotated_token,
 )
-from pamps.security import keyed_hash
+from pamps.security import hmac_hash
 from pamps.tokens import Claims, create_token, read_token, unauthorized
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 TOKEN_ID_BYTES = 16
 INSERT_SESSION = Query(insert_session())
 ROTATE_TOKEN = Query(rotate_token())
-ROTATED_TOKEN = Query(rotated_token())
+REPLAYED_TOKEN = Query(replayed_token())
 END_SESSION = Query(delete(UserSession).where(THIS_SESSION))
 END_ALL_SESSIONS = Query(delete(UserSession).where(OF_USER))
 
@@ -46,18 +46,21 @@ def _hash(token_id: str) -> bytes:
     return hashlib.sha256(token_id.encode()).digest()
 
 
-def _next_id(claims: Claims) -> str:
+def _next_token_id(claims: Claims) -> str:
     """Return the id of the refresh token that replaces this one.
 
     It can be computed again, with SECRET_KEY only, so that the same response can be given again
     without being stored.
     """
-    digest = keyed_hash("refresh token", str(claims.sid), claims.jti)
+    digest = hmac_hash("refresh token", str(claims.sid), claims.jti)
     return base64.urlsafe_b64encode(digest[:TOKEN_ID_BYTES]).decode().rstrip("=")
 
 
 def _lifetimes() -> dict[str, timedelta]:
-    """Return the lifetime of a refresh token, and that of a session however often refreshed."""
+    """Return the lifetime of a refresh token, and the maximum lifetime of a session.
+
+    A refresh token itself is valid for as long as its session: `session.expires`.
+    """
     security = settings.security
     return {
         "token_lifetime": timedelta(minutes=security.REFRESH_TOKEN_EXPIRE_MINUTES),
@@ -65,7 +68,9 @@ def _lifetimes() -> dict[str, timedelta]:
     }
 
 
-def _tokens(user_id: int, session_id: int, token_id: str, times: Row, *, fresh: bool) -> Token:
+def _issue_tokens(
+    user_id: int, session_id: int, token_id: str, times: Row, *, fresh: bool
+) -> Token:
     """Return the tokens of a session. The same arguments give the same tokens.
 
     No token outlives its session.
@@ -81,10 +86,10 @@ def _tokens(user_id: int, session_id: int, token_id: str, times: Row, *, fresh: 
     )
 
 
-async def open_session(
+async def start_session(
     transaction: Transaction, user_id: int, password_hash: str, user_agent: str
 ) -> Token | None:
-    """Open a session of a user who has shown a password.
+    """Start a session of a user who has shown a password.
 
     Returns None if `password_hash` is no longer that of the user, or the user may not sign in.
     """
@@ -100,7 +105,7 @@ async def open_session(
     )
     if times is None:
         return None
-    return _tokens(user_id, session_id, token_id, times, fresh=True)
+    return _issue_tokens(user_id, session_id, token_id, times, fresh=True)
 
 
 async def refresh_session(refresh_token: str, transaction: Transaction | None) -> Token:
@@ -113,14 +118,15 @@ async def refresh_session(refresh_token: str, transaction: Transaction | None) -
     claims = read_token(refresh_token, "refresh_token")
     if claims is None:
         raise unauthorized()
-    token_id = _next_id(claims)
+    token_id = _next_token_id(claims)
     session = {"user_id": claims.user_id, "session_id": claims.sid}
-    shown = session | {"shown_hash": _hash(claims.jti)}
+    shown = session | {"presented_hash": _hash(claims.jti)}
     times = await ROTATE_TOKEN.one(transaction, **shown, **_lifetimes(), next_hash=_hash(token_id))
-    if not times and (seconds := settings.security.REFRESH_TOKEN_REPLAY_SECONDS):
-        times = await ROTATED_TOKEN.one(transaction, **shown, replay=timedelta(seconds=seconds))
+    reuse_window = timedelta(seconds=settings.security.REFRESH_TOKEN_REPLAY_SECONDS)
+    if not times and reuse_window:
+        times = await REPLAYED_TOKEN.one(transaction, **shown, reuse_window=reuse_window)
     if not times:
         if await END_SESSION.run(transaction, **session):
             logger.warning("refresh token reused", extra={"user_id": claims.user_id})
         raise unauthorized()
-    return _tokens(claims.user_id, claims.sid, token_id, times, fresh=False)
+    return _issue_tokens(claims.user_id, claims.sid, token_id, times, fresh=False)

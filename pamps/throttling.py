@@ -14,22 +14,22 @@ from pamps.config import settings
 from pamps.db import Query, Transaction, transaction
 from pamps.models.attempt import SAME_ADDRESS, SAME_SUBJECT, Attempt, insert_attempt
 from pamps.models.columns import id_parameter
-from pamps.models.types import folded
+from pamps.models.types import fold_case
 from pamps.observability.metrics import count_sign_in
-from pamps.security import keyed_hash
+from pamps.security import hmac_hash
 
 logger = logging.getLogger(__name__)
 
 LOCK = Query(select(func.pg_advisory_xact_lock(id_parameter("key")).label("locked")))
 SIGN_IN = Query(insert_attempt(SAME_SUBJECT & SAME_ADDRESS, SAME_SUBJECT, SAME_ADDRESS))
 SIGN_UP = Query(insert_attempt(SAME_SUBJECT))
-FORGIVE = Query(delete(Attempt).where(SAME_SUBJECT, SAME_ADDRESS))
+CLEAR_ATTEMPTS = Query(delete(Attempt).where(SAME_SUBJECT, SAME_ADDRESS))
 # Lets an account sign in from everywhere again; `subject` is `account_key` of its name.
-PARDON = Query(delete(Attempt).where(SAME_SUBJECT))
+CLEAR_ACCOUNT_ATTEMPTS = Query(delete(Attempt).where(SAME_SUBJECT))
 
 
 @lru_cache(maxsize=1024)
-def network(address: str) -> str:
+def client_network(address: str) -> str:
     """Return what one client owns: an IPv4 address, or a network of 64 bits of IPv6."""
     try:
         ip = ipaddress.ip_address(address)
@@ -42,15 +42,17 @@ def network(address: str) -> str:
 
 def account_key(username: str) -> bytes:
     """Return the `subject` of attempts to sign in to an account."""
-    return keyed_hash("sign-in account", folded(username.strip()))
+    return hmac_hash("sign-in account", fold_case(username.strip()))
 
 
 def _address_key(address: str) -> bytes:
-    return keyed_hash("sign-in address", network(address))
+    return hmac_hash("sign-in address", client_network(address))
 
 
-async def attempt_sign_in(username: str, address: str, outer: Transaction | None = None) -> None:
-    """Count an attempt to sign in, which is a failure until `forgive` deletes it.
+async def count_sign_in_attempt(
+    username: str, address: str, outer: Transaction | None = None
+) -> None:
+    """Store an attempt to sign in as failed; a successful sign-in deletes it.
 
     Names count whether there is such a user or not. The attempt is committed at once, unless there
     is an `outer` transaction. Raises HTTPException 429.
@@ -64,9 +66,9 @@ async def attempt_sign_in(username: str, address: str, outer: Transaction | None
         raise
 
 
-async def attempt_sign_up(address: str) -> None:
+async def count_sign_up_attempt(address: str) -> None:
     """Count an attempt to sign up, and commit that at once. Raises HTTPException 429."""
-    key = keyed_hash("sign-up address", network(address))
+    key = hmac_hash("sign-up address", client_network(address))
     await _attempt(SIGN_UP, key, key, [settings.rate_limit.sign_ups], address)
 
 
@@ -85,9 +87,8 @@ async def _attempt(
     for n, limit in enumerate(map(parse, texts)):
         parameters |= {f"amount_{n}": limit.amount, f"window_{n}": limit.get_expiry()}
     async with transaction(outer) as own:
-        # One after the other, as attempts at the same time would not see each other. Those from one
-        # address to several accounts do not wait for each other: there are no more of them at once
-        # than connections, too few to be a way round a limit.
+        # One after the other, as attempts at the same time would not see each other. Attempts on
+        # different accounts run in parallel; at most `pool_size` can exceed the address limit.
         await LOCK.run(own, key=int.from_bytes(subject[:8], signed=True))
         row = await query.one(own, subject=subject, address=address_key, **parameters)
     if row and (seconds := int(row["seconds"])):
@@ -97,8 +98,8 @@ async def _attempt(
         raise HTTPException(429, detail, {"Retry-After": str(seconds)})
 
 
-async def forgive(transaction: Transaction, username: str, address: str) -> None:
+async def clear_attempts(transaction: Transaction, username: str, address: str) -> None:
     """Delete the attempts of an account from an address, as the password was right."""
     if settings.rate_limit.enabled:
         key = account_key(username)
-        await FORGIVE.run(transaction, subject=key, address=_address_key(address))
+        await CLEAR_ATTEMPTS.run(transaction, subject=key, address=_address_key(address))

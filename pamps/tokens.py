@@ -3,7 +3,7 @@
 The subject is the user's id, so that a name that was deleted and taken again does not revive an old
 token; `sid` is the session, which ends all its tokens when it ends; a token is refused where its
 `scope` does not belong. Whether it has expired is for the database to tell, whose clock made it:
-see `session_users`.
+see `user_of_session`.
 """
 
 from datetime import datetime
@@ -56,7 +56,7 @@ def _is_canonical(part: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _verified(token: str) -> Claims:
+def _decode(token: str) -> Claims:
     """Return the claims of a token that we have signed. Raises errors of many kinds for others.
 
     The signature stays valid, so the latest tokens are not verified again.
@@ -75,7 +75,7 @@ def _verified(token: str) -> Claims:
 def read_token(token: str, scope: Scope) -> Claims | None:
     """Return the claims of a token, expired or not; None if it is no valid token of that scope."""
     try:
-        claims = _verified(token)
+        claims = _decode(token)
     except Exception:  # jose lets errors of many kinds through; all of them mean a bad token
         return None
     return claims if claims.scope == scope else None

@@ -40,7 +40,7 @@ def test_more_than_can_be_hashed_in_time(api_client, api_client_user1, monkeypat
     tokens = sign_in(api_client, "user1")
     with contextlib.ExitStack() as stack:
         for _ in range(hashing.MAX_REQUESTS):
-            stack.enter_context(hashing.place())
+            stack.enter_context(hashing.queue_place())
         attempts = query("SELECT count(*) FROM attempt")
         for refused in (
             post_token(api_client, "user1"),
@@ -82,11 +82,11 @@ def test_who_waits_for_a_hash_keeps_nobody_waiting(api_client, api_client_user1,
     ]
     assert len(calls) < hashing.MAX_REQUESTS
     done = threading.Event()
-    hashing._thread.submit(done.wait)
+    hashing._executor.submit(done.wait)
     try:
         with ThreadPoolExecutor(len(calls)) as pool:
             answers = [pool.submit(call) for call in calls]
-            while hashing._thread._work_queue.qsize() < len(calls):
+            while hashing._executor._work_queue.qsize() < len(calls):
                 assert not any(answer.done() for answer in answers)
             assert query(IN_TRANSACTION) == [(0,)]
             write = lambda: api_client_user1.patch("/user/me/", json={"bio": "x"})  # noqa: E731
@@ -104,19 +104,19 @@ def test_a_request_that_is_cancelled_takes_its_hash_out_of_the_queue(api_client)
 
     async def cancel() -> None:
         request = asyncio.create_task(hashing.hash_password("x"))
-        while not hashing._thread._work_queue.qsize():
+        while not hashing._executor._work_queue.qsize():
             await asyncio.sleep(0)
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
 
     done = threading.Event()
-    hashing._thread.submit(done.wait)
+    hashing._executor.submit(done.wait)
     try:
-        while hashing._thread._work_queue.qsize():
+        while hashing._executor._work_queue.qsize():
             pass
         asyncio.run(cancel())
-        assert hashing._thread._work_queue.get_nowait().future.cancelled()
+        assert hashing._executor._work_queue.get_nowait().future.cancelled()
     finally:
         done.set()
 

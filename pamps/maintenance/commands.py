@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def _find_user(session: "Session", username: str) -> "User":
     from sqlmodel import select
 
-    from pamps.models.types import folded
+    from pamps.models.types import fold_case
     from pamps.models.user import IS_NAMED, User
 
-    users = session.exec(select(User).where(IS_NAMED), params={"username": folded(username)})
+    users = session.exec(select(User).where(IS_NAMED), params={"username": fold_case(username)})
     return users.first() or fail(f"User not found: {username}")
 
 
@@ -108,7 +108,7 @@ def set_password(username: Username) -> None:
     from pamps.models.user import NewPassword
     from pamps.security import get_password_hash
     from pamps.sessions import END_ALL_SESSIONS
-    from pamps.throttling import PARDON, account_key
+    from pamps.throttling import CLEAR_ACCOUNT_ATTEMPTS, account_key
 
     with open_session() as session:
         _find_user(session, username)
@@ -119,7 +119,7 @@ def set_password(username: Username) -> None:
         user.password = get_password_hash(new.password)
         session.flush()
         session.execute(END_ALL_SESSIONS.statement, {"user_id": user.id})
-        session.execute(PARDON.statement, {"subject": account_key(user.username)})
+        session.execute(CLEAR_ACCOUNT_ATTEMPTS.statement, {"subject": account_key(user.username)})
         record_at_terminal(session, "set password", user)
         session.commit()
     typer.echo(f"changed the password of {username}")

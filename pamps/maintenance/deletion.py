@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from pamps.db import Query
 from pamps.loops import PerLoop
 from pamps.models import User
-from pamps.models.account import ACCOUNT_ID, batches, delete_account, last_row
+from pamps.models.account import ACCOUNT_ID, batches, delete_account, delete_user_row
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ MANY_LIKES = 1000
 DELETE_ACCOUNT = Query(delete_account(col(User.id) == ACCOUNT_ID))
 DELETED_ACCOUNTS = Query(select(col(User.id)).where(col(User.deleted)).order_by(col(User.id)))
 BATCHES = [Query(statement) for statement in batches()]
-DELETE_USER_ROW = Query(last_row())
+DELETE_USER_ROW = Query(delete_user_row())
 
 _requested = PerLoop(asyncio.Event)
 

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select, update
 
 from pamps.models import Like, Post, Social, User
 from pamps.models.columns import Condition
-from pamps.models.user import NOT_DELETED, of_existing
+from pamps.models.user import NOT_DELETED, user_not_deleted
 
 # How many rows one statement looks at; those of them that are wrong are locked together.
 BATCH_SIZE = 200
@@ -38,7 +38,7 @@ def recount(session: Session) -> dict[str, int]:
     """
     # Rows are locked in the order of docs/decisions/0006-counters.md.
     users = _recount(session, User, USER_COUNTERS, NOT_DELETED, col(User.id))
-    existing = of_existing(Post.user_id)
+    existing = user_not_deleted(Post.user_id)
     return users | _recount(session, Post, POST_COUNTERS, existing, col(Post.id).desc())
 
 

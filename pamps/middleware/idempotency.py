@@ -23,9 +23,9 @@ from pamps.errors import RETRY_AFTER, TOKEN_PATH, error_response
 from pamps.middleware import BaseMiddleware
 from pamps.models.idempotency import store_response, stored_response
 from pamps.postgres.pool import Connection
-from pamps.security import keyed_hash
+from pamps.security import hmac_hash
 from pamps.state import request_state
-from pamps.throttling import attempt_sign_in, network
+from pamps.throttling import client_network, count_sign_in_attempt
 from pamps.tokens import read_token
 
 # Ignores the header: it must always end the session, and it is not rate limited, so nothing may be
@@ -78,13 +78,13 @@ class _KeyedRequest:
     def __init__(self, request: Request, key: str, user: CurrentUser | None) -> None:
         body = request_state(request.scope).body
         # Callers who are not signed in share keys with their own network only.
-        scope = f"user {user.id}" if user else f"network {network(client_address(request))}"
+        scope = f"user {user.id}" if user else f"network {client_network(client_address(request))}"
         self.user_id = user and user.id
-        self.key = keyed_hash("idempotency key", scope, key)
-        self.request = keyed_hash("idempotency request", request.url.path, request.url.query, body)
+        self.key = hmac_hash("idempotency key", scope, key)
+        self.request = hmac_hash("idempotency request", request.url.path, request.url.query, body)
         # Responses contain tokens, and texts that may be deleted. Decrypting one takes the request,
         # its password or text included, and our secret.
-        secret = keyed_hash("idempotency answer", key, body)
+        secret = hmac_hash("idempotency answer", key, body)
         self._fernet = Fernet(base64.urlsafe_b64encode(secret))
 
     async def store(self, transaction: Transaction, response: Response) -> None:
@@ -183,7 +183,7 @@ class IdempotencyMiddleware(BaseMiddleware):
             async with transaction() as own:
                 # Counts as a failure unless it is the same request, as 422 or 200 would let
                 # somebody who knows the key guess the password.
-                await attempt_sign_in(username, client_address(request), own)
+                await count_sign_in_attempt(username, client_address(request), own)
                 if is_same:
                     raise Rollback
         if not is_same:

@@ -19,7 +19,7 @@ from pamps.errors import error_response
 from pamps.loops import PerLoop
 from pamps.middleware import BaseMiddleware
 from pamps.middleware.deadline import is_health_check
-from pamps.throttling import network
+from pamps.throttling import client_network
 
 logger = logging.getLogger(__name__)
 
@@ -136,4 +136,4 @@ class RateLimitMiddleware(BaseMiddleware):
             # A caller who is over the limit costs no query.
             if await self.counter.count(user) >= self.limit.amount or await find_user(request):
                 return user
-        return network(client_address(request))
+        return client_network(client_address(request))

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
-from pamps.models.columns import Condition, Statement
-from pamps.models.post import Post, remove_post
+from pamps.models.columns import AnySelect, Condition
+from pamps.models.post import Post, delete_or_move_post
 from pamps.models.session import UserSession
 from pamps.models.user import NOT_DELETED, User
 
@@ -20,7 +20,8 @@ ERASED = {
     "superuser": False,
     "email": "",
     "username": "deleted",
-    "password": "$argon2$",  # which the table accepts as a hash, but no password has it
+    # Passes the CHECK on `password`, but no password matches it.
+    "password": "$argon2$",  # nosec B105
     "avatar": None,
     "bio": None,
 }
@@ -51,10 +52,11 @@ def delete_account(condition: Condition) -> sa.Select[int, str]:
     return sa.select(locked.c.id, locked.c.username).add_cte(erase, end)
 
 
-def delete_liked_post() -> Statement:
+def move_post_to_deleted_account() -> AnySelect:
     """Delete the post `post_id`, if its text is still `old_text`, however many likes it has.
 
-    It becomes the only post of a deleted account, which is made for it. Returns its id.
+    Moves the post to a new, already deleted account, so that the background task deletes its likes
+    in batches. Returns its id.
     """
     columns = sa.inspect(User).columns
     values = sa.select(*[sa.literal(value, columns[name].type) for name, value in ERASED.items()])
@@ -62,22 +64,27 @@ def delete_liked_post() -> Statement:
     account = sa.insert(User).from_select(list(ERASED), values, include_defaults=False)
     owner = account.returning(col(User.id)).cte("owner")
     owner_id = sa.select(owner.c.id).scalar_subquery()
-    return remove_post(sa.update(Post).values(user_id=owner_id, text="deleted", parent_id=None))
+    move = sa.update(Post).values(user_id=owner_id, text="deleted", parent_id=None)
+    return delete_or_move_post(move)
 
 
 def batches() -> list[Ids]:
-    """Return statements that each delete some rows of the deleted account `account_id`.
+    """Return the statements that delete the rows of the deleted account `account_id`.
 
-    Each returns a row for each row that it deletes, and subtracts it from counters. It deletes
-    nothing while another process deletes rows of the same account.
+    Each deletes a batch, updates counters, and returns one row for each deleted row. It does
+    nothing while another worker holds the account's advisory lock.
     """
     columns = [column for column in _references("user.id") if column.table.name != "post"]
-    return [_posts(), *map(_rows_of_posts, _references("post.id")), *map(_rows, columns)]
+    return [
+        _delete_posts(),
+        *map(_delete_rows_of_posts, _references("post.id")),
+        *map(_delete_rows, columns),
+    ]
 
 
-def last_row() -> Ids:
+def delete_user_row() -> Ids:
     """Delete the row of the deleted account `account_id` itself, if it is the last one."""
-    claimed = _claimed()
+    claimed = _locked_account()
     empty = [~sa.exists().where(column == claimed) for column in _references("user.id")]
     gone = sa.delete(User).where(col(User.id) == claimed, *empty)
     return sa.select(gone.returning(col(User.id)).cte("gone").c.id)
@@ -93,16 +100,19 @@ def _references(to: str) -> list[sa.Column[int]]:
     ]
 
 
-def _claimed() -> sa.ScalarSelect[int]:
+def _locked_account() -> sa.ScalarSelect[int]:
     """Select the id of the account, unless another process is deleting its rows."""
-    # Not a lock of its row, which would come before the rows of other users with smaller ids.
+    # An advisory lock, not a row lock: locking this row first would break the lock order.
     is_free = sa.func.pg_try_advisory_xact_lock(-col(User.id))
     account = sa.select(col(User.id)).where(col(User.id) == ACCOUNT_ID, col(User.deleted), is_free)
     return sa.select(account.cte("claimed").c.id).scalar_subquery()
 
 
-def _are_locked(table: type[Post] | type[User], ids: Ids | sa.CompoundSelect[int]) -> Condition:
-    """Lock rows in the order of docs/decisions/0006-counters.md, and then be true."""
+def _locked_first(table: type[Post] | type[User], ids: Ids | sa.CompoundSelect[int]) -> Condition:
+    """Return a condition that is always true, but makes PostgreSQL lock rows of a table first.
+
+    The order is that of docs/decisions/0006-counters.md.
+    """
     id_ = col(table.id)
     # A reply comes before the post that it replies to, which has a smaller id.
     rows = sa.select(id_).where(id_.in_(ids)).order_by(id_.desc() if table is Post else id_)
@@ -110,15 +120,15 @@ def _are_locked(table: type[Post] | type[User], ids: Ids | sa.CompoundSelect[int
     return sa.select(sa.func.count()).select_from(locked).scalar_subquery() >= 0
 
 
-def _rows(own: sa.Column[int]) -> Ids:
+def _delete_rows(own: sa.Column[int]) -> Ids:
     """Delete rows that have the account in the column `own`, and subtract them from counters."""
     key = own.table.primary_key
-    picked = sa.select(*key).where(own == _claimed()).limit(BATCH_SIZE).cte("picked")
+    picked = sa.select(*key).where(own == _locked_account()).limit(BATCH_SIZE).cte("picked")
     gone = sa.delete(own.table).where(*[column == picked.c[column.key] for column in key])
     if str(own) not in COUNTERS:
         return sa.select(gone.returning(own.label("id")).cte("gone").c.id)
     other, table, counter = COUNTERS[str(own)]
-    gone = gone.where(_are_locked(table, sa.select(picked.c[other])))
+    gone = gone.where(_locked_first(table, sa.select(picked.c[other])))
     rows = gone.returning(own.table.columns[other].label("id")).cte("gone")
     counted = sa.update(table).where(col(table.id) == rows.c.id)
     counted = counted.values({counter: sa.func.greatest(counter - 1, 0)})
@@ -126,11 +136,12 @@ def _rows(own: sa.Column[int]) -> Ids:
 
 
 def _newest_posts() -> sa.CTE:
-    posts = sa.select(col(Post.id), col(Post.parent_id)).where(col(Post.user_id) == _claimed())
+    is_own = col(Post.user_id) == _locked_account()
+    posts = sa.select(col(Post.id), col(Post.parent_id)).where(is_own)
     return posts.order_by(col(Post.id).desc()).limit(BATCH_SIZE).cte("newest")
 
 
-def _rows_of_posts(post_id: sa.Column[int]) -> Ids:
+def _delete_rows_of_posts(post_id: sa.Column[int]) -> Ids:
     """Delete rows that refer to the account's newest posts in the column `post_id`."""
     newest = _newest_posts()
     key = post_id.table.primary_key
@@ -138,17 +149,17 @@ def _rows_of_posts(post_id: sa.Column[int]) -> Ids:
     rows = sa.select(newest.c.id.label("locked_id"), *of_each.c)
     picked = rows.select_from(newest.join(of_each, sa.true())).limit(BATCH_SIZE).cte("picked")
     gone = sa.delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
-    gone = gone.where(_are_locked(Post, sa.select(picked.c.locked_id)))
+    gone = gone.where(_locked_first(Post, sa.select(picked.c.locked_id)))
     return sa.select(gone.returning(post_id).cte("gone").c[post_id.key])
 
 
-def _posts() -> Ids:
+def _delete_posts() -> Ids:
     """Delete those of the account's newest posts that no row refers to any more."""
     newest = _newest_posts()
     references = [sa.exists().where(column == newest.c.id) for column in _references("post.id")]
     picked = sa.select(newest.c.id, newest.c.parent_id).where(~sa.or_(*references)).cte("picked")
     ids = sa.select(picked.c.id).union_all(sa.select(picked.c.parent_id))
-    posts = sa.delete(Post).where(col(Post.id) == picked.c.id, _are_locked(Post, ids))
+    posts = sa.delete(Post).where(col(Post.id) == picked.c.id, _locked_first(Post, ids))
     gone = posts.returning(col(Post.id), col(Post.parent_id)).cte("gone")
     replies = sa.select(gone.c.parent_id, sa.func.count().label("count")).group_by(gone.c.parent_id)
     replied = replies.cte("replied")

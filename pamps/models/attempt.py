@@ -7,7 +7,7 @@ from limits import parse
 from sqlmodel import Field, Index, SQLModel, col, delete, insert, not_, select
 
 from pamps.config import settings
-from pamps.models.columns import Condition, Statement, created, identity
+from pamps.models.columns import AnySelect, Condition, created_at, identity
 
 
 class Attempt(SQLModel, table=True):
@@ -21,7 +21,7 @@ class Attempt(SQLModel, table=True):
     id: int = identity(primary_key=True)
     subject: bytes = Field(sa_type=sa.LargeBinary)
     address: bytes = Field(sa_type=sa.LargeBinary)
-    date: datetime = created()
+    date: datetime = created_at()
 
 
 SUBJECT = sa.bindparam("subject", type_=sa.LargeBinary)
@@ -30,11 +30,11 @@ SAME_SUBJECT = col(Attempt.subject) == SUBJECT
 SAME_ADDRESS = col(Attempt.address) == ADDRESS
 
 
-def insert_attempt(*limits: Condition) -> Statement:
+def insert_attempt(*limits: Condition) -> AnySelect:
     """Insert an attempt, unless it is one too many.
 
-    Returns `seconds`, after which it would be within the limits, or 0 if it is. Each limit is on
-    the attempts of one condition: limit n allows `amount_<n>` of them in `window_<n>` seconds.
+    Returns how many `seconds` to wait; 0 means allowed and stored. Each limit is on the attempts of
+    one condition: limit n allows `amount_<n>` of them in `window_<n>` seconds.
     """
     age = sa.func.extract("epoch", sa.func.clock_timestamp() - Attempt.date)
     waits = [

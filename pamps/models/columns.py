@@ -16,7 +16,7 @@ SQLModel.metadata.naming_convention = {
 
 Column = sa.ColumnElement[Any]
 Condition = sa.ColumnElement[bool]
-Statement = sa.Select[*tuple[Any, ...]]
+AnySelect = sa.Select[*tuple[Any, ...]]
 
 
 def id_parameter(name: str) -> sa.BindParameter[int]:
@@ -26,18 +26,17 @@ def id_parameter(name: str) -> sa.BindParameter[int]:
 
 # The user who is calling; null without one.
 VIEWER_ID = id_parameter("viewer_id")
-# The id next to which a page begins, which always has a value: PostgreSQL plans a statement for all
-# values, and could not use an index for `cursor IS NULL OR id < cursor`.
+# The page starts after this id. It is never null, because PostgreSQL could then not use the index.
 CURSOR = id_parameter("cursor")
 # The number of rows that a page reads. Limits that are always the same are literals in their
 # statements, for which PostgreSQL finds better plans.
 LIMIT = id_parameter("limit")
 
 
-def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: Statement) -> sa.CTE:
+def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySelect) -> sa.CTE:
     """Insert a row unless its primary key exists; return its key, `date`, and whether it is new.
 
-    It is one statement, so that of two requests at the same time exactly one has `created` true.
+    It is one statement, so that of two concurrent requests exactly one gets `created = true`.
     Nothing is inserted or returned if `allowed` has no row. The rows that `allowed` locks are
     locked first.
     """
@@ -47,7 +46,7 @@ def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: Stateme
     # Assigns the values that are there: `DO NOTHING` would return nothing for an existing row.
     same = {column: statement.excluded[column.name] for column in columns}
     statement = statement.on_conflict_do_update(index_elements=columns, set_=same)
-    # No transaction has ended or locked the version of a row that was inserted just now.
+    # `xmax` is 0 only for a row that this statement inserted.
     is_new = sa.literal_column("xmax = 0", sa.Boolean).label("created")
     return statement.returning(*columns, sa.inspect(table).columns.date, is_new).cte("added")
 
@@ -60,7 +59,7 @@ def identity(*, primary_key: bool = False) -> int:
     return column
 
 
-def reference(to: str, *, caller: bool = False, **options: Any) -> Any:
+def foreign_key(to: str, *, caller: bool = False, **options: Any) -> Any:
     """The id of another row; this row is deleted together with it.
 
     `caller` marks the user whose request stores this row.
@@ -71,14 +70,14 @@ def reference(to: str, *, caller: bool = False, **options: Any) -> Any:
     )
 
 
-def weak_reference() -> int | None:
+def bigint_id() -> int | None:
     """The id of another row that may be deleted: there is no foreign key."""
     column: int | None = Field(None, sa_type=sa.BigInteger)
     return column
 
 
 def text_column(**options: Any) -> Any:
-    """Text of any length: requests limit it, and the database need not know the limit."""
+    """Text of any length: the length is validated in requests, not by the database."""
     return Field(sa_type=sa.Text, **options)
 
 
@@ -94,7 +93,7 @@ def flag() -> bool:
     return column
 
 
-def created() -> datetime:
+def created_at() -> datetime:
     """When the row was inserted, by the database's clock."""
     column: datetime = Field(None, sa_column_kwargs={"server_default": sa.func.now()})
     return column

@@ -9,12 +9,12 @@ from sqlmodel import SQLModel, col
 from pamps.config import settings
 from pamps.models.columns import (
     VIEWER_ID,
+    AnySelect,
     Column,
-    Statement,
-    created,
+    created_at,
+    foreign_key,
     identity,
     insert_or_get,
-    reference,
 )
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 
@@ -28,23 +28,23 @@ class Social(SQLModel, table=True):
         sa.CheckConstraint("from_id <> to_id", name="not_self"),
     )
 
-    from_id: int = reference("user.id", caller=True, primary_key=True)
-    to_id: int = reference("user.id", primary_key=True)
+    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    to_id: int = foreign_key("user.id", primary_key=True)
     id: int = identity()
-    date: datetime = created()
+    date: datetime = created_at()
 
 
-def followers(user_id: Column) -> Statement:
+def followers(user_id: Column) -> AnySelect:
     query = users().join(Social, col(Social.from_id) == col(User.id))
     return query.where(col(Social.to_id) == user_id)
 
 
-def following(user_id: Column) -> Statement:
+def following(user_id: Column) -> AnySelect:
     query = users().join(Social, col(Social.to_id) == col(User.id))
     return query.where(col(Social.from_id) == user_id)
 
 
-def follow() -> Statement:
+def follow() -> AnySelect:
     """Make `viewer_id` follow `user_id`; return the row and, as `created`, whether it is new.
 
     Returns nothing if one of them does not exist, or `viewer_id` follows as many as allowed.
@@ -58,14 +58,17 @@ def follow() -> Statement:
     return sa.select(*added.c).add_cte(_change_counters(new, 1))
 
 
-def existing_follow() -> Statement:
-    """Select the row by which `viewer_id` follows `user_id`, or null if there is none."""
+def existing_follow() -> AnySelect:
+    """Select the follow of `user_id` by `viewer_id`.
+
+    This is a row of nulls if the user exists but is not followed, and no row if there is no user.
+    """
     query = sa.select(col(Social.from_id), col(Social.to_id), col(Social.date)).select_from(User)
     is_follow = (col(Social.to_id) == col(User.id)) & (col(Social.from_id) == VIEWER_ID)
     return query.outerjoin(Social, is_follow).where(col(User.id) == USER_ID, NOT_DELETED)
 
 
-def unfollow() -> Statement:
+def unfollow() -> AnySelect:
     """Make `viewer_id` follow `user_id` no longer; return a row if there is such a user."""
     locked = _locked_users()
     exist = sa.select(sa.func.count()).select_from(locked).scalar_subquery() == 2

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlmodel import Field, SQLModel, col, delete, select
 
-from pamps.models.columns import created, reference
+from pamps.models.columns import created_at, foreign_key
 from pamps.models.user import NOT_DELETED, User
 
 KEPT_FOR = timedelta(hours=24)
@@ -15,8 +15,8 @@ KEPT_FOR = timedelta(hours=24)
 class IdempotencyKey(SQLModel, table=True):
     """A key that was used, and the response to its request.
 
-    `key` is a keyed hash of the caller and the key, `request` one of the whole request. Only who
-    sends that request again can have `answer` decrypted.
+    `key` is an HMAC of the caller and the key, `request` one of path, query and body; `answer`, the
+    response, is encrypted with a key derived from the body.
     """
 
     __tablename__ = "idempotency"
@@ -26,11 +26,11 @@ class IdempotencyKey(SQLModel, table=True):
     )
 
     key: bytes = Field(sa_type=sa.LargeBinary, primary_key=True)
-    user_id: int | None = reference("user.id", caller=True, default=None)
+    user_id: int | None = foreign_key("user.id", caller=True, default=None)
     request: bytes = Field(sa_type=sa.LargeBinary)
     status: int
     answer: bytes = Field(sa_type=sa.LargeBinary, repr=False)
-    date: datetime = created()
+    date: datetime = created_at()
 
 
 def stored_response() -> sa.Select[bytes, int, bytes, float]:

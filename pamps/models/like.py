@@ -8,12 +8,12 @@ from sqlmodel import SQLModel, col
 
 from pamps.models.columns import (
     VIEWER_ID,
+    AnySelect,
     Column,
-    Statement,
-    created,
+    created_at,
+    foreign_key,
     identity,
     insert_or_get,
-    reference,
 )
 from pamps.models.post import POST_ID, Post, existing_post, posts
 from pamps.models.user import IS_VIEWER, User, users
@@ -27,23 +27,23 @@ class Like(SQLModel, table=True):
         sa.Index("ix_like_post", "post_id", "id"),
     )
 
-    user_id: int = reference("user.id", caller=True, primary_key=True)
-    post_id: int = reference("post.id", primary_key=True)
+    user_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    post_id: int = foreign_key("post.id", primary_key=True)
     id: int = identity()
-    date: datetime = created()
+    date: datetime = created_at()
 
 
-def liked_posts(user_id: Column) -> Statement:
+def liked_posts(user_id: Column) -> AnySelect:
     """Select the posts that a user likes."""
     return posts().join(Like, col(Like.post_id) == Post.id).where(col(Like.user_id) == user_id)
 
 
-def likers(post_id: Column) -> Statement:
+def likers(post_id: Column) -> AnySelect:
     """Select the users who like a post."""
     return users().join(Like, col(Like.user_id) == User.id).where(col(Like.post_id) == post_id)
 
 
-def like() -> Statement:
+def like() -> AnySelect:
     """Make `viewer_id` like `post_id`; return the like, and whether it is new as `created`.
 
     Nothing is stored or returned if that user or that post does not exist.
@@ -58,7 +58,7 @@ def like() -> Statement:
     return sa.select(*added.c).add_cte(counted.cte("counted"))
 
 
-def unlike() -> Statement:
+def unlike() -> AnySelect:
     """Delete the like of `viewer_id` for `post_id`, if there is one; return the id of the post.
 
     Nothing is returned if the post does not exist.

@@ -13,25 +13,25 @@ from pamps.models.columns import (
     CURSOR,
     LIMIT,
     VIEWER_ID,
+    AnySelect,
     Column,
-    Statement,
+    bigint_id,
     counter,
-    created,
+    created_at,
+    foreign_key,
     id_parameter,
     identity,
-    reference,
     text_column,
-    weak_reference,
 )
 from pamps.models.follow import Social
-from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, storable, visible
-from pamps.models.user import IS_VIEWER, NOT_DELETED, User, of_existing
+from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visible
+from pamps.models.user import IS_VIEWER, NOT_DELETED, User, user_not_deleted
 
 REPLY, NO_REPLY = sa.text("parent_id IS NOT NULL"), sa.text("parent_id IS NULL")
 
 
 class Post(SQLModel, table=True):
-    """A post, or a reply to the post `parent_id`, which may have been deleted.
+    """A post, or a reply to the post `parent_id`. That post may have been deleted.
 
     The counters change in the same transaction as what they count.
     """
@@ -47,9 +47,9 @@ class Post(SQLModel, table=True):
 
     id: int = identity(primary_key=True)
     text: str = text_column()
-    date: datetime = created()
-    user_id: int = reference("user.id", caller=True)
-    parent_id: int | None = weak_reference()
+    date: datetime = created_at()
+    user_id: int = foreign_key("user.id", caller=True)
+    parent_id: int | None = bigint_id()
     edited_at: datetime | None = None
     like_count: int = counter()
     reply_count: int = counter()
@@ -72,7 +72,7 @@ def response_columns(post: sa.FromClause, author: Sequence[Column], liked: Colum
     return [column for name in names for column in others.get(name) or [post.c[name]]]
 
 
-def has_of_viewer(table: str) -> Column:
+def viewer_has(table: str) -> Column:
     """Whether `viewer_id` has a row for the post in a table such as "like"; null if anonymous."""
     # The table is found by its name, as in a foreign key: its module imports this one.
     own = SQLModel.metadata.tables[table].alias("own")
@@ -80,23 +80,23 @@ def has_of_viewer(table: str) -> Column:
     return sa.case((VIEWER_ID.is_(None), None), else_=found)
 
 
-def posts() -> Statement:
+def posts() -> AnySelect:
     """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them."""
-    liked = has_of_viewer("like").label("liked")
+    liked = viewer_has("like").label("liked")
     columns = response_columns(sa.inspect(Post).local_table, AUTHOR_COLUMNS, liked)
     query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
     return query.where(NOT_DELETED)
 
 
-def existing_post() -> Statement:
+def existing_post() -> AnySelect:
     """Select the id of the post `post_id`, if it and its author exist."""
-    return sa.select(col(Post.id)).where(col(Post.id) == POST_ID, of_existing(Post.user_id))
+    return sa.select(col(Post.id)).where(col(Post.id) == POST_ID, user_not_deleted(Post.user_id))
 
 
-def thread(replies: int) -> Statement:
+def thread(replies: int) -> AnySelect:
     """Select the post `post_id`, and after it so many of its oldest replies."""
     of_post = col(Post.parent_id) == POST_ID
-    all_replies = sa.select(col(Post.id)).where(of_post, of_existing(Post.user_id))
+    all_replies = sa.select(col(Post.id)).where(of_post, user_not_deleted(Post.user_id))
     first = all_replies.order_by(col(Post.id)).limit(sa.literal_column(str(replies))).subquery()
     post = sa.select(col(Post.id)).where(col(Post.id) == POST_ID)
     ids = post.union_all(sa.select(*first.c))
@@ -104,16 +104,16 @@ def thread(replies: int) -> Statement:
     return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
 
 
-def timeline() -> Statement:
+def timeline() -> AnySelect:
     """Select the newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
 
-    A page has posts of few authors: those who wrote last. To find them, one entry of an index is
-    read for each author that is followed, and not all of their posts.
+    A page of n posts has at most n authors. So find the n followed authors with the newest posts
+    (one index read each), then read only their posts.
     """
     older = sa.select(col(Post.id)).where(col(Post.user_id) == Social.to_id, col(Post.id) < CURSOR)
     newest = older.order_by(col(Post.id).desc()).limit(sa.literal_column("1")).lateral("newest")
     followed = sa.select(col(Social.to_id)).join(newest, sa.true())
-    followed = followed.where(col(Social.from_id) == VIEWER_ID, of_existing(Social.to_id))
+    followed = followed.where(col(Social.from_id) == VIEWER_ID, user_not_deleted(Social.to_id))
     authors = followed.order_by(newest.c.id.desc()).limit(LIMIT).subquery("authors")
     by_author = col(Post.user_id) == authors.c.to_id
     of_author = sa.select(col(Post.id)).where(by_author, col(Post.id) < CURSOR)
@@ -122,7 +122,7 @@ def timeline() -> Statement:
     return posts().where(col(Post.id).in_(ids.order_by(page.c.id.desc()).limit(LIMIT)))
 
 
-def insert_post() -> Statement:
+def insert_post() -> AnySelect:
     """Insert a post by `viewer_id` with its `text` and `parent_id`, and return it as they see it.
 
     Nothing is inserted or counted if that user or that parent does not exist.
@@ -130,7 +130,7 @@ def insert_post() -> Statement:
     # First the author, then the parent: see docs/decisions/0006-counters.md.
     user = sa.select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(key_share=True).cte("locked")
-    replied = sa.update(Post).where(col(Post.id) == PARENT_ID, of_existing(Post.user_id))
+    replied = sa.update(Post).where(col(Post.id) == PARENT_ID, user_not_deleted(Post.user_id))
     replied = replied.where(sa.exists().select_from(locked))
     replied = replied.values(reply_count=Post.reply_count + 1)
     parent = replied.returning(col(Post.id)).cte("parent")
@@ -154,7 +154,7 @@ def update_text() -> sa.Update:
     return changed.returning(col(Post.text), col(Post.edited_at))
 
 
-def remove_post(removal: sa.Delete | sa.Update) -> Statement:
+def delete_or_move_post(removal: sa.Delete | sa.Update) -> AnySelect:
     """Apply a removal to the post `post_id`, if its text is still `old_text`, and return its id.
 
     The post no longer counts for its author, or as a reply to its parent.
@@ -182,7 +182,7 @@ PostText = Annotated[
         json_schema_extra={"pattern": VISIBLE_PATTERN},
     ),
     visible,
-    storable,
+    no_nul,
 ]
 
 

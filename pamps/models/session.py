@@ -8,12 +8,12 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import Field, SQLModel, col
 
 from pamps.models.columns import (
+    AnySelect,
     Column,
-    Statement,
-    created,
+    created_at,
+    foreign_key,
     id_parameter,
     identity,
-    reference,
     text_column,
 )
 from pamps.models.user import NOT_DELETED, USER_ID, User
@@ -22,9 +22,9 @@ from pamps.models.user import NOT_DELETED, USER_ID, User
 class UserSession(SQLModel, table=True):
     """A sign-in and its tokens, all of which end when the row is deleted.
 
-    Tokens contain `sid`, which is random: a database that is restored from a backup assigns the
-    ids of rows again, and an old token must not fit the session of another user. `token_hash` is
-    the SHA-256 of the id of the current refresh token, `previous_hash` that of the one before.
+    Tokens contain `sid`. After a restore, the ids of rows are reused; a random `sid` keeps old
+    tokens from matching new sessions. `token_hash` is the SHA-256 of the id of the current refresh
+    token, `previous_hash` that of the one before.
     """
 
     __tablename__ = "session"
@@ -37,18 +37,18 @@ class UserSession(SQLModel, table=True):
         sa_type=sa.BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
     )
     id: int = identity()
-    user_id: int = reference("user.id", caller=True)
+    user_id: int = foreign_key("user.id", caller=True)
     token_hash: bytes = Field(sa_type=sa.LargeBinary, repr=False)
     previous_hash: bytes | None = Field(None, sa_type=sa.LargeBinary, repr=False)
     user_agent: str = text_column()
-    started: datetime = created()
-    last_used: datetime = created()
+    started: datetime = created_at()
+    last_used: datetime = created_at()
     expires: datetime
 
 
 # The `sid` of a session.
 SESSION_ID = id_parameter("session_id")
-TOKEN_HASH = sa.bindparam("shown_hash", type_=sa.LargeBinary)
+TOKEN_HASH = sa.bindparam("presented_hash", type_=sa.LargeBinary)
 
 NOT_EXPIRED = col(UserSession.expires) > sa.func.now()
 OF_USER = col(UserSession.user_id) == USER_ID
@@ -59,14 +59,14 @@ TOKEN_NOT_EXPIRED = sa.func.to_timestamp(TOKEN_EXPIRES) > sa.func.now()
 TIMES = col(UserSession.last_used), col(UserSession.expires)
 
 
-def session_users() -> Statement:
+def user_of_session() -> AnySelect:
     """Select the user of a session that has not ended."""
     statement = sa.select(col(User.id), col(User.username), col(User.superuser))
     statement = statement.join(UserSession, col(UserSession.user_id) == User.id)
     return statement.where(THIS_SESSION, NOT_EXPIRED, col(User.disabled).is_(False), NOT_DELETED)
 
 
-def sessions() -> Statement:
+def sessions() -> AnySelect:
     """Select the sessions of a user; the one that is `current` is `session_id`."""
     names = "id", "started", "last_used", "user_agent"
     current = (col(UserSession.sid) == SESSION_ID).label("current")
@@ -94,7 +94,7 @@ def insert_session() -> sa.Insert:
 
 
 def rotate_token() -> sa.Update:
-    """Replace the refresh token that is shown, if it is the current one; return the new times."""
+    """Replace the presented refresh token, if it is the current one; return the new times."""
     now = sa.func.clock_timestamp()  # The statement may have waited for another refresh.
     token_expires = now + sa.bindparam("token_lifetime", type_=sa.Interval)
     session_expires = col(UserSession.started) + sa.bindparam("session_lifetime", type_=sa.Interval)
@@ -111,12 +111,9 @@ def rotate_token() -> sa.Update:
     )
 
 
-def rotated_token() -> Statement:
-    """Select the times of a session whose last refresh replaced the token that is shown.
-
-    Only if that was within `replay`.
-    """
-    recent = sa.func.clock_timestamp() - sa.bindparam("replay", type_=sa.Interval)
+def replayed_token() -> AnySelect:
+    """Select a session's times if the presented token was replaced within `reuse_window`."""
+    recent = sa.func.clock_timestamp() - sa.bindparam("reuse_window", type_=sa.Interval)
     is_previous = col(UserSession.previous_hash) == TOKEN_HASH
     is_recent = col(UserSession.last_used) > recent
     return sa.select(*TIMES).where(THIS_SESSION, is_previous, is_recent, NOT_EXPIRED)

@@ -34,10 +34,10 @@ def _check_storable(value: object) -> object:
     return value
 
 
-# The last annotation of a text, so that it is checked first.
-storable = BeforeValidator(_check_storable)
+# Put it last in `Annotated`: pydantic runs the last before-validator first.
+no_nul = BeforeValidator(_check_storable)
 _STORABLE_PATTERN: JsonDict = {"pattern": "^[^\\x00]*$"}
-Text = Annotated[str, Field(json_schema_extra=_STORABLE_PATTERN), storable]
+SafeText = Annotated[str, Field(json_schema_extra=_STORABLE_PATTERN), no_nul]
 
 
 def _check_digits(value: object) -> object:
@@ -112,7 +112,7 @@ PictureUrl = Annotated[
     str,
     Field(max_length=255),
     AfterValidator(_check_url),
-    storable,
+    no_nul,
     WithJsonSchema(
         {"type": "string", "format": "uri", "maxLength": 255, "pattern": URL_PATTERN}
         | {"examples": ["https://example.com/ana.png"]}
@@ -127,12 +127,11 @@ RESERVED_NAMES = """
     reposts reset search session sessions settings tag ticket timeline token user users verify
 """.split()  # noqa: SIM905
 
-# Only ASCII letters have case, so that names are equal here and in a database of any language:
-# in Turkish the small letter of I is not i.
+# Fold only A to Z, so that Python and every collation agree.
 FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
-def folded(value: str) -> str:
+def fold_case(value: str) -> str:
     """Return a name or an e-mail address in the form in which they are compared."""
     return value.translate(FOLD)
 
@@ -149,7 +148,7 @@ def _check_email(value: str) -> str:
 
 
 def _check_not_reserved(name: str) -> str:
-    if folded(name) in RESERVED_NAMES:
+    if fold_case(name) in RESERVED_NAMES:
         raise PydanticCustomError("username_reserved", "This name is reserved")
     return name
 
@@ -159,14 +158,14 @@ Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=254),
     AfterValidator(_check_email),
-    storable,
+    no_nul,
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
 Username = Annotated[
     str,
     StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_]{1,30}$"),
     AfterValidator(_check_not_reserved),
-    storable,
+    no_nul,
 ]
 Password = Annotated[
     str,
@@ -175,11 +174,11 @@ Password = Annotated[
         max_length=128,
         json_schema_extra=_STORABLE_PATTERN,
     ),
-    storable,
+    no_nul,
 ]
 Bio = Annotated[
     str,
     Field(max_length=1000, json_schema_extra={"pattern": f"^$|{VISIBLE_PATTERN}"}),
     visible,
-    storable,
+    no_nul,
 ]

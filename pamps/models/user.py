@@ -12,26 +12,26 @@ from sqlmodel import SQLModel, col, select
 from pamps.config import settings
 from pamps.models.columns import (
     VIEWER_ID,
+    AnySelect,
     Condition,
-    Statement,
     counter,
     flag,
     id_parameter,
     identity,
     text_column,
 )
-from pamps.models.types import Bio, Email, Password, PictureUrl, Text as AnyText, Username, examples
+from pamps.models.types import Bio, Email, Password, PictureUrl, SafeText, Username, examples
 from pamps.security import is_common_password
 
 
-def fold(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """Return the SQL expression that does what `folded` does."""
+def fold_case_sql(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Return the SQL of `fold_case`."""
     return sa.func.lower(sa.collate(column, "C"))
 
 
 def _unique(name: str) -> sa.Index:
     # A deleted account's name and e-mail may be taken again while its rows are being deleted.
-    folded_column = fold(sa.literal_column(name))
+    folded_column = fold_case_sql(sa.literal_column(name))
     is_named = sa.text("NOT deleted")
     return sa.Index(f"uq_user_{name}", folded_column, unique=True, postgresql_where=is_named)
 
@@ -72,32 +72,34 @@ USER_ID = id_parameter("user_id")
 
 # A condition of every query that shows or locks a user.
 NOT_DELETED = ~col(User.deleted)
-# The user whose name is `username`, which is `folded`.
-IS_NAMED = (fold(col(User.username)) == sa.bindparam("username", type_=sa.Text)) & NOT_DELETED
+# The user whose name is `username`, a result of `fold_case`.
+USERNAME = sa.bindparam("username", type_=sa.Text)
+IS_NAMED = (fold_case_sql(col(User.username)) == USERNAME) & NOT_DELETED
 IS_VIEWER = (col(User.id) == VIEWER_ID) & NOT_DELETED
 
 
-def of_existing(user_id: int) -> Condition:
+def user_not_deleted(user_id: int) -> Condition:
     """Return the condition that a row belongs to a user who is not deleted.
 
-    There are hardly ever deleted users, so their ids are read once for a statement.
+    Few users are ever marked deleted, so reading all their ids once a statement is cheap.
     """
     deleted = select(col(User.id)).where(col(User.deleted)).scalar_subquery()
     return col(user_id) != sa.all_(sa.func.array(deleted))
 
 
-PUBLIC = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
-PROFILE = [*PUBLIC, col(User.post_count), col(User.follower_count), col(User.following_count)]
-OWN_PROFILE = [*PROFILE, col(User.email), col(User.superuser)]
+PUBLIC_COLUMNS = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
+COUNTERS = [col(User.post_count), col(User.follower_count), col(User.following_count)]
+PROFILE_COLUMNS = [*PUBLIC_COLUMNS, *COUNTERS]
+OWN_PROFILE_COLUMNS = [*PROFILE_COLUMNS, col(User.email), col(User.superuser)]
 
 
-def users() -> Statement:
+def users() -> AnySelect:
     """Select what everybody may see of users."""
-    return select(*PUBLIC).where(NOT_DELETED)
+    return select(*PUBLIC_COLUMNS).where(NOT_DELETED)
 
 
-def own_profile() -> Statement:
-    return select(*OWN_PROFILE).where(IS_VIEWER)
+def own_profile() -> AnySelect:
+    return select(*OWN_PROFILE_COLUMNS).where(IS_VIEWER)
 
 
 def create_user() -> ReturningInsert[*tuple[Any, ...]]:
@@ -106,11 +108,11 @@ def create_user() -> ReturningInsert[*tuple[Any, ...]]:
     values = select(*[sa.bindparam(name, type_=sa.Text) for name in columns])
     # The other columns get the defaults of the database.
     user = sa.insert(User).from_select(columns, values, include_defaults=False)
-    return user.returning(*PROFILE)
+    return user.returning(*PROFILE_COLUMNS)
 
 
 def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
-    """Change those fields of the profile of `viewer_id` whose parameter `changes_…` is true."""
+    """Update the profile of `viewer_id`; a field is written only if `changes_<field>` is true."""
     columns = {"avatar": col(User.avatar), "bio": col(User.bio), "email": col(User.email)}
     values = {
         name: sa.case(
@@ -119,7 +121,7 @@ def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
         )
         for name, column in columns.items()
     }
-    return sa.update(User).where(IS_VIEWER).values(values).returning(*OWN_PROFILE)
+    return sa.update(User).where(IS_VIEWER).values(values).returning(*OWN_PROFILE_COLUMNS)
 
 
 # What the documentation shows.
@@ -165,7 +167,7 @@ class PasswordChange(BaseModel):
         current_password=EXAMPLE_PASSWORD, new_password=f"another {EXAMPLE_PASSWORD}"
     )
 
-    current_password: AnyText = Field(repr=False)
+    current_password: SafeText = Field(repr=False)
     new_password: Password = Field(repr=False)
 
 

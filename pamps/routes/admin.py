@@ -3,22 +3,20 @@
 from fastapi import APIRouter, HTTPException
 from sqlmodel import bindparam, col, update
 
-from pamps.audit import record
+from pamps.audit import record_audit
 from pamps.auth import Address, Superuser
 from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import start_deletion
 from pamps.models import User
 from pamps.models.account import delete_account
-from pamps.models.types import folded
+from pamps.models.types import fold_case
 from pamps.models.user import IS_NAMED
 from pamps.routes.user import Name, user_not_found
 from pamps.sessions import END_ALL_SESSIONS
 from pamps.state import ActiveTransaction
 
-router = APIRouter(
-    prefix="/user/{username}", tags=["admin"], responses=error_responses(401, 403, 404, 429, 503)
-)
+router = APIRouter(prefix="/user/{username}", tags=["admin"], responses=error_responses(403))
 
 DELETE_ACCOUNT = Query(delete_account(IS_NAMED))
 SET_DISABLED = Query(
@@ -36,7 +34,7 @@ async def delete_user(username: Name, actor: Superuser, address: Address) -> Non
         user = await DELETE_ACCOUNT.one(own, username=username)
         if user is None:
             raise user_not_found()
-        await record(own, "delete account", user, actor, address)
+        await record_audit(own, "delete account", user, actor, address)
     start_deletion()
 
 
@@ -45,11 +43,11 @@ async def disable_user(
     username: Name, actor: Superuser, address: Address, outer: ActiveTransaction
 ) -> None:
     """Disable an account: it is signed out everywhere and cannot sign in; its posts stay."""
-    if username == folded(actor.username):
+    if username == fold_case(actor.username):
         raise HTTPException(400, "You cannot disable yourself")
     async with transaction(outer) as own:
         user = await _set_disabled(own, username, True)
-        await record(own, "disable account", user, actor, address)
+        await record_audit(own, "disable account", user, actor, address)
         await END_ALL_SESSIONS.run(own, user_id=user["id"])
 
 
@@ -58,7 +56,7 @@ async def enable_user(username: Name, actor: Superuser, address: Address) -> Non
     """Let a disabled account sign in again."""
     async with transaction() as own:
         user = await _set_disabled(own, username, False)
-        await record(own, "enable account", user, actor, address)
+        await record_audit(own, "enable account", user, actor, address)
 
 
 async def _set_disabled(transaction: Transaction, username: str, is_disabled: bool) -> Row:

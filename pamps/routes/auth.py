@@ -18,24 +18,24 @@ from pydantic.config import JsonDict
 from sqlmodel import Text as TextType, bindparam, col, select, update
 
 from pamps import hashing
-from pamps.auth import Address, AuthenticatedUser, may_sign_in, read_claims
+from pamps.auth import OPTIONAL_SIGN_IN, Address, AuthenticatedUser, read_claims
 from pamps.config import settings
 from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import OAuthError, error_responses
 from pamps.models import User
 from pamps.models.columns import id_parameter
-from pamps.models.types import Text, examples, folded
+from pamps.models.types import SafeText, examples, fold_case
 from pamps.models.user import EXAMPLE_PASSWORD, IS_NAMED, NOT_DELETED, NewPassword, PasswordChange
 from pamps.observability.metrics import count_sign_in
 from pamps.security import needs_rehash
-from pamps.sessions import END_ALL_SESSIONS, END_SESSION, Token, open_session, refresh_session
+from pamps.sessions import END_ALL_SESSIONS, END_SESSION, Token, refresh_session, start_session
 from pamps.state import ActiveTransaction, request_state
-from pamps.throttling import attempt_sign_in, forgive
+from pamps.throttling import clear_attempts, count_sign_in_attempt
 from pamps.tokens import read_token, unauthorized
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(tags=["auth"], responses=error_responses(429, 503))
+router = APIRouter(tags=["auth"])
 
 CREDENTIALS = Query(
     select(col(User.id), col(User.email), col(User.password), col(User.disabled)).where(IS_NAMED)
@@ -54,7 +54,7 @@ class RefreshToken(BaseModel):
 
     model_config = examples(refresh_token="what `POST /token` gives")  # nosec B106
 
-    refresh_token: Text = Field(repr=False)
+    refresh_token: SafeText = Field(repr=False)
 
 
 def _requiring(*names: str) -> JsonDict:
@@ -78,9 +78,9 @@ class TokenRequest(BaseModel):
     )
 
     grant_type: Literal["password", "refresh_token", ""] = "password"
-    username: Annotated[Text, StringConstraints(strip_whitespace=True)] = ""
-    password: Text = Field("", repr=False)
-    refresh_token: Text = Field("", repr=False)
+    username: Annotated[SafeText, StringConstraints(strip_whitespace=True)] = ""
+    password: SafeText = Field("", repr=False)
+    refresh_token: SafeText = Field("", repr=False)
 
     def require(self, *names: str) -> None:
         """Raise RequestValidationError for those of the fields that are missing."""
@@ -110,8 +110,8 @@ async def login_for_access_token(
         return await refresh_session(form.refresh_token, outer)
     form.require("username", "password")
     started = time.perf_counter()
-    with hashing.place():
-        await attempt_sign_in(form.username, address)
+    with hashing.queue_place():
+        await count_sign_in_attempt(form.username, address)
         user = await authenticate_user(form.username, form.password, address)
         while user:
             if user["disabled"]:
@@ -123,9 +123,9 @@ async def login_for_access_token(
                 raise HTTPException(403, "This account is disabled")
             if token := await _sign_in(user, form, address, user_agent, outer):
                 return token
-            # The password was changed meanwhile.
+            # The password was changed meanwhile. The transaction has begun, so use its connection.
             user = await authenticate_user(form.username, form.password, address, outer)
-    # All failures take a multiple of this time, so that the time does not tell the reason.
+    # Round the failure's duration up to a multiple of this, to hide whether the user exists.
     step = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     request_state(request.scope).delay = step - (time.perf_counter() - started) % step
     raise unauthorized("Incorrect username or password")
@@ -138,7 +138,7 @@ async def authenticate_user(
 
     Both take the same time.
     """
-    user = await CREDENTIALS.one(transaction, username=folded(username))
+    user = await CREDENTIALS.one(transaction, username=fold_case(username))
     if await hashing.check_password(password, user["password"] if user else None) and user:
         return user
     logger.warning("sign-in failed", extra={"user_id": user and user["id"], "address": address})
@@ -158,16 +158,16 @@ async def _sign_in(
             await SET_PASSWORD.run(
                 own, user_id=user["id"], password_hash=old_hash, new_hash=new_hash
             )
-        token = await open_session(own, user["id"], new_hash, user_agent)
+        token = await start_session(own, user["id"], new_hash, user_agent)
         if token is None:
             return None
-        await forgive(own, form.username, address)
+        await clear_attempts(own, form.username, address)
     logger.info("sign-in", extra={"user_id": user["id"], "address": address})
     count_sign_in("succeeded")
     return token
 
 
-@router.post("/refresh_token", responses=error_responses(401, 413))
+@router.post("/refresh_token", responses=error_responses(401))
 async def refresh_token(body: RefreshToken, transaction: ActiveTransaction) -> Token:
     """Trade a refresh token for a new pair of tokens; the access token is not fresh."""
     return await refresh_session(body.refresh_token, transaction)
@@ -178,10 +178,10 @@ class SignOut(BaseModel):
 
     model_config = examples()
 
-    refresh_token: Text | None = Field(None, repr=False)
+    refresh_token: SafeText | None = Field(None, repr=False)
 
 
-@router.post("/logout", status_code=204, responses=error_responses(401, 413), **may_sign_in)
+@router.post("/logout", status_code=204, **OPTIONAL_SIGN_IN)
 async def logout(request: Request, body: SignOut | None = None) -> None:
     """Sign out: the session and all its tokens end.
 
@@ -195,11 +195,11 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
         await END_SESSION.run(user_id=claims.user_id, session_id=claims.sid)
 
 
-@router.put("/user/me/password/", status_code=204, responses=error_responses(401, 403, 413))
+@router.put("/user/me/password/", status_code=204, responses=error_responses(403))
 async def change_password(change: PasswordChange, me: AuthenticatedUser, address: Address) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
-    with hashing.place():
-        user = await CREDENTIALS.one(username=folded(me.username))
+    with hashing.queue_place():
+        user = await CREDENTIALS.one(username=fold_case(me.username))
         if user is None or user["id"] != me.id:  # deleted since the request began
             raise unauthorized()
         try:
@@ -207,7 +207,7 @@ async def change_password(change: PasswordChange, me: AuthenticatedUser, address
         except ValidationError as error:
             items = [item | {"loc": ("body", "new_password")} for item in error.errors()]
             raise RequestValidationError(items) from None
-        await attempt_sign_in(me.username, address)
+        await count_sign_in_attempt(me.username, address)
         log_extra = {"user_id": me.id, "address": address}
         if not await hashing.check_password(change.current_password, user["password"]):
             logger.warning("password change failed", extra=log_extra)
@@ -219,6 +219,6 @@ async def change_password(change: PasswordChange, me: AuthenticatedUser, address
                 own, user_id=me.id, password_hash=user["password"], new_hash=new_hash
             ):
                 raise unauthorized()
-            await forgive(own, me.username, address)
+            await clear_attempts(own, me.username, address)
             await END_ALL_SESSIONS.run(own, user_id=me.id)
     logger.info("password changed", extra=log_extra)

@@ -1,3 +1,5 @@
+"""Follows, and the timeline of those whom a user follows."""
+
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlmodel import col
@@ -23,7 +25,7 @@ from pamps.responses import json_response
 from pamps.routes.user import NAMED_USER, Name, user_not_found
 from pamps.state import ActiveTransaction
 
-router = APIRouter(prefix="/user", tags=["user"], responses=error_responses(429, 503))
+router = APIRouter(prefix="/user", tags=["user"])
 
 TIMELINE = PaginatedQuery(timeline(), col(Post.id))
 FOLLOW = Query(follow())
@@ -33,7 +35,7 @@ FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAME
 FOLLOWING = PaginatedQuery(following(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
 
 
-@router.get("/timeline", response_model=Posts, responses=error_responses(401))
+@router.get("/timeline", response_model=Posts)
 async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePage) -> Response:
     """List the posts of everyone that you follow, replies included, the newest first."""
     return await page.response(request, TIMELINE, viewer_id=user.id)
@@ -46,7 +48,7 @@ FOLLOWED_ALREADY = {"model": SocialResponse, "description": "You follow them alr
     "/follow/{user_id}",
     status_code=201,
     response_model=SocialResponse,
-    responses={200: FOLLOWED_ALREADY, **error_responses(400, 401, 404)},
+    responses={200: FOLLOWED_ALREADY, **error_responses(400)},
 )
 async def follow_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
@@ -68,20 +70,20 @@ async def follow_user(
     return json_response(row)
 
 
-@router.delete("/follow/{user_id}", status_code=204, responses=error_responses(401, 404))
+@router.delete("/follow/{user_id}", status_code=204)
 async def unfollow_user(user_id: Id, user: AuthenticatedUser) -> None:
     """Follow a user no longer."""
     if not await UNFOLLOW.run(viewer_id=user.id, user_id=user_id):
         raise user_not_found()
 
 
-@router.get("/{username}/followers/", response_model=Users, responses=error_responses(404))
+@router.get("/{username}/followers/", response_model=Users)
 async def list_followers(username: Name, request: Request, page: ActivePage) -> Response:
     """List who follows a user, the latest follower first."""
     return await page.response(request, FOLLOWERS, username=username)
 
 
-@router.get("/{username}/following/", response_model=Users, responses=error_responses(404))
+@router.get("/{username}/following/", response_model=Users)
 async def list_following(username: Name, request: Request, page: ActivePage) -> Response:
     """List whom a user follows, the latest first."""
     return await page.response(request, FOLLOWING, username=username)

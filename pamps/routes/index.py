@@ -1,3 +1,5 @@
+"""The index of the API."""
+
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 

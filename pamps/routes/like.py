@@ -1,9 +1,10 @@
+"""Likes."""
+
 from fastapi import APIRouter, Request, Response
 from sqlmodel import col
 
-from pamps.auth import AuthenticatedUser, OptionalUser, check_session, may_sign_in
+from pamps.auth import OPTIONAL_SIGN_IN, AuthenticatedUser, OptionalUser, check_session
 from pamps.db import Query
-from pamps.errors import error_responses
 from pamps.models import Like
 from pamps.models.like import LikeResponse, like, liked_posts, likers, unlike
 from pamps.models.post import Posts
@@ -11,14 +12,14 @@ from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import json_response
-from pamps.routes.post import ACTIVE_POST, post_not_found
+from pamps.routes.post import EXISTING_POST, post_not_found
 from pamps.routes.user import NAMED_USER, Name
 from pamps.state import ActiveTransaction
 
-router = APIRouter(prefix="/post", tags=["post"], responses=error_responses(429, 503))
+router = APIRouter(prefix="/post", tags=["post"])
 
 LIKED_POSTS = PaginatedQuery(liked_posts(NAMED_USER.id), col(Like.id), parent=NAMED_USER)
-LIKERS = PaginatedQuery(likers(ACTIVE_POST.id), col(Like.id), parent=ACTIVE_POST)
+LIKERS = PaginatedQuery(likers(EXISTING_POST.id), col(Like.id), parent=EXISTING_POST)
 LIKE = Query(like())
 UNLIKE = Query(unlike())
 
@@ -26,7 +27,9 @@ LIKED_ALREADY = {"model": LikeResponse, "description": "You like it already."}
 
 
 @router.get(
-    "/likes/{username}/", response_model=Posts, responses=error_responses(401, 404), **may_sign_in
+    "/likes/{username}/",
+    response_model=Posts,
+    **OPTIONAL_SIGN_IN,
 )
 async def list_liked_posts(
     username: Name, request: Request, page: ActivePage, user: OptionalUser
@@ -39,7 +42,7 @@ async def list_liked_posts(
     "/{post_id}/like/",
     status_code=201,
     response_model=LikeResponse,
-    responses={200: LIKED_ALREADY, **error_responses(401, 404)},
+    responses={200: LIKED_ALREADY},
 )
 async def like_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
@@ -53,14 +56,14 @@ async def like_post(
     return json_response(liked, 201 if is_new else 200)
 
 
-@router.delete("/{post_id}/like/", status_code=204, responses=error_responses(401, 404))
+@router.delete("/{post_id}/like/", status_code=204)
 async def unlike_post(post_id: Id, user: AuthenticatedUser) -> None:
     """Like a post no longer."""
     if await UNLIKE.one(viewer_id=user.id, post_id=post_id) is None:
         raise post_not_found()
 
 
-@router.get("/{post_id}/likes/", response_model=Users, responses=error_responses(404))
+@router.get("/{post_id}/likes/", response_model=Users)
 async def list_likers(post_id: Id, request: Request, page: ActivePage) -> Response:
     """List who likes a post, the latest like first."""
     return await page.response(request, LIKERS, post_id=post_id)

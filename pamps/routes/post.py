@@ -1,24 +1,26 @@
+"""Posts and replies."""
+
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query as QueryParameters, Request, Response
 from pydantic import Field
 from sqlmodel import col, delete
 
-from pamps.audit import record
+from pamps.audit import record_audit
 from pamps.auth import (
+    OPTIONAL_SIGN_IN,
     Address,
     AuthenticatedUser,
     CurrentUser,
     OptionalUser,
     check_session,
-    may_sign_in,
     require_fresh,
 )
 from pamps.db import Query, Row, transaction
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import MANY_LIKES, start_deletion
 from pamps.models import Post
-from pamps.models.account import delete_liked_post
+from pamps.models.account import move_post_to_deleted_account
 from pamps.models.post import (
     POST_ID,
     PostPatch,
@@ -26,10 +28,10 @@ from pamps.models.post import (
     PostResponse,
     PostResponseWithReplies,
     Posts,
+    delete_or_move_post,
     existing_post,
     insert_post,
     posts,
-    remove_post,
     thread,
     update_text,
 )
@@ -40,13 +42,13 @@ from pamps.responses import check_precondition, conditional_response, etag_heade
 from pamps.routes.user import NAMED_USER, Name
 from pamps.state import ActiveTransaction
 
-router = APIRouter(prefix="/post", tags=["post"], responses=error_responses(429, 503))
+router = APIRouter(prefix="/post", tags=["post"])
 
 POST_NOT_FOUND = "Post not found"
 # What a change of a post overwrites, and so what If-Match compares.
-PROTECTED = ("id", "text")
+IF_MATCH_FIELDS = ("id", "text")
 
-ACTIVE_POST = Parent(existing_post(), POST_NOT_FOUND)
+EXISTING_POST = Parent(existing_post(), POST_NOT_FOUND)
 NOT_A_REPLY = col(Post.parent_id).is_(None)
 POSTS_OF_USER = posts().where(col(Post.user_id) == NAMED_USER.id)
 
@@ -63,17 +65,17 @@ USER_POSTS = {
     for order in ("oldest", "newest")
 }
 REPLIES = PaginatedQuery(
-    posts().where(col(Post.parent_id) == ACTIVE_POST.id),
+    posts().where(col(Post.parent_id) == EXISTING_POST.id),
     col(Post.id),
     newest_first=False,
-    parent=ACTIVE_POST,
+    parent=EXISTING_POST,
 )
 THREAD = Query(thread(replies=DEFAULT_LIMIT + 1))
-POST = Query(posts().where(col(Post.id) == POST_ID))
-INSERT = Query(insert_post())
+READ_POST = Query(posts().where(col(Post.id) == POST_ID))
+INSERT_POST = Query(insert_post())
 UPDATE_TEXT = Query(update_text())
-DELETE = Query(remove_post(delete(Post)))
-DELETE_IN_BATCHES = Query(delete_liked_post())
+DELETE_POST = Query(delete_or_move_post(delete(Post)))
+DELETE_IN_BATCHES = Query(move_post_to_deleted_account())
 
 
 def post_not_found() -> HTTPException:
@@ -93,24 +95,22 @@ async def read_thread(post_id: int, viewer: CurrentUser | None) -> tuple[Row, in
     return post, replies[DEFAULT_LIMIT - 1]["id"] if len(replies) > DEFAULT_LIMIT else None
 
 
-@router.get("/", response_model=Posts, responses=error_responses(401), **may_sign_in)
+@router.get("/", response_model=Posts, **OPTIONAL_SIGN_IN)
 async def list_posts(request: Request, page: ActivePage, user: OptionalUser) -> Response:
     """List the posts of everybody, without replies, the newest first."""
     return await page.response(request, HOME_POSTS, viewer_id=user and user.id)
 
 
-@router.post(
-    "/", status_code=201, response_model=PostResponse, responses=error_responses(401, 404, 413)
-)
+@router.post("/", status_code=201, response_model=PostResponse, responses=error_responses(404))
 async def create_post(
     post: PostRequest, user: AuthenticatedUser, transaction: ActiveTransaction, request: Request
 ) -> Response:
     """Write a post or, with `parent_id`, a reply."""
-    created = await INSERT.one(transaction, viewer_id=user.id, **post.model_dump())
+    created = await INSERT_POST.one(transaction, viewer_id=user.id, **post.model_dump())
     if created is None:
         await check_session(user, transaction)
         raise post_not_found()
-    headers = etag_header(created | {"replies": []}, protected=PROTECTED)
+    headers = etag_header(created | {"replies": []}, protected=IF_MATCH_FIELDS)
     headers["Location"] = reference(request, f"{created['id']}/")
     return json_response(created, 201, headers)
 
@@ -123,7 +123,9 @@ class UserPostsPage(Page):
 
 
 @router.get(
-    "/user/{username}/", response_model=Posts, responses=error_responses(401, 404), **may_sign_in
+    "/user/{username}/",
+    response_model=Posts,
+    **OPTIONAL_SIGN_IN,
 )
 async def get_posts_by_username(
     username: Name,
@@ -139,18 +141,19 @@ async def get_posts_by_username(
 @router.get(
     "/{post_id}/",
     response_model=PostResponseWithReplies,
-    responses=error_responses(401, 404),
-    **may_sign_in,
+    **OPTIONAL_SIGN_IN,
 )
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     post, cursor = await read_thread(post_id, user)
     link = next_page(reference(request, "replies/", {"cursor": cursor})) if cursor else None
-    return conditional_response(request, post, link, cursor, PROTECTED)
+    return conditional_response(request, post, link, cursor, IF_MATCH_FIELDS)
 
 
 @router.get(
-    "/{post_id}/replies/", response_model=Posts, responses=error_responses(401, 404), **may_sign_in
+    "/{post_id}/replies/",
+    response_model=Posts,
+    **OPTIONAL_SIGN_IN,
 )
 async def list_replies(
     post_id: Id, request: Request, page: ActivePage, user: OptionalUser
@@ -171,9 +174,7 @@ def not_yours() -> HTTPException:
     return HTTPException(403, "This post is not yours")
 
 
-@router.patch(
-    "/{post_id}/", response_model=PostResponse, responses=error_responses(401, 403, 404, 412, 413)
-)
+@router.patch("/{post_id}/", response_model=PostResponse, responses=error_responses(403, 412))
 async def update_post(
     patch: PostPatch,
     own_thread: Annotated[tuple[Row, int | None], Depends(get_own_post)],
@@ -182,49 +183,49 @@ async def update_post(
 ) -> Response:
     """Change the text of your post; with `If-Match` only if that text is still the same."""
     post, cursor = own_thread
-    check_precondition(request, post, PROTECTED)
+    check_precondition(request, post, IF_MATCH_FIELDS)
     while not (
         changed := await UPDATE_TEXT.one(
             post_id=post["id"], old_text=post["text"], new_text=patch.text
         )
     ):  # It has been edited or deleted since it was read.
         post, cursor = await read_thread(post["id"], user)
-        check_precondition(request, post, PROTECTED)
+        check_precondition(request, post, IF_MATCH_FIELDS)
     post |= changed
-    etag = etag_header(post, cursor, PROTECTED)
+    etag = etag_header(post, cursor, IF_MATCH_FIELDS)
     del post["replies"]
     return json_response(post, 200, etag)
 
 
-@router.delete("/{post_id}/", status_code=204, responses=error_responses(401, 403, 404, 412))
+@router.delete("/{post_id}/", status_code=204, responses=error_responses(403, 412))
 async def delete_post(
     post_id: Id, user: AuthenticatedUser, address: Address, request: Request
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
     deleted = False
-    while not deleted:  # until it is not edited between reading and deleting it
-        post = await POST.one(viewer_id=user.id, post_id=post_id)
+    while not deleted:  # Retry if the post was edited after it was read.
+        post = await READ_POST.one(viewer_id=user.id, post_id=post_id)
         if post is None:
             raise post_not_found()
         if post["user_id"] != user.id:
             if not user.superuser:
                 raise not_yours()
             require_fresh(user)
-        check_precondition(request, post, PROTECTED)
-        deleted = await delete_unchanged(post, user, address)
+        check_precondition(request, post, IF_MATCH_FIELDS)
+        deleted = await delete_if_unchanged(post, user, address)
 
 
-async def delete_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
+async def delete_if_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
     """Delete a post, and record it if it is another user's; do nothing if its text has changed.
 
     Return whether it was deleted.
     """
     many_likes = post["like_count"] >= MANY_LIKES
-    query = DELETE_IN_BATCHES if many_likes else DELETE
+    query = DELETE_IN_BATCHES if many_likes else DELETE_POST
     async with transaction() as deletion:
         deleted = await query.one(deletion, post_id=post["id"], old_text=post["text"])
         if deleted and post["user_id"] != user.id:
-            await record(deletion, f"delete post {post['id']}", post["user"], user, address)
+            await record_audit(deletion, f"delete post {post['id']}", post["user"], user, address)
     if many_likes:
         start_deletion()
     return deleted is not None

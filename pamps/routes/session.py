@@ -5,19 +5,17 @@ from sqlmodel import col, delete
 
 from pamps.auth import AuthenticatedUser
 from pamps.db import Query
-from pamps.errors import error_responses
 from pamps.models import UserSession
 from pamps.models.columns import id_parameter
 from pamps.models.session import OF_USER, SessionResponse, sessions
 from pamps.models.types import Id
 from pamps.pagination import ActivePage, PaginatedQuery
 
-router = APIRouter(
-    prefix="/user/me/sessions", tags=["auth"], responses=error_responses(401, 429, 503)
-)
+router = APIRouter(prefix="/user/me/sessions", tags=["auth"])
 
 SESSIONS = PaginatedQuery(sessions(), col(UserSession.id))
-END_SESSION = Query(delete(UserSession).where(OF_USER, col(UserSession.id) == id_parameter("id")))
+IS_OWN_SESSION = (col(UserSession.id) == id_parameter("id")) & OF_USER
+END_OWN_SESSION = Query(delete(UserSession).where(IS_OWN_SESSION))
 
 
 @router.get("/", response_model=list[SessionResponse])
@@ -26,8 +24,8 @@ async def list_sessions(user: AuthenticatedUser, request: Request, page: ActiveP
     return await page.response(request, SESSIONS, user_id=user.id, session_id=user.session_id)
 
 
-@router.delete("/{session_id}/", status_code=204, responses=error_responses(404))
+@router.delete("/{session_id}/", status_code=204)
 async def end_session(session_id: Id, user: AuthenticatedUser) -> None:
     """End one of your sessions: its tokens are no longer valid."""
-    if not await END_SESSION.run(user_id=user.id, id=session_id):
+    if not await END_OWN_SESSION.run(user_id=user.id, id=session_id):
         raise HTTPException(404, "Session not found")

@@ -1,3 +1,5 @@
+"""Users and their profiles."""
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -7,16 +9,16 @@ from pydantic import AfterValidator
 from sqlmodel import col, select
 
 from pamps import db, hashing
-from pamps.audit import record
+from pamps.audit import record_audit
 from pamps.auth import Address, AuthenticatedUser, CurrentUser, FreshUser, require_fresh
 from pamps.db import Query, Row, Transaction
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import DELETE_ACCOUNT, start_deletion
 from pamps.models import User
-from pamps.models.types import Text, folded
+from pamps.models.types import SafeText, fold_case
 from pamps.models.user import (
     IS_NAMED,
-    PROFILE,
+    PROFILE_COLUMNS,
     UserMe,
     UserPatch,
     UserProfile,
@@ -32,22 +34,22 @@ from pamps.pagination import ActivePage, PaginatedQuery, Parent
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.state import ActiveTransaction
-from pamps.throttling import attempt_sign_up
+from pamps.throttling import count_sign_up_attempt
 from pamps.tokens import unauthorized
 
-router = APIRouter(prefix="/user", tags=["user"], responses=error_responses(429, 503))
+router = APIRouter(prefix="/user", tags=["user"])
 
 USER_NOT_FOUND = "User not found"
 # What a change of a profile overwrites, and so what If-Match is about.
-PROTECTED = ("id", "avatar", "bio", "email")
+IF_MATCH_FIELDS = ("id", "avatar", "bio", "email")
 
 # A name in a path, in any case.
-Name = Annotated[Text, Path(), AfterValidator(folded)]
+Name = Annotated[SafeText, Path(), AfterValidator(fold_case)]
 
 NAMED_USER = Parent(select(col(User.id)).where(IS_NAMED), USER_NOT_FOUND)
 
 USERS = PaginatedQuery(users(), col(User.id), newest_first=False)
-NAMED_PROFILE = Query(select(*PROFILE).where(IS_NAMED))
+NAMED_PROFILE = Query(select(*PROFILE_COLUMNS).where(IS_NAMED))
 OWN_PROFILE = Query(own_profile())
 LOCKED_PROFILE = Query(own_profile().with_for_update(key_share=True))
 CREATE_USER = Query(insert_user())
@@ -64,13 +66,13 @@ async def list_users(request: Request, page: ActivePage) -> Response:
     return await page.response(request, USERS)
 
 
-@router.post("/", status_code=201, response_model=UserResponse, responses=error_responses(409, 413))
+@router.post("/", status_code=201, response_model=UserResponse, responses=error_responses(409))
 async def create_user(
     user: UserRequest, address: Address, request: Request, transaction: ActiveTransaction
 ) -> Response:
     """Create an account."""
-    with hashing.place():
-        await attempt_sign_up(address)
+    with hashing.queue_place():
+        await count_sign_up_attempt(address)
         password = await hashing.hash_password(user.password)
         values = user.model_dump(exclude={"password"})
         (profile,) = await CREATE_USER.all(transaction, **values, password=password)
@@ -98,29 +100,29 @@ async def unchanged_profile(
         yield None
         return
     # Without a lock first, so that a wrong precondition never waits for another transaction.
-    check_precondition(request, await read_profile(user), PROTECTED)
+    check_precondition(request, await read_profile(user), IF_MATCH_FIELDS)
     async with db.transaction() as transaction:
         profile = await LOCKED_PROFILE.one(transaction, viewer_id=user.id)
         if profile is None:
             raise unauthorized()
-        check_precondition(request, profile, PROTECTED)
+        check_precondition(request, profile, IF_MATCH_FIELDS)
         yield transaction
 
 
-@router.get("/me/", response_model=UserMe, responses=error_responses(401))
+@router.get("/me/", response_model=UserMe)
 async def get_me(user: AuthenticatedUser, request: Request) -> Response:
     """Show your own profile."""
-    return conditional_response(request, await read_profile(user), protected=PROTECTED)
+    return conditional_response(request, await read_profile(user), protected=IF_MATCH_FIELDS)
 
 
-@router.patch("/me/", response_model=UserMe, responses=error_responses(401, 409, 412, 413))
+@router.patch("/me/", response_model=UserMe, responses=error_responses(409, 412))
 async def update_me(
     patch: UserPatch, user: AuthenticatedUser, address: Address, request: Request
 ) -> Response:
     """Change your profile; what you leave out stays. A new e-mail takes a fresh sign-in."""
     if patch.email and patch.email != (await read_profile(user))["email"]:
         require_fresh(user)
-        await attempt_sign_up(address)  # as a 409 tells that the address has an account
+        await count_sign_up_attempt(address)  # as a 409 tells that the e-mail is taken
     changes = {f"changes_{name}": name in patch.model_fields_set for name in UserPatch.model_fields}
     async with unchanged_profile(request, user) as transaction:
         profile = await UPDATE_USER.one(
@@ -128,10 +130,10 @@ async def update_me(
         )
     if profile is None:
         raise unauthorized()
-    return json_response(profile, 200, etag_header(profile, protected=PROTECTED))
+    return json_response(profile, 200, etag_header(profile, protected=IF_MATCH_FIELDS))
 
 
-@router.delete("/me/", status_code=204, responses=error_responses(401, 412))
+@router.delete("/me/", status_code=204, responses=error_responses(412))
 async def delete_me(user: FreshUser, address: Address, request: Request) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
     async with unchanged_profile(request, user) as outer, db.transaction(outer) as transaction:
@@ -139,11 +141,11 @@ async def delete_me(user: FreshUser, address: Address, request: Request) -> None
         if account is None:
             raise unauthorized()
         if user.superuser:
-            await record(transaction, "delete account", account, user, address)
+            await record_audit(transaction, "delete account", account, user, address)
     start_deletion()
 
 
-@router.get("/{username}/", response_model=UserProfile, responses=error_responses(404))
+@router.get("/{username}/", response_model=UserProfile)
 async def get_user_by_username(username: Name, request: Request) -> Response:
     """Show a user's profile."""
     profile = await NAMED_PROFILE.one(username=username)
