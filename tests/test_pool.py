@@ -50,7 +50,7 @@ def test_a_database_that_takes_no_connections():
 def test_a_database_that_ends_while_it_is_asked(other_database):
     """Its farewell, and that it did not read the question, come at once; nobody waits for more."""
     relay = Relay(other_database)
-    settings = {"PAMPS_DB__pool_size": "1", "PAMPS_SERVER__request_timeout": "3"}
+    settings = {"PAMPS_DB__pool_size": "1", "PAMPS_DB__connect_timeout": "1"}
     settings["PAMPS_DB__uri"] = relay.address.render_as_string(hide_password=False)
     with served(settings) as (process, client):
         for _ in range(30):
