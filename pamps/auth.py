@@ -119,10 +119,10 @@ class BearerToken(SecurityBase):
     model = OAuth2PasswordBearer(TOKEN_URL, refreshUrl=TOKEN_URL).model
 
     async def __call__(self, request: Request) -> CurrentUser:
-        user = await get_optional_user(request)
-        if user is None:
-            raise unauthorized("Not authenticated")
-        return user
+        if user := await find_user(request):
+            return user
+        has_token = "Authorization" in request.headers
+        raise unauthorized() if has_token else unauthorized("Not authenticated")
 
 
 get_current_user = BearerToken()

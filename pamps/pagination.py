@@ -5,7 +5,7 @@ rows that are written meanwhile neither repeat nor skip an item, and page 1,000 
 page 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
 from fastapi import HTTPException, Query as QueryParameters, Request, Response
@@ -26,10 +26,10 @@ DEFAULT_LIMIT = 20
 class Parent:
     """The row that a list belongs to, such as the user in a list of a user's followers.
 
-    `statement` selects its `id`. `not_found` is the text of the 404 where there is no such row.
+    `statement` selects its `id`. `not_found` makes the 404 where there is no such row.
     """
 
-    def __init__(self, statement: AnySelect, not_found: str) -> None:
+    def __init__(self, statement: AnySelect, not_found: Callable[[], HTTPException]) -> None:
         self.table = statement.subquery("parent")
         self.id: ColumnElement[int] = self.table.c.id
         self.not_found = not_found
@@ -54,7 +54,7 @@ class PaginatedQuery:
         statement = statement.order_by(key.desc() if newest_first else key).limit(LIMIT)
         statement = statement.add_columns(key.label("cursor"))
         if parent:
-            # An outer join: one row without an item if the list is empty, none without a parent.
+            # An empty list gives one row of nulls; a missing parent gives no row.
             page = statement.lateral("page")
             statement = select(page).select_from(parent.table.outerjoin(page, true()))
             statement = statement.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
@@ -78,7 +78,7 @@ class PaginatedQuery:
             values["limit"] = limit + 1  # to see whether there is another page
         rows = await self._query(is_anonymous, limit == DEFAULT_LIMIT).all(**values)
         if self.parent and not rows:
-            raise HTTPException(404, self.parent.not_found)
+            raise self.parent.not_found()
         cursors = [row.pop("cursor") for row in rows]
         if cursors == [None]:
             return [], None

@@ -10,8 +10,9 @@ from limits import parse
 from sqlalchemy import func
 from sqlmodel import delete, select
 
+from pamps import db
 from pamps.config import settings
-from pamps.db import Query, Transaction, transaction
+from pamps.db import Query, Transaction
 from pamps.models.attempt import SAME_ADDRESS, SAME_SUBJECT, Attempt, insert_attempt
 from pamps.models.columns import id_parameter
 from pamps.models.types import fold_case
@@ -50,17 +51,18 @@ def _address_key(address: str) -> bytes:
 
 
 async def count_sign_in_attempt(
-    username: str, address: str, outer: Transaction | None = None
+    username: str, address: str, transaction: Transaction | None = None
 ) -> None:
     """Store an attempt to sign in as failed; a successful sign-in deletes it.
 
     Names count whether there is such a user or not. The attempt is committed at once, unless there
-    is an `outer` transaction. Raises HTTPException 429.
+    is a `transaction` around it. Raises HTTPException 429.
     """
     limits = settings.rate_limit
     texts = limits.sign_ins, limits.sign_ins_per_account, limits.sign_ins_per_address
+    keys = account_key(username), _address_key(address)
     try:
-        await _attempt(SIGN_IN, account_key(username), _address_key(address), texts, address, outer)
+        await _attempt(transaction, SIGN_IN, keys, texts, address)
     except HTTPException:
         count_sign_in("throttled")
         raise
@@ -69,28 +71,28 @@ async def count_sign_in_attempt(
 async def count_sign_up_attempt(address: str) -> None:
     """Count an attempt to sign up, and commit that at once. Raises HTTPException 429."""
     key = hmac_hash("sign-up address", client_network(address))
-    await _attempt(SIGN_UP, key, key, [settings.rate_limit.sign_ups], address)
+    await _attempt(None, SIGN_UP, (key, key), [settings.rate_limit.sign_ups], address)
 
 
 async def _attempt(
+    transaction: Transaction | None,
     query: Query,
-    subject: bytes,
-    address_key: bytes,
+    keys: tuple[bytes, bytes],
     texts: Sequence[str],
     address: str,
-    outer: Transaction | None = None,
 ) -> None:
     """Store an attempt, or raise HTTPException 429 if it is one too many."""
     if not settings.rate_limit.enabled:
         return
+    subject, address_key = keys
     parameters: dict[str, float] = {}
     for n, limit in enumerate(map(parse, texts)):
         parameters |= {f"amount_{n}": limit.amount, f"window_{n}": limit.get_expiry()}
-    async with transaction(outer) as own:
+    async with db.transaction(transaction) as transaction:
         # One after the other, as attempts at the same time would not see each other. Attempts on
         # different accounts run in parallel; at most `pool_size` can exceed the address limit.
-        await LOCK.run(own, key=int.from_bytes(subject[:8], signed=True))
-        row = await query.one(own, subject=subject, address=address_key, **parameters)
+        await LOCK.run(transaction, key=int.from_bytes(subject[:8], signed=True))
+        row = await query.one(transaction, subject=subject, address=address_key, **parameters)
     if row and (seconds := int(row["seconds"])):
         # The account cannot be read from its key, but lines about one account can be found.
         logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})

@@ -102,7 +102,7 @@ def own_profile() -> AnySelect:
     return select(*OWN_PROFILE_COLUMNS).where(IS_VIEWER)
 
 
-def create_user() -> ReturningInsert[*tuple[Any, ...]]:
+def insert_user() -> ReturningInsert[*tuple[Any, ...]]:
     """Insert a user, and return the profile."""
     columns = ["email", "username", "avatar", "bio", "password"]
     values = select(*[sa.bindparam(name, type_=sa.Text) for name in columns])

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, HTTPException
 from sqlmodel import bindparam, col, update
 
+from pamps import db
 from pamps.audit import record_audit
 from pamps.auth import Address, Superuser
-from pamps.db import Query, Row, Transaction, transaction
+from pamps.db import Query, Row, Transaction
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import start_deletion
 from pamps.models import User
@@ -30,33 +31,33 @@ SET_DISABLED = Query(
 @router.delete("/", status_code=204)
 async def delete_user(username: Name, actor: Superuser, address: Address) -> None:
     """Delete an account and everything that belongs to it, for good."""
-    async with transaction() as own:
-        user = await DELETE_ACCOUNT.one(own, username=username)
+    async with db.transaction() as transaction:
+        user = await DELETE_ACCOUNT.one(transaction, username=username)
         if user is None:
             raise user_not_found()
-        await record_audit(own, "delete account", user, actor, address)
+        await record_audit(transaction, "delete account", user, actor, address)
     start_deletion()
 
 
 @router.post("/disable/", status_code=204, responses=error_responses(400))
 async def disable_user(
-    username: Name, actor: Superuser, address: Address, outer: ActiveTransaction
+    username: Name, actor: Superuser, address: Address, transaction: ActiveTransaction
 ) -> None:
     """Disable an account: it is signed out everywhere and cannot sign in; its posts stay."""
     if username == fold_case(actor.username):
         raise HTTPException(400, "You cannot disable yourself")
-    async with transaction(outer) as own:
-        user = await _set_disabled(own, username, True)
-        await record_audit(own, "disable account", user, actor, address)
-        await END_ALL_SESSIONS.run(own, user_id=user["id"])
+    async with db.transaction(transaction) as transaction:
+        user = await _set_disabled(transaction, username, True)
+        await record_audit(transaction, "disable account", user, actor, address)
+        await END_ALL_SESSIONS.run(transaction, user_id=user["id"])
 
 
 @router.delete("/disable/", status_code=204)
 async def enable_user(username: Name, actor: Superuser, address: Address) -> None:
     """Let a disabled account sign in again."""
-    async with transaction() as own:
-        user = await _set_disabled(own, username, False)
-        await record_audit(own, "enable account", user, actor, address)
+    async with db.transaction() as transaction:
+        user = await _set_disabled(transaction, username, False)
+        await record_audit(transaction, "enable account", user, actor, address)
 
 
 async def _set_disabled(transaction: Transaction, username: str, is_disabled: bool) -> Row:

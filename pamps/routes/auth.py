@@ -17,10 +17,10 @@ from pydantic import (
 from pydantic.config import JsonDict
 from sqlmodel import Text as TextType, bindparam, col, select, update
 
-from pamps import hashing
+from pamps import db, hashing
 from pamps.auth import OPTIONAL_SIGN_IN, Address, AuthenticatedUser, read_claims
 from pamps.config import settings
-from pamps.db import Query, Row, Transaction, transaction
+from pamps.db import Query, Row, Transaction
 from pamps.errors import OAuthError, error_responses
 from pamps.models import User
 from pamps.models.columns import id_parameter
@@ -40,10 +40,10 @@ router = APIRouter(tags=["auth"])
 CREDENTIALS = Query(
     select(col(User.id), col(User.email), col(User.password), col(User.disabled)).where(IS_NAMED)
 )
-PASSWORD_HASH = bindparam("password_hash", type_=TextType)
+OLD_HASH = bindparam("old_hash", type_=TextType)
 SET_PASSWORD = Query(
     update(User)
-    .where(col(User.id) == id_parameter("user_id"), col(User.password) == PASSWORD_HASH)
+    .where(col(User.id) == id_parameter("user_id"), col(User.password) == OLD_HASH)
     .where(NOT_DELETED)
     .values(password=bindparam("new_hash", type_=TextType))
 )
@@ -100,14 +100,14 @@ UserAgent = Annotated[
 async def login_for_access_token(
     form: Annotated[TokenRequest, Form()],
     address: Address,
-    outer: ActiveTransaction,
+    transaction: ActiveTransaction,
     request: Request,
     user_agent: UserAgent = "",
 ) -> Token:
     """Sign in with a name and a password, or renew the tokens with a refresh token."""
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
-        return await refresh_session(form.refresh_token, outer)
+        return await refresh_session(form.refresh_token, transaction)
     form.require("username", "password")
     started = time.perf_counter()
     with hashing.queue_place():
@@ -115,16 +115,14 @@ async def login_for_access_token(
         user = await authenticate_user(form.username, form.password, address)
         while user:
             if user["disabled"]:
-                logger.warning(
-                    "sign-in to a disabled account",
-                    extra={"user_id": user["id"], "address": address},
-                )
+                log_extra = {"user_id": user["id"], "address": address}
+                logger.warning("sign-in to a disabled account", extra=log_extra)
                 count_sign_in("disabled")
                 raise HTTPException(403, "This account is disabled")
-            if token := await _sign_in(user, form, address, user_agent, outer):
+            if token := await _sign_in(user, form, address, user_agent, transaction):
                 return token
             # The password was changed meanwhile. The transaction has begun, so use its connection.
-            user = await authenticate_user(form.username, form.password, address, outer)
+            user = await authenticate_user(form.username, form.password, address, transaction)
     # Round the failure's duration up to a multiple of this, to hide whether the user exists.
     step = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     request_state(request.scope).delay = step - (time.perf_counter() - started) % step
@@ -147,21 +145,20 @@ async def authenticate_user(
 
 
 async def _sign_in(
-    user: Row, form: TokenRequest, address: str, user_agent: str, outer: Transaction | None
+    user: Row, form: TokenRequest, address: str, user_agent: str, transaction: Transaction | None
 ) -> Token | None:
     """Return the first tokens of a user whose password was verified, or None if it has changed."""
     old_hash = new_hash = user["password"]
     if needs_rehash(old_hash):
         new_hash = await hashing.hash_password(form.password)
-    async with transaction(outer) as own:
+    async with db.transaction(transaction) as transaction:
         if new_hash != old_hash:
-            await SET_PASSWORD.run(
-                own, user_id=user["id"], password_hash=old_hash, new_hash=new_hash
-            )
-        token = await start_session(own, user["id"], new_hash, user_agent)
+            hashes = {"old_hash": old_hash, "new_hash": new_hash}
+            await SET_PASSWORD.run(transaction, user_id=user["id"], **hashes)
+        token = await start_session(transaction, user["id"], new_hash, user_agent)
         if token is None:
             return None
-        await clear_attempts(own, form.username, address)
+        await clear_attempts(transaction, form.username, address)
     logger.info("sign-in", extra={"user_id": user["id"], "address": address})
     count_sign_in("succeeded")
     return token
@@ -196,29 +193,31 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
 
 
 @router.put("/user/me/password/", status_code=204, responses=error_responses(403))
-async def change_password(change: PasswordChange, me: AuthenticatedUser, address: Address) -> None:
+async def change_password(
+    change: PasswordChange, user: AuthenticatedUser, address: Address
+) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
     with hashing.queue_place():
-        user = await CREDENTIALS.one(username=fold_case(me.username))
-        if user is None or user["id"] != me.id:  # deleted since the request began
+        credentials = await CREDENTIALS.one(username=fold_case(user.username))
+        if credentials is None or credentials["id"] != user.id:  # deleted since the request began
             raise unauthorized()
         try:
-            NewPassword(email=user["email"], username=me.username, password=change.new_password)
+            email, password = credentials["email"], change.new_password
+            NewPassword(email=email, username=user.username, password=password)
         except ValidationError as error:
             items = [item | {"loc": ("body", "new_password")} for item in error.errors()]
             raise RequestValidationError(items) from None
-        await count_sign_in_attempt(me.username, address)
-        log_extra = {"user_id": me.id, "address": address}
-        if not await hashing.check_password(change.current_password, user["password"]):
+        await count_sign_in_attempt(user.username, address)
+        log_extra = {"user_id": user.id, "address": address}
+        if not await hashing.check_password(change.current_password, credentials["password"]):
             logger.warning("password change failed", extra=log_extra)
             raise HTTPException(403, "The current password is incorrect")
         new_hash = await hashing.hash_password(change.new_password)
-        async with transaction() as own:
+        async with db.transaction() as transaction:
             # Only if it is still the password that was verified.
-            if not await SET_PASSWORD.run(
-                own, user_id=me.id, password_hash=user["password"], new_hash=new_hash
-            ):
+            hashes = {"old_hash": credentials["password"], "new_hash": new_hash}
+            if not await SET_PASSWORD.run(transaction, user_id=user.id, **hashes):
                 raise unauthorized()
-            await clear_attempts(own, me.username, address)
-            await END_ALL_SESSIONS.run(own, user_id=me.id)
+            await clear_attempts(transaction, user.username, address)
+            await END_ALL_SESSIONS.run(transaction, user_id=user.id)
     logger.info("password changed", extra=log_extra)

@@ -1,11 +1,13 @@
 """Posts and replies."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query as QueryParameters, Request, Response
 from pydantic import Field
 from sqlmodel import col, delete
 
+from pamps import db
 from pamps.audit import record_audit
 from pamps.auth import (
     OPTIONAL_SIGN_IN,
@@ -16,7 +18,7 @@ from pamps.auth import (
     check_session,
     require_fresh,
 )
-from pamps.db import Query, Row, transaction
+from pamps.db import Query, Row
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import MANY_LIKES, start_deletion
 from pamps.models import Post
@@ -44,25 +46,27 @@ from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post", tags=["post"])
 
-POST_NOT_FOUND = "Post not found"
 # What a change of a post overwrites, and so what If-Match compares.
 IF_MATCH_FIELDS = ("id", "text")
 
-EXISTING_POST = Parent(existing_post(), POST_NOT_FOUND)
+
+def post_not_found() -> HTTPException:
+    return HTTPException(404, "Post not found")
+
+
+EXISTING_POST = Parent(existing_post(), post_not_found)
 NOT_A_REPLY = col(Post.parent_id).is_(None)
 POSTS_OF_USER = posts().where(col(Post.user_id) == NAMED_USER.id)
+WITHOUT_REPLIES = POSTS_OF_USER.where(NOT_A_REPLY)
 
 HOME_POSTS = PaginatedQuery(posts().where(NOT_A_REPLY), col(Post.id))
+user_posts = partial(PaginatedQuery, key=col(Post.id), parent=NAMED_USER)
 # By whether replies are among them, and by which post is first.
 USER_POSTS = {
-    (include_replies, order): PaginatedQuery(
-        statement, col(Post.id), newest_first=order == "newest", parent=NAMED_USER
-    )
-    for include_replies, statement in (
-        (True, POSTS_OF_USER),
-        (False, POSTS_OF_USER.where(NOT_A_REPLY)),
-    )
-    for order in ("oldest", "newest")
+    (True, "oldest"): user_posts(POSTS_OF_USER, newest_first=False),
+    (True, "newest"): user_posts(POSTS_OF_USER),
+    (False, "oldest"): user_posts(WITHOUT_REPLIES, newest_first=False),
+    (False, "newest"): user_posts(WITHOUT_REPLIES),
 }
 REPLIES = PaginatedQuery(
     posts().where(col(Post.parent_id) == EXISTING_POST.id),
@@ -76,10 +80,6 @@ INSERT_POST = Query(insert_post())
 UPDATE_TEXT = Query(update_text())
 DELETE_POST = Query(delete_or_move_post(delete(Post)))
 DELETE_IN_BATCHES = Query(move_post_to_deleted_account())
-
-
-def post_not_found() -> HTTPException:
-    return HTTPException(404, POST_NOT_FOUND)
 
 
 async def read_thread(post_id: int, viewer: CurrentUser | None) -> tuple[Row, int | None]:
@@ -222,10 +222,11 @@ async def delete_if_unchanged(post: Row, user: CurrentUser, address: str) -> boo
     """
     many_likes = post["like_count"] >= MANY_LIKES
     query = DELETE_IN_BATCHES if many_likes else DELETE_POST
-    async with transaction() as deletion:
-        deleted = await query.one(deletion, post_id=post["id"], old_text=post["text"])
+    async with db.transaction() as transaction:
+        deleted = await query.one(transaction, post_id=post["id"], old_text=post["text"])
         if deleted and post["user_id"] != user.id:
-            await record_audit(deletion, f"delete post {post['id']}", post["user"], user, address)
+            action = f"delete post {post['id']}"
+            await record_audit(transaction, action, post["user"], user, address)
     if many_likes:
         start_deletion()
     return deleted is not None

@@ -25,7 +25,7 @@ from pamps.models.user import (
     UserRequest,
     UserResponse,
     Users,
-    create_user as insert_user,
+    insert_user,
     own_profile,
     update_user,
     users,
@@ -39,25 +39,25 @@ from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"])
 
-USER_NOT_FOUND = "User not found"
 # What a change of a profile overwrites, and so what If-Match is about.
 IF_MATCH_FIELDS = ("id", "avatar", "bio", "email")
 
 # A name in a path, in any case.
 Name = Annotated[SafeText, Path(), AfterValidator(fold_case)]
 
-NAMED_USER = Parent(select(col(User.id)).where(IS_NAMED), USER_NOT_FOUND)
+
+def user_not_found() -> HTTPException:
+    return HTTPException(404, "User not found")
+
+
+NAMED_USER = Parent(select(col(User.id)).where(IS_NAMED), user_not_found)
 
 USERS = PaginatedQuery(users(), col(User.id), newest_first=False)
 NAMED_PROFILE = Query(select(*PROFILE_COLUMNS).where(IS_NAMED))
 OWN_PROFILE = Query(own_profile())
 LOCKED_PROFILE = Query(own_profile().with_for_update(key_share=True))
-CREATE_USER = Query(insert_user())
+INSERT_USER = Query(insert_user())
 UPDATE_USER = Query(update_user())
-
-
-def user_not_found() -> HTTPException:
-    return HTTPException(404, USER_NOT_FOUND)
 
 
 @router.get("/", response_model=Users)
@@ -75,7 +75,7 @@ async def create_user(
         await count_sign_up_attempt(address)
         password = await hashing.hash_password(user.password)
         values = user.model_dump(exclude={"password"})
-        (profile,) = await CREATE_USER.all(transaction, **values, password=password)
+        (profile,) = await INSERT_USER.all(transaction, **values, password=password)
     headers = etag_header(profile) | {"Location": reference(request, f"{user.username}/")}
     return json_response({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
 
