@@ -2,7 +2,7 @@
 
 A hash keeps a core busy for as long as dozens of other requests take, and each thread that has made
 one keeps its 19 MiB. So there is one thread, and as many requests may wait for it as it can serve
-in time; others are refused at once. A request that waits for it must hold no connection, so that
+in time; others are refused at once. A request should hold no connection while it waits, so that
 other requests do not wait for hashes.
 """
 

@@ -26,12 +26,12 @@ def _context() -> CryptContext:
 
 
 def get_password_hash(password: str) -> str:
-    """The argon2id hash of a password (RFC 9106), with its parameters and salt inside."""
+    """Return the argon2id hash of a password (RFC 9106), with its parameters and salt."""
     return _context().hash(password)
 
 
 def verify_password(plain_password: str, hashed_password: str | None) -> bool:
-    """Say whether a password is that of a hash.
+    """Tell whether a password is that of a hash.
 
     Without a hash that passlib can read, or for a password longer than any that it hashes (4,096
     characters), the answer is no, after as much work as a wrong password costs.
@@ -44,7 +44,7 @@ def verify_password(plain_password: str, hashed_password: str | None) -> bool:
 
 
 def needs_rehash(hashed_password: str) -> bool:
-    """Say whether a hash was made by another algorithm, or at another cost, than new ones are."""
+    """Tell whether a hash was made by another algorithm, or at another cost, than new ones are."""
     return _context().needs_update(hashed_password)
 
 
@@ -58,9 +58,9 @@ def _common_passwords() -> frozenset[str]:
 
 
 def is_common_password(password: str) -> bool:
-    """Whether it is, in any case, one of the most common that are long enough to be allowed.
+    """Tell whether a password is, in any case, one of the most common ones.
 
-    ASVS 5.0, 6.2.4 asks for the first 3,000 that match the rules for passwords.
+    ASVS 5.0, 6.2.4 asks for the first 3,000 that match the rules for passwords, as their length.
     """
     return password.lower() in _common_passwords()
 

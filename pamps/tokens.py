@@ -1,9 +1,9 @@
 """Tokens: JWTs that sign a user in (RFC 7519). The only module that imports python-jose.
 
-The subject is the user's id, so that a name that was deleted and taken again does not revive an old
-token; `sid` is the session, which ends all its tokens when it ends; a token is refused where its
-`scope` does not belong. Whether it has expired is for the database to tell, whose clock made it:
-see `user_of_session`.
+- `sub` is the user's id: a name that was deleted and taken again does not revive an old token.
+- `sid` is the session, which ends all its tokens when it ends.
+- `scope` says where the token may be used.
+- `exp` is compared with the database's clock, which made it: see `user_of_session`.
 """
 
 from datetime import datetime

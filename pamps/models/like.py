@@ -48,7 +48,7 @@ def like() -> AnySelect:
 
     Nothing is stored or returned if that user or that post does not exist.
     """
-    # First the user, then the post: see docs/decisions/0006-counters.md.
+    # The user is locked here, then the post by its update: docs/decisions/0006-counters.md.
     user = sa.select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(read=True, key_share=True).cte("locked")
     allowed = sa.select(locked.c.id).where(existing_post().exists())

@@ -27,7 +27,7 @@ def examples(**fields: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-def _check_storable(value: object) -> object:
+def _check_no_nul(value: object) -> object:
     """Refuse text that PostgreSQL cannot store: with NUL, or with half of a surrogate pair."""
     if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
         raise PydanticCustomError("string_unicode", "String should be Unicode without NUL")
@@ -35,9 +35,9 @@ def _check_storable(value: object) -> object:
 
 
 # Put it last in `Annotated`: pydantic runs the last before-validator first.
-no_nul = BeforeValidator(_check_storable)
-_STORABLE_PATTERN: JsonDict = {"pattern": "^[^\\x00]*$"}
-SafeText = Annotated[str, Field(json_schema_extra=_STORABLE_PATTERN), no_nul]
+no_nul = BeforeValidator(_check_no_nul)
+_NO_NUL_PATTERN: JsonDict = {"pattern": "^[^\\x00]*$"}
+SafeText = Annotated[str, Field(json_schema_extra=_NO_NUL_PATTERN), no_nul]
 
 
 def _check_digits(value: object) -> object:
@@ -172,7 +172,7 @@ Password = Annotated[
     Field(
         min_length=settings.security.PASSWORD_MIN_LENGTH,
         max_length=128,
-        json_schema_extra=_STORABLE_PATTERN,
+        json_schema_extra=_NO_NUL_PATTERN,
     ),
     no_nul,
 ]

@@ -80,9 +80,13 @@ async def create_user(
     return json_response({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
 
 
-async def read_profile(user: CurrentUser) -> Row:
-    """Return the profile of the current user. Raises HTTPException 401 if it was just deleted."""
-    profile = await OWN_PROFILE.one(viewer_id=user.id)
+async def read_profile(user: CurrentUser, transaction: Transaction | None = None) -> Row:
+    """Return the profile of the current user, and lock it if there is a transaction.
+
+    Raises HTTPException 401 if it was just deleted.
+    """
+    query = LOCKED_PROFILE if transaction else OWN_PROFILE
+    profile = await query.one(transaction, viewer_id=user.id)
     if profile is None:
         raise unauthorized()
     return profile
@@ -102,10 +106,7 @@ async def unchanged_profile(
     # Without a lock first, so that a wrong precondition never waits for another transaction.
     check_precondition(request, await read_profile(user), IF_MATCH_FIELDS)
     async with db.transaction() as transaction:
-        profile = await LOCKED_PROFILE.one(transaction, viewer_id=user.id)
-        if profile is None:
-            raise unauthorized()
-        check_precondition(request, profile, IF_MATCH_FIELDS)
+        check_precondition(request, await read_profile(user, transaction), IF_MATCH_FIELDS)
         yield transaction
 
 
