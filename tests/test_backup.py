@@ -38,7 +38,16 @@ def fill(address: str) -> None:
     """Stores some of everything."""
     from sqlmodel import Session
 
-    from pamps.models import Attempt, Audit, IdempotencyKey, Like, Post, Social, User, UserSession
+    from pamps.models import (
+        Attempt,
+        Audit,
+        IdempotencyKey,
+        Post,
+        Social,
+        SQLModel,
+        User,
+        UserSession,
+    )
 
     def user(name: str, bio: str | None) -> User:
         email = f"{name}@pamps.com"
@@ -52,10 +61,13 @@ def fill(address: str) -> None:
         posts = [Post(text=f"{ODD} {n}", user_id=ana.id) for n in range(250)]
         session.add_all(posts)
         session.flush()
+        # What a user has done to a post: a like, and whatever else there is.
+        for mapper in SQLModel._sa_registry.mappers:
+            if {column.name for column in mapper.primary_key} == {"user_id", "post_id"}:
+                session.add(mapper.class_(user_id=bia.id, post_id=posts[0].id))
         session.add_all(
             [
                 Post(text="\\.", user_id=bia.id, parent_id=posts[0].id),
-                Like(user_id=bia.id, post_id=posts[0].id),
                 Social(from_id=ana.id, to_id=bia.id),
                 UserSession(
                     sid=2**62,
