@@ -89,6 +89,9 @@ ROUTES = [
     Route("DELETE /post/{post_id}/", 401, 403, 204, if_match=True),
     Route("POST /post/{post_id}/like/", 401, 201, 201, mutual=True),
     Route("DELETE /post/{post_id}/like/", 401, 204, 204),
+    Route("POST /post/{post_id}/bookmark/", 401, 201, 201, mutual=True),
+    Route("DELETE /post/{post_id}/bookmark/", 401, 204, 204),
+    Route("GET /user/me/bookmarks/", 401, 200, 200, ids="posts"),
     Route("GET /post/{post_id}/likes/", 200, 200, 200, ids="others"),
 ]
 READS = [route for route in ROUTES if route.method == "GET"]

@@ -5,10 +5,10 @@ import re
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from . import admin, auth, follow, health, index, like, post, session, user
+from . import admin, auth, bookmark, follow, health, index, like, post, session, user
 
 # In the order of the documentation. Those of a line share a prefix.
-MODULES = [[post, like], [user, follow], [auth, session], [admin], [health], [index]]
+MODULES = [[post, like], [user, follow], [bookmark], [auth, session], [admin], [health], [index]]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:

@@ -1,0 +1,69 @@
+"""Bookmarks: table, queries, response."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlmodel import SQLModel, col
+
+from pamps.models.columns import (
+    VIEWER_ID,
+    AnySelect,
+    created_at,
+    foreign_key,
+    identity,
+    insert_or_get,
+)
+from pamps.models.post import POST_ID, Post, existing_post, posts
+from pamps.models.user import IS_VIEWER, User
+
+
+class Bookmark(SQLModel, table=True):
+    """`user_id` has bookmarked `post_id`. The ids are in the order of the bookmarks."""
+
+    __table_args__ = (
+        sa.Index("ix_bookmark_user", "user_id", "id"),
+        sa.Index("ix_bookmark_post", "post_id"),
+    )
+
+    user_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    post_id: int = foreign_key("post.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created_at()
+
+
+def bookmarked_posts() -> AnySelect:
+    """Select the posts that `viewer_id` has bookmarked."""
+    bookmarked = posts().join(Bookmark, col(Bookmark.post_id) == Post.id)
+    return bookmarked.where(col(Bookmark.user_id) == VIEWER_ID)
+
+
+def bookmark() -> AnySelect:
+    """Bookmark `post_id` for `viewer_id`; return the bookmark, and whether it is new as `created`.
+
+    Nothing is stored or returned if that user or that post does not exist.
+    """
+    # The user is locked first: see docs/decisions/0006-counters.md.
+    user = sa.select(col(User.id)).where(IS_VIEWER)
+    locked = user.with_for_update(read=True, key_share=True).cte("locked")
+    allowed = sa.select(locked.c.id).where(existing_post().exists())
+    return sa.select(*insert_or_get(Bookmark, (VIEWER_ID, POST_ID), allowed).c)
+
+
+def unbookmark() -> AnySelect:
+    """Delete the bookmark of `viewer_id` for `post_id`, if there is one; return the id of the post.
+
+    Nothing is returned if the post does not exist.
+    """
+    post = existing_post().cte("post")
+    bookmark = sa.delete(Bookmark).where(col(Bookmark.post_id) == post.c.id)
+    deleted = bookmark.where(col(Bookmark.user_id) == VIEWER_ID).cte("deleted")
+    return sa.select(post.c.id).add_cte(deleted)
+
+
+class BookmarkResponse(BaseModel):
+    """`user_id` has bookmarked `post_id` since `date`."""
+
+    user_id: int
+    post_id: int
+    date: datetime
