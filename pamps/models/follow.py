@@ -35,13 +35,13 @@ class Social(SQLModel, table=True):
 
 
 def followers(user_id: Column) -> AnySelect:
-    query = users().join(Social, col(Social.from_id) == col(User.id))
-    return query.where(col(Social.to_id) == user_id)
+    """Select the users who follow a user."""
+    return users().join(Social, col(Social.from_id) == User.id).where(col(Social.to_id) == user_id)
 
 
 def following(user_id: Column) -> AnySelect:
-    query = users().join(Social, col(Social.to_id) == col(User.id))
-    return query.where(col(Social.from_id) == user_id)
+    """Select the users whom a user follows."""
+    return users().join(Social, col(Social.to_id) == User.id).where(col(Social.from_id) == user_id)
 
 
 def follow() -> AnySelect:

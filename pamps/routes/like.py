@@ -26,11 +26,7 @@ UNLIKE = Query(unlike())
 LIKED_ALREADY = {"model": LikeResponse, "description": "You like it already."}
 
 
-@router.get(
-    "/likes/{username}/",
-    response_model=Posts,
-    **OPTIONAL_SIGN_IN,
-)
+@router.get("/likes/{username}/", response_model=Posts, **OPTIONAL_SIGN_IN)
 async def list_liked_posts(
     username: Name, request: Request, page: ActivePage, user: OptionalUser
 ) -> Response:
@@ -39,10 +35,7 @@ async def list_liked_posts(
 
 
 @router.post(
-    "/{post_id}/like/",
-    status_code=201,
-    response_model=LikeResponse,
-    responses={200: LIKED_ALREADY},
+    "/{post_id}/like/", status_code=201, response_model=LikeResponse, responses={200: LIKED_ALREADY}
 )
 async def like_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction

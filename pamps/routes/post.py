@@ -122,11 +122,7 @@ class UserPostsPage(Page):
     order: Annotated[Literal["oldest", "newest"], Field(description="What is first.")] = "oldest"
 
 
-@router.get(
-    "/user/{username}/",
-    response_model=Posts,
-    **OPTIONAL_SIGN_IN,
-)
+@router.get("/user/{username}/", response_model=Posts, **OPTIONAL_SIGN_IN)
 async def get_posts_by_username(
     username: Name,
     request: Request,
@@ -138,11 +134,7 @@ async def get_posts_by_username(
     return await page.response(request, query, viewer_id=user and user.id, username=username)
 
 
-@router.get(
-    "/{post_id}/",
-    response_model=PostResponseWithReplies,
-    **OPTIONAL_SIGN_IN,
-)
+@router.get("/{post_id}/", response_model=PostResponseWithReplies, **OPTIONAL_SIGN_IN)
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     post, cursor = await read_thread(post_id, user)
@@ -150,11 +142,7 @@ async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser)
     return conditional_response(request, post, link, cursor, IF_MATCH_FIELDS)
 
 
-@router.get(
-    "/{post_id}/replies/",
-    response_model=Posts,
-    **OPTIONAL_SIGN_IN,
-)
+@router.get("/{post_id}/replies/", response_model=Posts, **OPTIONAL_SIGN_IN)
 async def list_replies(
     post_id: Id, request: Request, page: ActivePage, user: OptionalUser
 ) -> Response:
