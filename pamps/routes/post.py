@@ -171,14 +171,13 @@ async def update_post(
 ) -> Response:
     """Change the text of your post; with `If-Match` only if that text is still the same."""
     post, cursor = own_thread
-    check_precondition(request, post, IF_MATCH_FIELDS)
-    while not (
-        changed := await UPDATE_TEXT.one(
-            post_id=post["id"], old_text=post["text"], new_text=patch.text
-        )
-    ):  # It has been edited or deleted since it was read.
-        post, cursor = await read_thread(post["id"], user)
+    changed = None
+    while changed is None:
         check_precondition(request, post, IF_MATCH_FIELDS)
+        texts = {"old_text": post["text"], "new_text": patch.text}
+        changed = await UPDATE_TEXT.one(post_id=post["id"], **texts)
+        if changed is None:  # It was edited or deleted after it was read.
+            post, cursor = await read_thread(post["id"], user)
     post |= changed
     etag = etag_header(post, cursor, IF_MATCH_FIELDS)
     del post["replies"]
@@ -190,31 +189,23 @@ async def delete_post(
     post_id: Id, user: AuthenticatedUser, address: Address, request: Request
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
-    deleted = False
-    while not deleted:  # Retry if the post was edited after it was read.
+    deleted = None
+    while deleted is None:  # Retry if the post was edited after it was read.
         post = await READ_POST.one(viewer_id=user.id, post_id=post_id)
         if post is None:
             raise post_not_found()
-        if post["user_id"] != user.id:
+        is_own = post["user_id"] == user.id
+        if not is_own:
             if not user.superuser:
                 raise not_yours()
             require_fresh(user)
         check_precondition(request, post, IF_MATCH_FIELDS)
-        deleted = await delete_if_unchanged(post, user, address)
-
-
-async def delete_if_unchanged(post: Row, user: CurrentUser, address: str) -> bool:
-    """Delete a post, and record it if it is another user's; do nothing if its text has changed.
-
-    Return whether it was deleted.
-    """
-    many_likes = post["like_count"] >= MANY_LIKES
-    query = DELETE_IN_BATCHES if many_likes else DELETE_POST
-    async with db.transaction() as transaction:
-        deleted = await query.one(transaction, post_id=post["id"], old_text=post["text"])
-        if deleted and post["user_id"] != user.id:
-            action = f"delete post {post['id']}"
-            await record_audit(transaction, action, post["user"], user, address)
-    if many_likes:
-        start_deletion()
-    return deleted is not None
+        has_many_likes = post["like_count"] >= MANY_LIKES
+        query = DELETE_IN_BATCHES if has_many_likes else DELETE_POST
+        async with db.transaction() as transaction:
+            deleted = await query.one(transaction, post_id=post_id, old_text=post["text"])
+            if deleted and not is_own:
+                action = f"delete post {post_id}"
+                await record_audit(transaction, action, post["user"], user, address)
+        if has_many_likes:
+            start_deletion()
