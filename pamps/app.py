@@ -13,7 +13,7 @@ from pamps import __version__, server
 from pamps.config import settings
 from pamps.db import engine
 from pamps.errors import EXCEPTION_HANDLERS
-from pamps.folder import EmbeddedError, secret_key
+from pamps.folder import FolderError, secret_key
 from pamps.maintenance import cleanup, deletion
 from pamps.middleware import LifespanMiddleware
 from pamps.middleware.body import BodyLimitMiddleware
@@ -104,7 +104,7 @@ def middleware() -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     server.exit_with_parent()
-    async with pool.opened() as connections:
+    async with pool.open_pool() as connections:
         if settings.metrics.port:
             metrics.sample_connections(connections)
         tasks = [
@@ -127,7 +127,7 @@ def create_app() -> FastAPI:
     logs.configure()
     try:
         secret_key()
-    except EmbeddedError as error:  # `pamps serve` has reported it before, uvicorn has not
+    except FolderError as error:  # `pamps serve` has reported it before, uvicorn has not
         raise SystemExit(f"pamps: {error}") from None
     app = FastAPI(
         title="Pamps",

@@ -41,7 +41,7 @@ async def record_audit(
     The row `target` has the `id` and the `username` of that user.
     """
     row = _row(action, target["id"], target["username"], actor, address)
-    await INSERT_AUDIT.run(transaction, **row)
+    await INSERT_AUDIT.execute(transaction, **row)
 
 
 def record_at_terminal(session: Session, action: str, target: User) -> None:

@@ -69,7 +69,7 @@ async def session_user(claims: Claims) -> CurrentUser | None:
     token = claims.sid, claims.exp
     if token in _ended_tokens:
         return None
-    user = await CURRENT_USER.one(
+    user = await CURRENT_USER.first(
         user_id=claims.user_id, session_id=claims.sid, token_expires=claims.exp
     )
     if user:
@@ -131,7 +131,7 @@ AuthenticatedUser = Annotated[CurrentUser, Depends(get_current_user)]
 
 async def check_session(user: CurrentUser, transaction: Transaction | None = None) -> None:
     """Raise HTTPException 401 if the session has ended since the request began."""
-    if not await SESSION_USER.one(transaction, user_id=user.id, session_id=user.session_id):
+    if not await SESSION_USER.first(transaction, user_id=user.id, session_id=user.session_id):
         raise unauthorized()
 
 

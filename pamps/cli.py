@@ -92,7 +92,7 @@ def serve(
     """Serve the API."""
     from pamps import server
     from pamps.config import ENVIRONMENT, settings
-    from pamps.db import description, engine
+    from pamps.db import describe_database, engine
     from pamps.folder import secret_key
     from pamps.maintenance import schema
     from pamps.observability import logs, metrics
@@ -114,7 +114,7 @@ def serve(
             docs = f", its documentation: {url}/docs" if settings.server.docs else ""
             typer.echo(f"Pamps: {url}{docs}")
         logs.configure()
-        logger.info("serving %s", description())
+        logger.info("serving %s", describe_database())
         os.environ["PAMPS_SERVER__workers"] = str(workers)  # for the size of their pools
         if not server.run(listener, workers):
             raise typer.Exit(1)

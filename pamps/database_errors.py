@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import TimeoutError as EnginePoolTimeout
 
 from pamps.db import engine
-from pamps.folder import EmbeddedError
+from pamps.folder import FolderError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
 
@@ -75,7 +75,7 @@ def is_unavailable(error: BaseException) -> bool:
     cause = _driver_error(error)
     drivers = psycopg.OperationalError, psycopg2.OperationalError, psycopg2.InterfaceError
     return (
-        isinstance(cause, (*drivers, EnginePoolTimeout, EmbeddedError))
+        isinstance(cause, (*drivers, EnginePoolTimeout, FolderError))
         or _sqlstate(error) in (READ_ONLY, *SCHEMA_CHANGED)
         # The connection broke in the middle of a result, for which the drivers have no class.
         or type(cause) in (psycopg.DatabaseError, psycopg2.DatabaseError)
@@ -103,7 +103,7 @@ def explain(error: BaseException) -> str | None:
         return "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
     if violation := violated_constraint(error):
         return violation[1]
-    if isinstance(error, (EmbeddedError, MaintenanceError)):
+    if isinstance(error, (FolderError, MaintenanceError)):
         return ADDRESS.sub("", str(error))
     if isinstance(error, EnginePoolTimeout):
         return "the database does not answer: there is no free connection"

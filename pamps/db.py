@@ -50,18 +50,18 @@ class Transaction:
 async def transaction(outer: Transaction | None = None) -> AsyncIterator[Transaction]:
     """Begin a transaction; commit it at the end, or undo it if there is an exception.
 
-    Within an `outer` transaction it is a savepoint. Raises psycopg.Error and EmbeddedError.
+    Within an `outer` transaction it is a savepoint. Raises psycopg.Error and FolderError.
     """
     if outer:
         async with (await outer.connection()).transaction():
             yield outer
         return
-    connection = await pool.take()
+    connection = await pool.acquire()
     try:
         async with connection.transaction():
             yield Transaction(connection)
     finally:
-        await pool.give_back(connection)
+        await pool.release(connection)
 
 
 class Query:
@@ -72,7 +72,7 @@ class Query:
     row. Times are in UTC, without a time zone.
 
     Its methods run it in a transaction, or else as a transaction of its own. They raise TypeError
-    for a missing or an unknown parameter, psycopg.Error, and EmbeddedError.
+    for a missing or an unknown parameter, psycopg.Error, and FolderError.
     """
 
     def __init__(self, statement: Statement) -> None:
@@ -83,19 +83,21 @@ class Query:
         binds = {name: compiled.binds[name] for name in self._order}
         self._constants = {name: bind.value for name, bind in binds.items() if not bind.required}
         self._parameters = binds.keys() - self._constants.keys()
-        self._shape: _Shape | None = None
+        self._mapper: _RowMapper | None = None
 
     async def all(self, transaction: Transaction | None = None, /, **parameters: Any) -> list[Row]:
         """Return all rows."""
         rows, _ = await self._run(transaction, parameters)
         return rows
 
-    async def one(self, transaction: Transaction | None = None, /, **parameters: Any) -> Row | None:
+    async def first(
+        self, transaction: Transaction | None = None, /, **parameters: Any
+    ) -> Row | None:
         """Return the first row, or None if there is none."""
         rows, _ = await self._run(transaction, parameters)
         return rows[0] if rows else None
 
-    async def run(self, transaction: Transaction | None = None, /, **parameters: Any) -> int:
+    async def execute(self, transaction: Transaction | None = None, /, **parameters: Any) -> int:
         """Return how many rows were written, or read."""
         _, count = await self._run(transaction, parameters)
         return count
@@ -109,28 +111,28 @@ class Query:
         parameters |= self._constants
         values = [parameters[name] for name in self._order]
         if transaction:
-            return await self._execute(await transaction.connection(), values)
-        connection = await pool.take()
+            return await self._run_on(await transaction.connection(), values)
+        connection = await pool.acquire()
         try:
-            return await self._execute(connection, values)
+            return await self._run_on(connection, values)
         finally:
-            await pool.give_back(connection)
+            await pool.release(connection)
 
-    async def _execute(self, connection: Connection, values: list[Any]) -> tuple[list[Row], int]:
+    async def _run_on(self, connection: Connection, values: list[Any]) -> tuple[list[Row], int]:
         cursor = connection.cursor(binary=True)
         try:
             await cursor.execute(self._sql, values)
         except psycopg.Error as error:
             hide_detail(error)
             raise
-        if self._shape is None:
+        if self._mapper is None:
             # Of a statement that returns no rows, it has no columns.
-            self._shape = _Shape([column.name for column in cursor.description or ()])
-        rows = await cursor.fetchall() if self._shape.names else []
-        return self._shape.dicts(rows), cursor.rowcount
+            self._mapper = _RowMapper([column.name for column in cursor.description or ()])
+        rows = await cursor.fetchall() if self._mapper.names else []
+        return self._mapper.map(rows), cursor.rowcount
 
 
-class _Shape:
+class _RowMapper:
     """How rows become dicts."""
 
     def __init__(self, columns: list[str]) -> None:
@@ -144,7 +146,7 @@ class _Shape:
             if parts:
                 self._inner.append((index, index + len(parts), parts))
 
-    def dicts(self, rows: list[tuple[object, ...]]) -> list[Row]:
+    def map(self, rows: list[tuple[object, ...]]) -> list[Row]:
         for start, end, names in self._inner:
             rows = [
                 (*row[:start], dict(zip(names, row[start:end], strict=True)), *row[end:])
@@ -175,7 +177,7 @@ engine = create_engine(
 )
 
 
-def description() -> str:
+def describe_database() -> str:
     """Describe which database it is, without the user and the password."""
     if not settings.db.uri:
         return f"the database in {FOLDER}"
@@ -205,13 +207,13 @@ def _hide_details(context: ExceptionContext) -> None:
 
 # One more session than that would wait for a thread while it holds a connection that those who have
 # the threads wait for.
-SESSIONS = 5
-_places = PerLoop(lambda: CapacityLimiter(SESSIONS))
+MAX_SESSIONS = 5
+_session_limiter = PerLoop(lambda: CapacityLimiter(MAX_SESSIONS))
 
 
 async def get_session() -> AsyncIterator[Session]:
     """Give a request a session. What is not committed at its end is undone."""
-    async with _places.get():
+    async with _session_limiter.get():
         session = Session(engine)
         end = session.close
         try:

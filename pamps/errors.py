@@ -19,7 +19,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from pamps.database_errors import is_retryable, is_unavailable, violated_constraint
-from pamps.folder import EmbeddedError
+from pamps.folder import FolderError
 from pamps.state import request_state
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 
 # SQLAlchemy and psycopg2 are for routes in the workshop's style, with `ActiveSession`.
-DATABASE_ERRORS = psycopg.Error, DBAPIError, EnginePoolTimeout, psycopg2.Error, EmbeddedError
+DATABASE_ERRORS = psycopg.Error, DBAPIError, EnginePoolTimeout, psycopg2.Error, FolderError
 ExceptionHandler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 EXCEPTION_HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     RequestValidationError: _validation_error,

@@ -19,12 +19,12 @@ FOLDER = ROOT.joinpath(os.path.expanduser(settings.db.embedded_dir)).resolve()  
 CONTENT = ("data", "new", "socket", "start.lock", "users.lock", "secret")
 
 
-class EmbeddedError(Exception):
+class FolderError(Exception):
     """The folder, or the PostgreSQL in it, cannot be used. The text says why, and what to do."""
 
 
 def make_folder() -> None:
-    """Make the folder, or deny other users access to it. Raises EmbeddedError and OSError."""
+    """Make the folder, or deny other users access to it. Raises FolderError and OSError."""
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = FOLDER.stat().st_mode
     if not mode & 0o077:
@@ -34,7 +34,7 @@ def make_folder() -> None:
     if is_ours and not mode & stat.S_ISVTX:
         FOLDER.chmod(0o700)
     elif mode & 0o022:
-        raise EmbeddedError(
+        raise FolderError(
             f"db.embedded_dir: other users may write in {FOLDER}: choose a folder of its own"
         )
 
@@ -58,14 +58,14 @@ def lock(file: IO[bytes], operation: int) -> None:
     """Lock a file that `open_file` opened. `operation` is that of `fcntl.flock`.
 
     NFS needs the file open for reading for a shared lock, and for writing for an exclusive one.
-    Raises BlockingIOError if another process has the lock, EmbeddedError if locks do not work here.
+    Raises BlockingIOError if another process has the lock, FolderError if locks do not work here.
     """
     try:
         fcntl.flock(file, operation)
     except BlockingIOError:
         raise
     except OSError as error:
-        raise EmbeddedError(
+        raise FolderError(
             f"db.embedded_dir: {file.name} cannot be locked ({error.strerror}):"
             " choose a folder on a disk of this machine"
         ) from error
@@ -76,7 +76,7 @@ def secret_key() -> str:
     """Return the secret that signs tokens.
 
     It is `security.SECRET_KEY`, or if that is public, one that is generated once and kept in the
-    folder. Raises EmbeddedError if it cannot be kept there.
+    folder. Raises FolderError if it cannot be kept there.
     """
     configured = settings.security.SECRET_KEY
     if not configured.startswith(PUBLIC_SECRETS):
@@ -92,10 +92,10 @@ def secret_key() -> str:
             secret = file.read(64).decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise EmbeddedError(
+        raise FolderError(
             f"security.SECRET_KEY: everybody can read it, and a generated one cannot be kept"
             f" in {path} ({reason}): set another SECRET_KEY, or db.embedded_dir"
         ) from error
     if len(secret) < 64:
-        raise EmbeddedError(f"security.SECRET_KEY: {path} is damaged: remove it")
+        raise FolderError(f"security.SECRET_KEY: {path} is damaged: remove it")
     return secret

@@ -94,7 +94,7 @@ async def start_session(
     Returns None if `password_hash` is no longer that of the user, or the user may not sign in.
     """
     token_id, session_id = secrets.token_urlsafe(TOKEN_ID_BYTES), secrets.randbits(63)
-    times = await INSERT_SESSION.one(
+    times = await INSERT_SESSION.first(
         transaction,
         user_id=user_id,
         password_hash=password_hash,
@@ -121,12 +121,14 @@ async def refresh_session(refresh_token: str, transaction: Transaction | None) -
     token_id = _next_token_id(claims)
     session = {"user_id": claims.user_id, "session_id": claims.sid}
     shown = session | {"presented_hash": _hash(claims.jti)}
-    times = await ROTATE_TOKEN.one(transaction, **shown, **_lifetimes(), next_hash=_hash(token_id))
+    times = await ROTATE_TOKEN.first(
+        transaction, **shown, **_lifetimes(), next_hash=_hash(token_id)
+    )
     reuse_window = timedelta(seconds=settings.security.REFRESH_TOKEN_REPLAY_SECONDS)
     if not times and reuse_window:
-        times = await REPLAYED_TOKEN.one(transaction, **shown, reuse_window=reuse_window)
+        times = await REPLAYED_TOKEN.first(transaction, **shown, reuse_window=reuse_window)
     if not times:
-        if await END_SESSION.run(transaction, **session):
+        if await END_SESSION.execute(transaction, **session):
             logger.warning("refresh token reused", extra={"user_id": claims.user_id})
         raise unauthorized()
     return _issue_tokens(claims.user_id, claims.sid, token_id, times, fresh=False)

@@ -91,8 +91,8 @@ async def _attempt(
     async with db.transaction(transaction) as transaction:
         # One after the other, as attempts at the same time would not see each other. Attempts on
         # different accounts run in parallel; at most `pool_size` can exceed the address limit.
-        await LOCK.run(transaction, key=int.from_bytes(subject[:8], signed=True))
-        row = await query.one(transaction, subject=subject, address=address_key, **parameters)
+        await LOCK.execute(transaction, key=int.from_bytes(subject[:8], signed=True))
+        row = await query.first(transaction, subject=subject, address=address_key, **parameters)
     if row and (seconds := int(row["seconds"])):
         # The account cannot be read from its key, but lines about one account can be found.
         logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
@@ -104,4 +104,4 @@ async def clear_attempts(transaction: Transaction, username: str, address: str) 
     """Delete the attempts of an account from an address, as the password was right."""
     if settings.rate_limit.enabled:
         key = account_key(username)
-        await CLEAR_ATTEMPTS.run(transaction, subject=key, address=_address_key(address))
+        await CLEAR_ATTEMPTS.execute(transaction, subject=key, address=_address_key(address))

@@ -67,7 +67,7 @@ import sys
 from pamps.postgres import embedded
 try:
     embedded.start()
-except embedded.EmbeddedError as error:
+except embedded.FolderError as error:
     sys.exit(str(error))
 print("started")
 """

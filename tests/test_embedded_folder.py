@@ -83,7 +83,7 @@ fcntl.flock = flock
 from pamps.postgres import embedded
 try:
     embedded.start()
-except embedded.EmbeddedError as error:
+except embedded.FolderError as error:
     sys.exit(str(error))
 """
     done = subprocess.run(

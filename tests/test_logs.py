@@ -30,7 +30,7 @@ def test_an_unexpected_error(careless, api_client_user1, monkeypatch, caplog):
         raise ZeroDivisionError("only the log knows")
 
     token = api_client_user1.headers["Authorization"]
-    for method in ("all", "one"):
+    for method in ("all", "first"):
         monkeypatch.setattr(Query, method, fail)
     for path in ("/post/", "/user/nobody/"):
         response = careless.get(path, headers={"Authorization": token})

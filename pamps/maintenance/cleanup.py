@@ -20,9 +20,9 @@ EXPIRED = [
 
 
 async def delete_expired() -> None:
-    """Delete what has expired by now. Raises psycopg.Error and EmbeddedError."""
+    """Delete what has expired by now. Raises psycopg.Error and FolderError."""
     for query in EXPIRED:
-        while await query.run() == BATCH_SIZE:
+        while await query.execute() == BATCH_SIZE:
             pass
 
 

@@ -30,7 +30,7 @@ def delete_user(
 ) -> None:
     """Delete a user with all their posts, likes and follows, for good."""
     from pamps.audit import record_at_terminal
-    from pamps.db import description
+    from pamps.db import describe_database
     from pamps.maintenance.deletion import DELETE_ACCOUNT, delete_rows
 
     with open_session() as session:
@@ -38,7 +38,9 @@ def delete_user(
         if not force:
             account, user_id = f"{user.username}, {user.email}", user.id
             session.rollback()  # holds no lock while somebody reads
-            confirm(f"This deletes {escape(account)}, and all that is theirs, in {description()}.")
+            confirm(
+                f"This deletes {escape(account)}, and all that is theirs, in {describe_database()}."
+            )
             user = _find_user(session, username)
             if user.id != user_id:  # the name was given up and taken meanwhile
                 fail(f"{username} is somebody else now: nothing was deleted")
@@ -156,12 +158,12 @@ def _confirm_unless_forced(force: bool, what: str) -> None:
 
 def reset_db(force: Force = False) -> None:
     """Resets the database tables"""
-    from pamps.db import description
+    from pamps.db import describe_database
     from pamps.maintenance import schema
 
     if (problem := schema.problem()) in schema.NOT_OURS:
         raise schema.SchemaError(problem)
-    database, tables = description(), schema.tables()
+    database, tables = describe_database(), schema.tables()
     if problem == schema.MISSING:
         typer.echo(f"There are no tables of Pamps in {database}.")
         return
@@ -184,13 +186,13 @@ def backup(
 
 def restore(file: File, force: Force = False) -> None:
     """Replace all that is in the database by a backup."""
-    from pamps.db import description
+    from pamps.db import describe_database
     from pamps.maintenance import backup
 
     pg_restore = backup.find_pg_restore(file)
-    _confirm_unless_forced(force, f"This replaces all that is in {description()} by {file}.")
+    _confirm_unless_forced(force, f"This replaces all that is in {describe_database()} by {file}.")
     problem = backup.restore(file, pg_restore)
-    typer.echo(f"restored {file} in {description()}")
+    typer.echo(f"restored {file} in {describe_database()}")
     if problem:
         typer.echo(f"but {problem}")
 

@@ -84,7 +84,7 @@ async def _delete_rows(user_id: int) -> bool:
         rows = 0
         for query in BATCHES:
             started = time.monotonic()
-            rows += await query.run(account_id=user_id)
+            rows += await query.execute(account_id=user_id)
             # As long as it took, so that at least half of the time is left to requests.
             await asyncio.sleep(time.monotonic() - started)
-    return await DELETE_USER_ROW.run(account_id=user_id) > 0
+    return await DELETE_USER_ROW.execute(account_id=user_id) > 0

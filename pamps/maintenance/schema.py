@@ -79,8 +79,8 @@ def read_state(connection: Connection) -> State:
 
 
 async def read_state_from_pool() -> State:
-    """Read the state of the schema as the API does. Raises psycopg.Error and EmbeddedError."""
-    tables = await TABLES.one() or {}
+    """Read the state of the schema as the API does. Raises psycopg.Error and FolderError."""
+    tables = await TABLES.first() or {}
     rows = await REVISIONS.all() if _has_revisions(tables) else []
     return State(**tables, revisions={row["version_num"] for row in rows})
 

@@ -58,12 +58,12 @@ class IdempotentTransaction(Transaction):
         """Return the connection of this transaction, which locks the key until it ends.
 
         Raises HTTPException 409 if another request with this key is in progress, or has just been
-        processed; psycopg.Error; EmbeddedError.
+        processed; psycopg.Error; FolderError.
         """
         if self._begun is None:
             begun = await self._stack.enter_async_context(transaction())
-            locked = await LOCK.one(begun, id=int.from_bytes(self._key[:8], signed=True))
-            stored = await STORED_RESPONSE.one(begun, key=self._key)
+            locked = await LOCK.first(begun, id=int.from_bytes(self._key[:8], signed=True))
+            stored = await STORED_RESPONSE.first(begun, key=self._key)
             known = self._stored and self._stored["answer"]
             if not locked or (stored and stored["answer"] != known):
                 detail = "A request with this key is in progress or has just finished, try again"
@@ -92,7 +92,7 @@ class _KeyedRequest:
             name: response.headers[name] for name in STORED_HEADERS if name in response.headers
         }
         content = bytes(response.body).decode()
-        await STORE_RESPONSE.run(
+        await STORE_RESPONSE.execute(
             transaction,
             key=self.key,
             caller_id=self.user_id,
@@ -161,7 +161,7 @@ class IdempotencyMiddleware(BaseMiddleware):
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
             raise _invalid("Idempotency-Key should be given once, as 1 to 255 characters of ASCII")
         keyed = _KeyedRequest(request, keys[0], await find_user(request))
-        stored = await STORED_RESPONSE.one(key=keyed.key)
+        stored = await STORED_RESPONSE.first(key=keyed.key)
         if stored and (replayed := await self._replay(request, keyed, stored)):
             return replayed
         with suppress(Rollback):  # which leaves `stack` if no transaction has begun

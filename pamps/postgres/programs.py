@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from pamps.folder import EmbeddedError
+from pamps.folder import FolderError
 
 DEBIAN = Path("/usr/lib/postgresql")
 
@@ -39,7 +39,7 @@ def run(
     become: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a program of PostgreSQL, and return what it prints. Raises EmbeddedError."""
+    """Run a program of PostgreSQL, and return what it prints. Raises FolderError."""
     command = [*become, str(program), *map(str, arguments)]
     try:
         # No shell, and no text of a client.
@@ -47,8 +47,8 @@ def run(
             command, input=stdin, capture_output=True, text=True, env=environment
         )
     except OSError as error:
-        raise EmbeddedError(f"cannot run {command[0]}: {error.strerror}") from error
+        raise FolderError(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
         problem = (done.stderr or done.stdout).strip().removeprefix(f"{program.name}: ")
-        raise EmbeddedError(f"{program.name}: {problem}")
+        raise FolderError(f"{program.name}: {problem}")
     return done.stdout

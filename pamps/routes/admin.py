@@ -32,7 +32,7 @@ SET_DISABLED = Query(
 async def delete_user(username: Name, actor: Superuser, address: Address) -> None:
     """Delete an account and everything that belongs to it, for good."""
     async with db.transaction() as transaction:
-        user = await DELETE_ACCOUNT.one(transaction, username=username)
+        user = await DELETE_ACCOUNT.first(transaction, username=username)
         if user is None:
             raise user_not_found()
         await record_audit(transaction, "delete account", user, actor, address)
@@ -49,7 +49,7 @@ async def disable_user(
     async with db.transaction(transaction) as transaction:
         user = await _set_disabled(transaction, username, True)
         await record_audit(transaction, "disable account", user, actor, address)
-        await END_ALL_SESSIONS.run(transaction, user_id=user["id"])
+        await END_ALL_SESSIONS.execute(transaction, user_id=user["id"])
 
 
 @router.delete("/disable/", status_code=204)
@@ -61,7 +61,7 @@ async def enable_user(username: Name, actor: Superuser, address: Address) -> Non
 
 
 async def _set_disabled(transaction: Transaction, username: str, is_disabled: bool) -> Row:
-    user = await SET_DISABLED.one(transaction, username=username, is_disabled=is_disabled)
+    user = await SET_DISABLED.first(transaction, username=username, is_disabled=is_disabled)
     if user is None:
         raise user_not_found()
     return user

@@ -136,7 +136,7 @@ async def authenticate_user(
 
     Both take the same time.
     """
-    user = await CREDENTIALS.one(transaction, username=fold_case(username))
+    user = await CREDENTIALS.first(transaction, username=fold_case(username))
     if await hashing.check_password(password, user["password"] if user else None) and user:
         return user
     logger.warning("sign-in failed", extra={"user_id": user and user["id"], "address": address})
@@ -154,7 +154,7 @@ async def _sign_in(
     async with db.transaction(transaction) as transaction:
         if new_hash != old_hash:
             hashes = {"old_hash": old_hash, "new_hash": new_hash}
-            await SET_PASSWORD.run(transaction, user_id=user["id"], **hashes)
+            await SET_PASSWORD.execute(transaction, user_id=user["id"], **hashes)
         token = await start_session(transaction, user["id"], new_hash, user_agent)
         if token is None:
             return None
@@ -189,7 +189,7 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
     if not any(tokens):
         raise unauthorized()
     for claims in filter(None, tokens):
-        await END_SESSION.run(user_id=claims.user_id, session_id=claims.sid)
+        await END_SESSION.execute(user_id=claims.user_id, session_id=claims.sid)
 
 
 @router.put("/user/me/password/", status_code=204, responses=error_responses(403))
@@ -198,7 +198,7 @@ async def change_password(
 ) -> None:
     """Change your password. It ends all your sessions; sign in again with the new one."""
     with hashing.queue_place():
-        credentials = await CREDENTIALS.one(username=fold_case(user.username))
+        credentials = await CREDENTIALS.first(username=fold_case(user.username))
         if credentials is None or credentials["id"] != user.id:  # deleted since the request began
             raise unauthorized()
         try:
@@ -216,8 +216,8 @@ async def change_password(
         async with db.transaction() as transaction:
             # Only if it is still the password that was verified.
             hashes = {"old_hash": credentials["password"], "new_hash": new_hash}
-            if not await SET_PASSWORD.run(transaction, user_id=user.id, **hashes):
+            if not await SET_PASSWORD.execute(transaction, user_id=user.id, **hashes):
                 raise unauthorized()
             await clear_attempts(transaction, user.username, address)
-            await END_ALL_SESSIONS.run(transaction, user_id=user.id)
+            await END_ALL_SESSIONS.execute(transaction, user_id=user.id)
     logger.info("password changed", extra=log_extra)

@@ -32,7 +32,7 @@ async def bookmark_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
     """Bookmark a post."""
-    bookmarked = await BOOKMARK.one(transaction, viewer_id=user.id, post_id=post_id)
+    bookmarked = await BOOKMARK.first(transaction, viewer_id=user.id, post_id=post_id)
     if bookmarked is None:
         await check_session(user, transaction)
         raise post_not_found()
@@ -43,7 +43,7 @@ async def bookmark_post(
 @router.delete("/post/{post_id}/bookmark/", status_code=204)
 async def unbookmark_post(post_id: Id, user: AuthenticatedUser) -> None:
     """Remove a post from your bookmarks."""
-    if await UNBOOKMARK.one(viewer_id=user.id, post_id=post_id) is None:
+    if await UNBOOKMARK.first(viewer_id=user.id, post_id=post_id) is None:
         raise post_not_found()
 
 

@@ -56,11 +56,11 @@ async def follow_user(
     """Follow a user."""
     if user_id == user.id:
         raise HTTPException(400, "You cannot follow yourself")
-    row = await FOLLOW.one(transaction, viewer_id=user.id, user_id=user_id)
+    row = await FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
     if row:
         return json_response(row, 201 if row.pop("created") else 200)
     await check_session(user, transaction)
-    row = await EXISTING_FOLLOW.one(transaction, viewer_id=user.id, user_id=user_id)
+    row = await EXISTING_FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
     if row is None:
         raise user_not_found()
     if row["from_id"] is None:
@@ -73,7 +73,7 @@ async def follow_user(
 @router.delete("/follow/{user_id}", status_code=204)
 async def unfollow_user(user_id: Id, user: AuthenticatedUser) -> None:
     """Follow a user no longer."""
-    if not await UNFOLLOW.run(viewer_id=user.id, user_id=user_id):
+    if not await UNFOLLOW.execute(viewer_id=user.id, user_id=user_id):
         raise user_not_found()
 
 

@@ -41,7 +41,7 @@ async def like_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
     """Like a post."""
-    liked = await LIKE.one(transaction, viewer_id=user.id, post_id=post_id)
+    liked = await LIKE.first(transaction, viewer_id=user.id, post_id=post_id)
     if liked is None:
         await check_session(user, transaction)
         raise post_not_found()
@@ -52,7 +52,7 @@ async def like_post(
 @router.delete("/{post_id}/like/", status_code=204)
 async def unlike_post(post_id: Id, user: AuthenticatedUser) -> None:
     """Like a post no longer."""
-    if await UNLIKE.one(viewer_id=user.id, post_id=post_id) is None:
+    if await UNLIKE.first(viewer_id=user.id, post_id=post_id) is None:
         raise post_not_found()
 
 

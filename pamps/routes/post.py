@@ -106,7 +106,7 @@ async def create_post(
     post: PostRequest, user: AuthenticatedUser, transaction: ActiveTransaction, request: Request
 ) -> Response:
     """Write a post or, with `parent_id`, a reply."""
-    created = await INSERT_POST.one(transaction, viewer_id=user.id, **post.model_dump())
+    created = await INSERT_POST.first(transaction, viewer_id=user.id, **post.model_dump())
     if created is None:
         await check_session(user, transaction)
         raise post_not_found()
@@ -175,7 +175,7 @@ async def update_post(
     while changed is None:
         check_precondition(request, post, IF_MATCH_FIELDS)
         texts = {"old_text": post["text"], "new_text": patch.text}
-        changed = await UPDATE_TEXT.one(post_id=post["id"], **texts)
+        changed = await UPDATE_TEXT.first(post_id=post["id"], **texts)
         if changed is None:  # It was edited or deleted after it was read.
             post, cursor = await read_thread(post["id"], user)
     post |= changed
@@ -191,7 +191,7 @@ async def delete_post(
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
     deleted = None
     while deleted is None:  # Retry if the post was edited after it was read.
-        post = await READ_POST.one(viewer_id=user.id, post_id=post_id)
+        post = await READ_POST.first(viewer_id=user.id, post_id=post_id)
         if post is None:
             raise post_not_found()
         is_own = post["user_id"] == user.id
@@ -203,7 +203,7 @@ async def delete_post(
         has_many_likes = post["like_count"] >= MANY_LIKES
         query = DELETE_IN_BATCHES if has_many_likes else DELETE_POST
         async with db.transaction() as transaction:
-            deleted = await query.one(transaction, post_id=post_id, old_text=post["text"])
+            deleted = await query.first(transaction, post_id=post_id, old_text=post["text"])
             if deleted and not is_own:
                 action = f"delete post {post_id}"
                 await record_audit(transaction, action, post["user"], user, address)

@@ -27,5 +27,5 @@ async def list_sessions(user: AuthenticatedUser, request: Request, page: ActiveP
 @router.delete("/{session_id}/", status_code=204)
 async def end_session(session_id: Id, user: AuthenticatedUser) -> None:
     """End one of your sessions: its tokens are no longer valid."""
-    if not await END_OWN_SESSION.run(user_id=user.id, id=session_id):
+    if not await END_OWN_SESSION.execute(user_id=user.id, id=session_id):
         raise HTTPException(404, "Session not found")

@@ -86,7 +86,7 @@ async def read_profile(user: CurrentUser, transaction: Transaction | None = None
     Raises HTTPException 401 if it was just deleted.
     """
     query = LOCKED_PROFILE if transaction else OWN_PROFILE
-    profile = await query.one(transaction, viewer_id=user.id)
+    profile = await query.first(transaction, viewer_id=user.id)
     if profile is None:
         raise unauthorized()
     return profile
@@ -126,7 +126,7 @@ async def update_me(
         await count_sign_up_attempt(address)  # as a 409 tells that the e-mail is taken
     changes = {f"changes_{name}": name in patch.model_fields_set for name in UserPatch.model_fields}
     async with unchanged_profile(request, user) as transaction:
-        profile = await UPDATE_USER.one(
+        profile = await UPDATE_USER.first(
             transaction, viewer_id=user.id, **patch.model_dump(), **changes
         )
     if profile is None:
@@ -138,7 +138,7 @@ async def update_me(
 async def delete_me(user: FreshUser, address: Address, request: Request) -> None:
     """Delete your account, your posts, likes and follows, for good. Takes a fresh sign-in."""
     async with unchanged_profile(request, user) as outer, db.transaction(outer) as transaction:
-        account = await DELETE_ACCOUNT.one(transaction, account_id=user.id)
+        account = await DELETE_ACCOUNT.first(transaction, account_id=user.id)
         if account is None:
             raise unauthorized()
         if user.superuser:
@@ -149,7 +149,7 @@ async def delete_me(user: FreshUser, address: Address, request: Request) -> None
 @router.get("/{username}/", response_model=UserProfile)
 async def get_user_by_username(username: Name, request: Request) -> Response:
     """Show a user's profile."""
-    profile = await NAMED_PROFILE.one(username=username)
+    profile = await NAMED_PROFILE.first(username=username)
     if profile is None:
         raise user_not_found()
     return conditional_response(request, profile)

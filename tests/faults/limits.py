@@ -242,7 +242,7 @@ def disk_full(stage: Stage, megabytes: int) -> None:
 
 def _full_tables(stage: Stage, disk: Path) -> None:
     space = disk / "space"
-    cluster.make_private(space)
+    cluster.ensure_private_folder(space)
     with stage.ground.postgresql() as server:
         server.execute(
             f"CREATE TABLESPACE small LOCATION '{space}'",

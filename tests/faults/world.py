@@ -83,7 +83,7 @@ class PostgreSQL:
         self.address = f"postgresql://postgres@127.0.0.1:{self.port}/pamps"
 
     def make(self) -> None:
-        cluster.make_private(self.data)
+        cluster.ensure_private_folder(self.data)
         options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         cluster.run_as_owner("initdb", "-D", self.data, *options)
 

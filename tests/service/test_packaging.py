@@ -93,7 +93,7 @@ def test_create_databases():
         [
             sys.executable,
             "-c",
-            "from pamps.postgres import cluster; print(cluster.find_programs())",
+            "from pamps.postgres import cluster; print(cluster.find_program_folder())",
         ],
         text=True,
     ).strip()
