@@ -1,5 +1,6 @@
 """Transactions that PostgreSQL aborts, done again."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import make_url
@@ -24,3 +25,22 @@ def test_a_deadlock_is_not_the_client_s_to_solve(other_database):
             other.execute(USERS)
         assert following.result().status_code == 201
         assert client.get("/user/bob/").json()["follower_count"] == 1
+
+
+def test_the_body_of_a_request_is_received_once():
+    """A response that is streamed waits for the client to go, and meanwhile nobody else waits."""
+    from pamps.middleware.retries import RetryMiddleware
+    from pamps.state import request_state
+
+    async def handler(scope, receive, send):
+        received.extend([await receive(), await receive()])
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    received: list[dict] = []
+    scope = {"type": "http", "method": "POST"}
+    request_state(scope).body = b"body"
+    asyncio.run(RetryMiddleware(handler)(scope, receive, None))
+    assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
+    assert received[0]["body"] == b"body"

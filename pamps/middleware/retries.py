@@ -28,10 +28,13 @@ class RetryMiddleware(BaseMiddleware):
             await self.app(scope, receive, send)
             return
 
+        body = {"type": "http.request", "body": request_state(scope).body, "more_body": False}
+
         async def receive_body() -> Message:
-            return {"type": "http.request", "body": request_state(scope).body, "more_body": False}
+            return unread.pop() if unread else await receive()
 
         for pause in (*PAUSES, None):
+            unread = [body]
             request_state(scope).may_retry = pause is not None
             try:
                 await self.app(scope, receive_body, send)

@@ -24,7 +24,7 @@ class SecurityHeadersMiddleware(BaseMiddleware):
                 headers = message["headers"]
                 names = {name for name, _ in headers}
                 added = [header for header in HEADERS if header[0] not in names]
-                if scope["path"].endswith("token"):
+                if scope["path"] in ("/token", "/refresh_token"):
                     added.append((b"cache-control", b"no-store"))
                 message["headers"] = [*headers, *added]
             await send(message)

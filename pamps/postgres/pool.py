@@ -142,6 +142,7 @@ async def _shrink_to_connection_limit(connection: Connection) -> None:
     if limit < workers * pool.max_size:
         size = max(1, limit // workers)
         await pool.resize(0, size)
+        pool.timeout = settings.server.request_timeout
         logger.warning(
             "PostgreSQL allows %d connections: each of %d workers uses %d instead of %d, and"
             " requests wait. Set a smaller db.pool_size or fewer workers, or allow more",

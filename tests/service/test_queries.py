@@ -126,3 +126,28 @@ def test_writes(recorder, remote_sign_up):
         ]
         # Whose session it is, and the rest; neither needs a BEGIN and a COMMIT.
         assert min(counts) == 2, requests[0]
+
+
+def test_what_a_viewer_has_liked_is_looked_up_for_each_post(on_other_database):
+    """Whatever PostgreSQL expects: a plan that reads all likes of a viewer first may be kept."""
+    from pamps.db import engine
+    from pamps.routes.post import HOME_POSTS
+
+    query = HOME_POSTS._query(False, True)
+    with engine.connect() as connection:
+        for statement in (
+            """INSERT INTO "user" (username, email, password)
+               SELECT 'u' || n, n || '@pamps.com', '$argon2$' FROM generate_series(1, 50) n""",
+            """INSERT INTO post (text, user_id)
+               SELECT 'x', id FROM "user", generate_series(1, 400)""",
+            """INSERT INTO "like" (user_id, post_id) SELECT u.id, p.id FROM "user" u, post p
+               WHERE p.id % 100 = u.id""",
+            "ANALYZE",
+            "SET LOCAL plan_cache_mode = force_generic_plan",
+            "PREPARE home AS " + query._sql.decode(),
+        ):
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+        plan = connection.exec_driver_sql("EXPLAIN EXECUTE home(1, 1000)").scalars().all()
+        connection.exec_driver_sql("DEALLOCATE home")
+    assert any('"like" own' in line for line in plan)
+    assert "Index Cond: (user_id = $1)" not in map(str.strip, plan)
