@@ -11,17 +11,17 @@ from annotated_types import Ge, Le
 from pydantic import ValidationError
 
 from pamps import sources
-from pamps.settings import Settings, Table
-from pamps.sources import stop
+from pamps.settings import Settings, SettingsTable
+from pamps.sources import exit_with
 
-HERE = Path(__file__).parent
-# The checkout; for a Pamps that was installed as a wheel, the folder that it is started in.
-ROOT: Path = HERE.parent if (HERE.parent / "alembic.ini").is_file() else Path.cwd()
+PACKAGE = Path(__file__).parent
+# The checkout; if Pamps was installed from a wheel, the current folder.
+ROOT: Path = PACKAGE.parent if (PACKAGE.parent / "alembic.ini").is_file() else Path.cwd()
 
 ENVIRONMENT = os.environ.get("PAMPS_ENV", "development")
 
-# Pydantic's types of errors, in our words.
-WORDS = {
+# Messages for Pydantic's types of errors.
+MESSAGES = {
     "string_type": "must be text",
     "string_unicode": "must be text in UTF-8",
     "int_type": "must be a whole number",
@@ -33,15 +33,15 @@ WORDS = {
 
 
 def _explain(error: ValidationError) -> tuple[str, str]:
-    """Return the name of the first wrong setting, and what is wrong. The value may be a secret."""
+    """Return the first wrong setting and the problem, without the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
     path, item = [str(part) for part in first["loc"][:2]], first["loc"][2:]
     kind = first["type"]
     if item and kind == "string_type":
         kind = "list_type" if isinstance(item[0], int) else "dict_type"
-    table: type[Table] = Settings
+    table: type[SettingsTable] = Settings
     if len(path) > 1:
-        table = cast("type[Table]", Settings.model_fields[path[0]].annotation)
+        table = cast("type[SettingsTable]", Settings.model_fields[path[0]].annotation)
     if kind == "extra_forbidden":
         known = [field.alias or name for name, field in table.model_fields.items()]
         problem = f"no such setting; there are {', '.join(known)}"
@@ -53,13 +53,13 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     elif kind == "value_error":  # of our own validators
         problem = str(first["ctx"]["error"])
     else:
-        problem = WORDS.get(kind, first["msg"])
+        problem = MESSAGES.get(kind, first["msg"])
     return ".".join(path), problem
 
 
-def _fit_machine(loaded: Settings) -> Settings:
-    """Replace 0 in `server.workers` and `db.pool_size` by what suits the machine."""
-    # The cores that this process may use, where the system tells. A container's quota is not known.
+def _resolve_automatic(loaded: Settings) -> Settings:
+    """Replace 0 in `server.workers` and `db.pool_size` by values for this machine."""
+    # The cores that this process may use, if the system says so. A container's quota is ignored.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = loaded.server.workers or min(cores or 1, 8)
     pool_size = loaded.db.pool_size or max(1, min(8, 50 // workers))
@@ -69,13 +69,13 @@ def _fit_machine(loaded: Settings) -> Settings:
 
 
 def _load() -> Settings:
-    """Load and check the settings. If one is wrong, end the process with a line that names it."""
-    values = sources.read(HERE / "default.toml", ROOT, ENVIRONMENT)
+    """Load and check the settings; if one is wrong, exit with a line that names it."""
+    values = sources.read(PACKAGE / "default.toml", ROOT, ENVIRONMENT)
     try:
         loaded = Settings.model_validate(values, context={"environment": ENVIRONMENT})
     except ValidationError as error:
-        stop(*_explain(error))
-    return _fit_machine(loaded)
+        exit_with(*_explain(error))
+    return _resolve_automatic(loaded)
 
 
 settings: Settings = _load()

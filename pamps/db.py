@@ -30,7 +30,7 @@ DIALECT: Dialect = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore
 def hide_detail(error: BaseException) -> None:
     """Remove PostgreSQL's DETAIL from an error, which will be logged.
 
-    It may be a whole row, with the hash of a password.
+    DETAIL may contain a whole row, with the hash of a password.
     """
     error.args = tuple(str(word).split("\nDETAIL:")[0] for word in error.args)
 
@@ -48,7 +48,7 @@ class Transaction:
 
 @asynccontextmanager
 async def transaction(outer: Transaction | None = None) -> AsyncIterator[Transaction]:
-    """Begin a transaction; commit it at the end, or undo it if there is an exception.
+    """Begin a transaction; commit it at the end, or roll it back after an exception.
 
     Within an `outer` transaction it is a savepoint. Raises psycopg.Error and FolderError.
     """
@@ -67,12 +67,11 @@ async def transaction(outer: Transaction | None = None) -> AsyncIterator[Transac
 class Query:
     """A statement that is compiled once and run often, as compiling costs more than running.
 
-    It may read or write. Each `bindparam` without a value in it is a parameter, which has to be
-    given by its name. Columns labelled "user.id", "user.name" … are together a dict `user` in each
-    row. Times are in UTC, without a time zone.
+    Pass a value for each `bindparam` that has none, as a keyword argument. Pass a transaction to
+    run in it; without one, the statement commits by itself. Columns labelled "user.id", "user.name"
+    … become a dict `user` in each row. Times are in UTC, without a time zone.
 
-    Its methods run it in a transaction, or else as a transaction of its own. They raise TypeError
-    for a missing or an unknown parameter, psycopg.Error, and FolderError.
+    The methods raise TypeError for a missing or an unknown parameter, psycopg.Error, FolderError.
     """
 
     def __init__(self, statement: Statement) -> None:
@@ -85,66 +84,62 @@ class Query:
         self._parameters = binds.keys() - self._constants.keys()
         self._mapper: _RowMapper | None = None
 
-    async def all(self, transaction: Transaction | None = None, /, **parameters: Any) -> list[Row]:
+    async def all(self, transaction: Transaction | None = None, /, **values: Any) -> list[Row]:
         """Return all rows."""
-        rows, _ = await self._run(transaction, parameters)
+        rows, _ = await self._run(transaction, values)
         return rows
 
-    async def first(
-        self, transaction: Transaction | None = None, /, **parameters: Any
-    ) -> Row | None:
+    async def first(self, transaction: Transaction | None = None, /, **values: Any) -> Row | None:
         """Return the first row, or None if there is none."""
-        rows, _ = await self._run(transaction, parameters)
+        rows, _ = await self._run(transaction, values)
         return rows[0] if rows else None
 
-    async def execute(self, transaction: Transaction | None = None, /, **parameters: Any) -> int:
+    async def execute(self, transaction: Transaction | None = None, /, **values: Any) -> int:
         """Return how many rows were written, or read."""
-        _, count = await self._run(transaction, parameters)
+        _, count = await self._run(transaction, values)
         return count
 
     async def _run(
-        self, transaction: Transaction | None, parameters: dict[str, Any]
+        self, transaction: Transaction | None, values: dict[str, Any]
     ) -> tuple[list[Row], int]:
-        if parameters.keys() != self._parameters:
-            wanted, given = sorted(self._parameters), sorted(parameters)
-            raise TypeError(f"the parameters of this query are {wanted}, and not {given}")
-        parameters |= self._constants
-        values = [parameters[name] for name in self._order]
+        if values.keys() != self._parameters:
+            expected, given = sorted(self._parameters), sorted(values)
+            raise TypeError(f"the parameters of this query are {expected}, not {given}")
+        values |= self._constants
+        parameters = [values[name] for name in self._order]
         if transaction:
-            return await self._run_on(await transaction.connection(), values)
+            return await self._run_on(await transaction.connection(), parameters)
         connection = await pool.acquire()
         try:
-            return await self._run_on(connection, values)
+            return await self._run_on(connection, parameters)
         finally:
             await pool.release(connection)
 
-    async def _run_on(self, connection: Connection, values: list[Any]) -> tuple[list[Row], int]:
+    async def _run_on(self, connection: Connection, parameters: list[Any]) -> tuple[list[Row], int]:
         cursor = connection.cursor(binary=True)
         try:
-            await cursor.execute(self._sql, values)
+            await cursor.execute(self._sql, parameters)
         except psycopg.Error as error:
             hide_detail(error)
             raise
         if self._mapper is None:
-            # Of a statement that returns no rows, it has no columns.
+            # `description` is None for a statement that returns no rows.
             self._mapper = _RowMapper([column.name for column in cursor.description or ()])
         rows = await cursor.fetchall() if self._mapper.names else []
         return self._mapper.map(rows), cursor.rowcount
 
 
 class _RowMapper:
-    """How rows become dicts."""
+    """Convert rows to dicts, with a dict inside for columns labelled "user.id", "user.name"."""
 
     def __init__(self, columns: list[str]) -> None:
         self.names = list(dict.fromkeys(name.partition(".")[0] for name in columns))
-        # Of each dict in a row: where its columns begin and end, and their names.
+        # For each inner dict: the indexes of its first and after its last column, and their names.
         self._inner: list[tuple[int, int, list[str]]] = []
         for index, name in enumerate(self.names):
-            parts = [
-                column.partition(".")[2] for column in columns if column.startswith(f"{name}.")
-            ]
-            if parts:
-                self._inner.append((index, index + len(parts), parts))
+            fields = [column.split(".")[1] for column in columns if column.startswith(f"{name}.")]
+            if fields:
+                self._inner.append((index, index + len(fields), fields))
 
     def map(self, rows: list[tuple[object, ...]]) -> list[Row]:
         for start, end, names in self._inner:
@@ -156,14 +151,14 @@ class _RowMapper:
 
 
 def database_url() -> URL:
-    """Return the database's address for SQLAlchemy, whichever way `db.uri` writes it."""
-    place = location()
+    """Return the database's URL for SQLAlchemy. All accepted URL schemes use psycopg2 here."""
+    parameters = location()
     return URL.create(
         "postgresql+psycopg2",
-        place.pop("user", None),
-        place.pop("password", None),
-        database=place.pop("dbname", None),
-        query=place,  # the host too, as there may be several
+        parameters.pop("user", None),
+        parameters.pop("password", None),
+        database=parameters.pop("dbname", None),
+        query=parameters,  # with the host, as there may be several
     )
 
 
@@ -178,11 +173,11 @@ engine = create_engine(
 
 
 def describe_database() -> str:
-    """Describe which database it is, without the user and the password."""
+    """Return which database is used, without the user and the password."""
     if not settings.db.uri:
         return f"the database in {FOLDER}"
-    place = location()
-    return f"the database {place.get('dbname')} on {place.get('host', 'this machine')}"
+    parameters = location()
+    return f"the database {parameters.get('dbname')} on {parameters.get('host', 'this machine')}"
 
 
 @event.listens_for(engine, "do_connect")
@@ -193,7 +188,7 @@ def _connect(*_: object) -> connection:
 
 
 def psycopg2_connection(pooled: PoolProxiedConnection) -> connection:
-    """Return the driver's connection, for what SQLAlchemy's cannot do."""
+    """Return psycopg2's connection, for what SQLAlchemy's connection cannot do."""
     assert isinstance(pooled.driver_connection, connection)  # nosec B101
     return pooled.driver_connection
 
@@ -205,21 +200,21 @@ def _hide_details(context: ExceptionContext) -> None:
             hide_detail(error)
 
 
-# One more session than that would wait for a thread while it holds a connection that those who have
-# the threads wait for.
+# As many as the connections that the engine keeps. With many more sessions, handlers could wait for
+# a connection in all threads, while sessions that have one wait for a thread to be closed.
 MAX_SESSIONS = 5
 _session_limiter = PerLoop(lambda: CapacityLimiter(MAX_SESSIONS))
 
 
 async def get_session() -> AsyncIterator[Session]:
-    """Give a request a session. What is not committed at its end is undone."""
+    """Give a request a session; roll back at its end what was not committed."""
     async with _session_limiter.get():
         session = Session(engine)
         end = session.close
         try:
             yield session
         except asyncio.CancelledError:
-            # The thread of the handler goes on, so its connection must not be used again.
+            # The handler's thread continues, so its connection must not be used again.
             end = session.invalidate
             raise
         finally:

@@ -15,23 +15,23 @@ from pamps.config import ROOT, settings
 from pamps.settings import PUBLIC_SECRETS
 
 FOLDER = ROOT.joinpath(os.path.expanduser(settings.db.embedded_dir)).resolve()  # noqa: PTH111
-# The names of the files that Pamps makes there. Data of an older PostgreSQL may be kept as data-15.
+# The files that Pamps creates there. Data of an older PostgreSQL may be kept as data-15.
 CONTENT = ("data", "new", "socket", "start.lock", "users.lock", "secret")
 
 
 class FolderError(Exception):
-    """The folder, or the PostgreSQL in it, cannot be used. The text says why, and what to do."""
+    """The folder, or the PostgreSQL in it, cannot be used. The text says why and what to do."""
 
 
 def make_folder() -> None:
-    """Make the folder, or deny other users access to it. Raises FolderError and OSError."""
+    """Create the folder, or deny other users access to it. Raises FolderError and OSError."""
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = FOLDER.stat().st_mode
     if not mode & 0o077:
         return
-    # If there are files that Pamps did not make, other users may need access to the folder.
-    is_ours = all(path.name.partition("-")[0] in CONTENT for path in FOLDER.iterdir())
-    if is_ours and not mode & stat.S_ISVTX:
+    # If it has files that Pamps did not create, other users may need access to the folder.
+    only_pamps = all(path.name.partition("-")[0] in CONTENT for path in FOLDER.iterdir())
+    if only_pamps and not mode & stat.S_ISVTX:
         FOLDER.chmod(0o700)
     elif mode & 0o022:
         raise FolderError(
@@ -40,9 +40,9 @@ def make_folder() -> None:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a file, which only its owner can open, to read and append. Raises OSError.
+    """Open a file to read and append, or create it; only its owner can. Raises OSError.
 
-    Its owner is the owner of its folder, who can then open a file that root has made.
+    The owner is that of the folder, who can then open a file that root has created.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     file = os.open(path, flags, 0o600)
@@ -88,7 +88,7 @@ def secret_key() -> str:
             if file.tell() == 0:
                 file.write(secrets.token_urlsafe(48).encode())
             file.seek(0)
-            # Processes that start at once may each append one: all use the first.
+            # Processes that start at the same time may each append a secret: all use the first.
             secret = file.read(64).decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"

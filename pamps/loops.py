@@ -1,4 +1,4 @@
-"""One of something for each event loop."""
+"""One object for each event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """What asyncio lets only one event loop use: a limiter, a task, a connection.
+    """One object for each event loop, such as a limiter, a task or a connection.
 
     A server has one loop. `TestClient(app)` without `with` makes one for each request, and tests
     may run several in threads.
@@ -19,15 +19,15 @@ class PerLoop(Generic[T]):
         self._made: dict[asyncio.AbstractEventLoop, T] = {}
 
     def get(self) -> T:
-        """Return the one of the running loop; make it if need be."""
+        """Return the object of the running loop; make it at the first call."""
         loop = asyncio.get_running_loop()
         if loop not in self._made:
             for other in list(self._made):
                 if other.is_closed():
-                    self._made.pop(other, None)  # another thread may have done it
+                    self._made.pop(other, None)  # another thread may have removed it
             self._made[loop] = self._make()
         return self._made[loop]
 
     def forget(self) -> None:
-        """Make another one for the running loop when it is needed."""
+        """Remove the object of the running loop, so that the next `get` makes another."""
         self._made.pop(asyncio.get_running_loop(), None)

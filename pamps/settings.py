@@ -1,7 +1,7 @@
 """The declaration of all settings: their types, limits and rules.
 
-Their defaults and meanings are in default.toml, which lists each of them. Where the rule of a field
-needs another field, that one stands first.
+Their defaults and meanings are in default.toml. If the rule of a field needs another field, that
+other one comes first.
 """
 
 import importlib.util
@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from pamps.postgres import address
 
-# Secrets that everybody can read: the one in this repository, and the one of the workshop.
+# Secrets that are published: the one in this repository, and the one of the workshop.
 PUBLIC_SECRETS = ("development-only", "troque_por_favor")
-# The shortest key for each algorithm: as long as its hash, in bytes (RFC 7518, section 3.2).
+# The minimum length of the key for each algorithm, in bytes (RFC 7518, section 3.2).
 KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 # How browsers write an origin (RFC 6454, section 6.2): without the default port of its scheme.
 ORIGIN = r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
@@ -97,8 +97,8 @@ Algorithm = Annotated[str, _matching("|".join(KEY_BYTES), f"must be one of {', '
 RootPath = Annotated[str, _matching(PATH, "must be empty or like /api, without a slash at the end")]
 
 
-class Table(BaseModel):
-    """A table of default.toml. Nothing is converted: the text "5" is not a number."""
+class SettingsTable(BaseModel):
+    """A table of default.toml. Values are not converted: the text "5" is not a number."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -111,7 +111,7 @@ class Table(BaseModel):
             return super().__getattr__(name) if declared == name else getattr(self, declared)
 
 
-class DatabaseSettings(Table):
+class DatabaseSettings(SettingsTable):
     embedded: bool
     embedded_dir: str
     uri: str
@@ -141,7 +141,7 @@ class DatabaseSettings(Table):
         return echo
 
 
-class SecuritySettings(Table):
+class SecuritySettings(SettingsTable):
     ALGORITHM: Algorithm
     SECRET_KEY: str = Field(repr=False)
     ACCESS_TOKEN_EXPIRE_MINUTES: Count
@@ -174,7 +174,7 @@ class SecuritySettings(Table):
         return memory
 
 
-class RateLimitSettings(Table):
+class RateLimitSettings(SettingsTable):
     enabled: bool
     requests: RateLimit
     sign_ins: RateLimit
@@ -184,7 +184,7 @@ class RateLimitSettings(Table):
     storage_uri: Annotated[str, AfterValidator(_check_redis)]
 
 
-class CORSSettings(Table):
+class CORSSettings(SettingsTable):
     allow_credentials: bool
     allow_origins: list[Annotated[str, AfterValidator(_check_origin)]]
 
@@ -196,29 +196,29 @@ class CORSSettings(Table):
         return origins
 
 
-class LogSettings(Table):
+class LogSettings(SettingsTable):
     # BaseModel has a method `json`.
     json_lines: bool = Field(alias="json")
 
 
-class MetricsSettings(Table):
+class MetricsSettings(SettingsTable):
     host: str
     port: int = Field(ge=0, le=65535)
 
 
-class TelemetrySettings(Table):
+class TelemetrySettings(SettingsTable):
     endpoint: Annotated[str, AfterValidator(_check_endpoint)]
 
 
-class PostSettings(Table):
+class PostSettings(SettingsTable):
     max_length: Count
 
 
-class SocialSettings(Table):
+class SocialSettings(SettingsTable):
     max_following: Count
 
 
-class ServerSettings(Table):
+class ServerSettings(SettingsTable):
     host: str
     port: int = Field(ge=1, le=65535)
     workers: CountOrZero
@@ -232,7 +232,7 @@ class ServerSettings(Table):
     docs: bool
 
 
-class Settings(Table):
+class Settings(SettingsTable):
     db: DatabaseSettings
     security: SecuritySettings
     rate_limit: RateLimitSettings
@@ -245,5 +245,5 @@ class Settings(Table):
     server: ServerSettings
 
     def __repr_args__(self) -> list[tuple[str | None, str]]:
-        """Show the names of the tables only, as their values hold passwords."""
+        """Show only the names of the tables, as their values contain passwords."""
         return [(None, name) for name in type(self).model_fields]

@@ -16,7 +16,7 @@ from pamps.db import Query, Transaction
 from pamps.models.attempt import SAME_ADDRESS, SAME_SUBJECT, Attempt, insert_attempt
 from pamps.models.columns import id_parameter
 from pamps.models.types import fold_case
-from pamps.observability.metrics import count_sign_in
+from pamps.observability.metrics import record_sign_in
 from pamps.security import hmac_hash
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ async def count_sign_in_attempt(
     try:
         await _attempt(transaction, SIGN_IN, keys, texts, address)
     except HTTPException:
-        count_sign_in("throttled")
+        record_sign_in("throttled")
         raise
 
 

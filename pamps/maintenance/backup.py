@@ -1,7 +1,7 @@
-"""Backups with PostgreSQL's own pg_dump and pg_restore.
+"""Backups with PostgreSQL's pg_dump and pg_restore.
 
-A restore is one transaction: if it fails or is killed, nothing has changed. Therefore pg_restore
-only turns the file into SQL, and this process runs that.
+A restore is one transaction: if it fails or is killed, nothing has changed. So pg_restore only
+converts the file to SQL, and this process runs the SQL.
 """
 
 import os
@@ -36,9 +36,9 @@ WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN 
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
 """
 NO_TABLES_OF_PAMPS = (schema.MISSING, *schema.NOT_OURS)
-# Lines of the SQL that are commands of psql.
+# Lines that are commands of psql, not SQL.
 PSQL_COMMANDS = (b"\\restrict ", b"\\unrestrict ")
-# A line that pg_restore writes for any server, and that PostgreSQL knows since version 17.
+# A line that pg_restore writes for every server, but that PostgreSQL before 17 does not know.
 SINCE_17 = b"SET transaction_timeout ="
 
 
@@ -47,7 +47,7 @@ class BackupError(MaintenanceError):
 
 
 def write(file: Path, *, overwrite: bool) -> int:
-    """Write a backup, which gets its name when it is complete; return its size in bytes.
+    """Write a backup, renamed to `file` when it is complete; return its size in bytes.
 
     Raises BackupError, SchemaError, FolderError and DBAPIError.
     """
@@ -60,7 +60,7 @@ def write(file: Path, *, overwrite: bool) -> int:
         if problem in NO_TABLES_OF_PAMPS:
             raise schema.SchemaError(problem)
         name = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
-        # A newer one may write what only its own server knows.
+        # A newer pg_dump may write SQL that only a newer server knows.
         pg_dump = _programs("pg_dump", connection)[0]
     try:
         return _dump(file, pg_dump, name)
@@ -70,7 +70,7 @@ def write(file: Path, *, overwrite: bool) -> int:
 
 def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
     arguments = connect_arguments()
-    # The other arguments of a process are visible to everybody.
+    # Not as an argument: those of a process are visible to other users.
     password = str(arguments.pop("password", os.environ.get("PGPASSWORD", "")))
     with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
         new = Path(folder, file.name)
@@ -90,7 +90,7 @@ def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
 
 
 def find_pg_restore(file: Path) -> Path:
-    """Return a pg_restore that can read this backup, all of which it has read.
+    """Return a pg_restore that can read this whole backup.
 
     Raises BackupError, FolderError and DBAPIError.
     """
@@ -104,9 +104,9 @@ def find_pg_restore(file: Path) -> Path:
 
 
 def restore(file: Path, pg_restore: Path) -> str | None:
-    """Replace all that is in the database by a backup.
+    """Replace all data in the database by a backup.
 
-    Returns what is wrong with the restored schema, if it is not the one that this code needs.
+    Returns the problem of the restored schema, if it is not the one that this code needs.
     Raises BackupError, SchemaError and DBAPIError.
     """
     with engine.connect() as connection:
@@ -124,7 +124,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
                 if process.stdout:
                     _run_script(driver.cursor(), process.stdout, driver.server_version)
         except psycopg2.Error as error:
-            # What follows these words may be a part of a row.
+            # The text after these words may be part of a row.
             problem = re.split(r": | at or near ", error.diag.message_primary or str(error))
             raise BackupError(f"cannot restore {file}: {problem[0]}") from None
         if process.returncode:
@@ -132,7 +132,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
         remaining_problem = schema.find_problem(schema.read_state(connection))
         if remaining_problem in NO_TABLES_OF_PAMPS:
             raise BackupError(f"cannot restore {file}: it is no backup of Pamps")
-        # A session that was ended after the backup must not come back. The first Pamps had none.
+        # Sessions that were ended after the backup must not return. The first Pamps had none.
         if connection.exec_driver_sql("SELECT to_regclass('session')").scalar():
             connection.exec_driver_sql("DELETE FROM session")
         schema.set_timeouts(connection)  # a backup does not contain them
@@ -140,7 +140,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
 
 
 def _programs(name: str, connection: Connection) -> list[Path]:
-    """Return that program in each version not older than the server's, the oldest first."""
+    """Return a program in each version that is not older than the server, the oldest first."""
     server = psycopg2_connection(connection.connection).server_version // 10000
     found = [folder / name for folder in programs.folders(name)]
     found = [program for program in found if programs.version(program) >= server]
@@ -153,7 +153,7 @@ def _programs(name: str, connection: Connection) -> list[Path]:
 
 
 def _check_is_ours(connection: Connection) -> None:
-    """Raise SchemaError for a database that has tables which are not Pamps' own."""
+    """Raise SchemaError if the database has tables that are not those of Pamps."""
     state = schema.read_state(connection)
     if state.version_columns:
         if (problem := schema.find_problem(state)) in schema.NOT_OURS:
@@ -192,6 +192,6 @@ def _run_script(cursor: Cursor, script: IO[bytes], server_version: int) -> None:
         if line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
             cursor.copy_expert(b"".join(statements), _Rows(script))
             statements = []
-    # The planner knows nothing about new tables. Settings of the script could outlive it: behind a
-    # pooler the connection serves others too.
+    # The planner has no statistics of new tables. Settings of the script must not remain, because
+    # behind a pooler other clients use the connection too.
     cursor.execute(b"".join(statements) + b"ANALYZE; RESET ALL")

@@ -1,6 +1,6 @@
-"""Made-up users, posts, replies, likes and follows, for `pamps fake-data`.
+"""Generate users, posts, replies, likes and follows, for `pamps fake-data`.
 
-Few users have many followers and few posts have many likes, as in life.
+Few users have many followers and few posts have many likes, as in real data.
 """
 
 import csv
@@ -20,21 +20,21 @@ from sqlmodel import Session
 
 from pamps.db import psycopg2_connection
 
-# The password of all made-up users, whom production refuses.
+# The password of all generated users; production refuses it.
 PASSWORD = "pamps"  # nosec B105
-# Its argon2id hash, with a fixed salt so that the same seed gives the same rows to the last byte.
+# Its argon2id hash, with a fixed salt so that the same seed gives exactly the same rows.
 PASSWORD_HASH = (  # nosec B105
     "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
 FOLLOWS_PER_USER, LIKES_PER_POST, REPLIES = 10, 3, 0.3
-# How many posts before a reply its parent is, on average.
+# The average number of posts between a reply and its parent.
 REPLY_DISTANCE = 500
 END, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 365
 
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
-    """Add random users and posts, the same ones for the same seed. The caller commits."""
+    """Add users and posts at random; the same seed gives the same data. The caller commits."""
     rng = random.Random(seed)  # nosec B311
     portuguese, english = fakers = [Faker("pt_BR"), Faker("en_US")]
     for faker in fakers:

@@ -1,4 +1,4 @@
-"""Correct counters that differ from what they count."""
+"""Recalculate counters and correct wrong ones."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from pamps.models import Like, Post, Social, User
 from pamps.models.columns import Condition
 from pamps.models.user import NOT_DELETED, user_not_deleted
 
-# How many rows one statement looks at; those of them that are wrong are locked together.
+# Rows checked by one statement; the wrong ones among them are locked together.
 BATCH_SIZE = 200
 
 Counters = dict[str, ScalarSelect[int]]
@@ -32,7 +32,7 @@ POST_COUNTERS: Counters = {
 
 
 def recount(session: Session) -> dict[str, int]:
-    """Correct all counters; return those that were wrong, and in how many rows.
+    """Correct all counters; return in how many rows each of the wrong ones was wrong.
 
     Commits after each batch. Rows that are right are not locked.
     """
@@ -49,7 +49,7 @@ def _recount(
     exists: Condition,
     order: ColumnElement[int] | Mapped[int],
 ) -> dict[str, int]:
-    """Correct the counters of one table, whose rows are locked in that order."""
+    """Correct the counters of one table. `order` is the order in which its rows are locked."""
     changed: Counter[str] = Counter()
     id_ = col(table.id)
     wrong = [(getattr(table, name) != truth).label(name) for name, truth in counters.items()]
@@ -59,7 +59,7 @@ def _recount(
         last_id = page[-1].id
         if ids := [row.id for row in page if row.is_wrong]:
             batch = id_.in_(ids)
-            # From now on transactions that change a counter wait; earlier ones are counted below.
+            # Lock first: no counter can change between the count and the update.
             lock = select(id_).where(batch).order_by(order).with_for_update(key_share=True)
             session.execute(lock)
             for row in session.execute(select(*wrong).where(batch)).mappings():

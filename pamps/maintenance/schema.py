@@ -9,7 +9,7 @@ from psycopg2.errors import DependentObjectsStillExist
 from sqlalchemy import Connection, column, inspect, literal_column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from pamps.config import HERE, ROOT, settings
+from pamps.config import PACKAGE, ROOT, settings
 from pamps.db import Query, Row, engine
 from pamps.maintenance import MaintenanceError
 
@@ -140,7 +140,7 @@ def read_migrations() -> "ScriptDirectory":
 
 
 def _folder() -> Path:
-    return next(home / "migrations" for home in (ROOT, HERE) if (home / "migrations").is_dir())
+    return next(home / "migrations" for home in (ROOT, PACKAGE) if (home / "migrations").is_dir())
 
 
 def _config() -> "Config":

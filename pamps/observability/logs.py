@@ -8,10 +8,10 @@ import orjson
 
 from pamps.config import settings
 
-# The id of the request that the current task handles; each line of the log has it.
+# The id of the request that the current task handles, for each line of the log.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-# All other attributes of a log record are extra fields. `color_message` is for uvicorn's terminal.
+# Other attributes of a log record are extra fields. `color_message` is for uvicorn's terminal.
 STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "color_message"}
 
 

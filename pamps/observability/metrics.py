@@ -1,7 +1,7 @@
-"""The metrics of Pamps, and the port at which Prometheus reads the sums of all workers.
+"""Prometheus metrics: the sums of all workers, served at `metrics.port`.
 
-Each worker writes its metrics to files in one folder, and the process of `pamps serve` reads them
-when it is asked. Without `metrics.port` there are none, and prometheus_client is not imported.
+Each worker writes its metrics to files in one folder; the parent process reads them for each
+request. Without `metrics.port` there are no metrics, and prometheus_client is not imported.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from pamps.postgres.pool import Pool
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-# Most responses take a few milliseconds, that to a failed sign-in half a second.
+# Most responses take a few milliseconds, those to failed sign-ins half a second.
 BUCKET_SECONDS = 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 
-# In the names of files, in place of the id of a process.
+# Stands in file names instead of the id of a process.
 DEAD = "dead"
 
 Outcome = Literal["succeeded", "failed", "disabled", "throttled"]
@@ -71,13 +71,13 @@ class Metrics:
 process_metrics = cache(Metrics)
 
 
-def count_sign_in(outcome: Outcome) -> None:
+def record_sign_in(outcome: Outcome) -> None:
     if settings.metrics.port:
         process_metrics().sign_ins.labels(outcome).inc()
 
 
 def sample_connections(pool: Pool) -> None:
-    """Measure each second how many connections are in use and how many requests wait for one."""
+    """Measure every second how many connections are in use and how many requests wait for one."""
     metrics, statistics = process_metrics(), pool.get_stats()
     metrics.connections.set(statistics["pool_size"] - statistics["pool_available"])
     metrics.requests_waiting.set(pool.requests_waiting + statistics["requests_waiting"])
@@ -85,7 +85,7 @@ def sample_connections(pool: Pool) -> None:
 
 
 class WorkersCollector:
-    """Collect the sums of all workers' counters, and the gauges of those that are alive."""
+    """Collect the sums of all workers' counters, and the gauges of the workers that are alive."""
 
     def __init__(self, folder: str) -> None:
         from prometheus_client.multiprocess import MultiProcessCollector
@@ -108,7 +108,7 @@ class WorkersCollector:
             kind, _, process = file.stem.rpartition("_")
             if process in alive | {DEAD}:
                 continue
-            if not kind.startswith("gauge"):  # gauges say only what is now
+            if not kind.startswith("gauge"):  # gauges only describe living workers
                 sums = MmapedDict(str(self.folder / f"{kind}_{DEAD}.db"))
                 for key, number, *_ in MmapedDict.read_all_values_from_file(str(file)):
                     sums.write_value(key, sums.read_value(key)[0] + number, 0)
@@ -118,9 +118,9 @@ class WorkersCollector:
 
 @contextmanager
 def serve_metrics() -> Iterator[None]:
-    """Answer Prometheus at `metrics.port`. Raises OSError if the port is not free."""
+    """Serve the metrics at `metrics.port`. Raises OSError if the port is not free."""
     with TemporaryDirectory(prefix="pamps-metrics-") as folder:
-        # Workers inherit it. prometheus_client reads it once, when it is imported.
+        # Workers inherit this variable. prometheus_client reads it once, at import.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         from prometheus_client import start_http_server
 

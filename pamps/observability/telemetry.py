@@ -1,6 +1,6 @@
 """Traces of requests: FastAPI makes the spans, OpenTelemetry's exporter sends them.
 
-Without `telemetry.endpoint` there are none, and the extra `telemetry` need not be installed.
+Without `telemetry.endpoint` there are no traces, and the extra `telemetry` need not be installed.
 """
 
 from threading import Thread
@@ -27,7 +27,7 @@ def config() -> TelemetryConfig:
     global _provider
     if not settings.telemetry.endpoint:
         return {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    # All else is configured by the environment variables OTEL_….
+    # Everything else is configured by the environment variables OTEL_….
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
@@ -56,9 +56,9 @@ def config() -> TelemetryConfig:
 
 
 def stop() -> None:
-    """Send the spans that have not been sent, for at most STOP_SECONDS."""
+    """Send the remaining spans, for at most STOP_SECONDS."""
     if _provider is not None:
-        # By itself it tries for half a minute, and the process is killed before.
+        # The exporter would try for half a minute, and the process would be killed before that.
         shutdown = Thread(target=_provider.shutdown, daemon=True)
         shutdown.start()
         shutdown.join(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""The address of a database, parsed by libpq, which will also connect with it."""
+"""Parse and check the database's address with libpq, which will also connect with it."""
 
 import re
 
@@ -11,9 +11,9 @@ ENCODE = "percent-encode the user and the password: @ as %40, / as %2F, % as %25
 
 
 def parse(uri: str) -> dict[str, str]:
-    """Return the parameters of libpq that an address stands for.
+    """Return the parameters of libpq that an address contains.
 
-    Raises ValueError, whose text quotes no password.
+    Raises ValueError, whose text contains no password.
     """
     scheme = next((scheme for scheme in SCHEMES if uri.startswith(scheme)), None)
     if scheme is None:
@@ -38,7 +38,7 @@ def parse(uri: str) -> dict[str, str]:
 
 
 def check_arguments(arguments: dict[str, str | int]) -> dict[str, str | int]:
-    """Return further arguments for libpq as they are. Raises ValueError if it does not know one."""
+    """Return further arguments for libpq unchanged. Raises ValueError if one is unknown."""
     try:
         make_dsn("", **arguments)
     except psycopg2.ProgrammingError as error:

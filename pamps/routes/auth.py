@@ -26,7 +26,7 @@ from pamps.models import User
 from pamps.models.columns import id_parameter
 from pamps.models.types import SafeText, examples, fold_case
 from pamps.models.user import EXAMPLE_PASSWORD, IS_NAMED, NOT_DELETED, NewPassword, PasswordChange
-from pamps.observability.metrics import count_sign_in
+from pamps.observability.metrics import record_sign_in
 from pamps.security import needs_rehash
 from pamps.sessions import END_ALL_SESSIONS, END_SESSION, Token, refresh_session, start_session
 from pamps.state import ActiveTransaction, request_state
@@ -117,7 +117,7 @@ async def login_for_access_token(
             if user["disabled"]:
                 log_extra = {"user_id": user["id"], "address": address}
                 logger.warning("sign-in to a disabled account", extra=log_extra)
-                count_sign_in("disabled")
+                record_sign_in("disabled")
                 raise HTTPException(403, "This account is disabled")
             if token := await _sign_in(user, form, address, user_agent, transaction):
                 return token
@@ -140,7 +140,7 @@ async def authenticate_user(
     if await hashing.check_password(password, user["password"] if user else None) and user:
         return user
     logger.warning("sign-in failed", extra={"user_id": user and user["id"], "address": address})
-    count_sign_in("failed")
+    record_sign_in("failed")
     return None
 
 
@@ -160,7 +160,7 @@ async def _sign_in(
             return None
         await clear_attempts(transaction, form.username, address)
     logger.info("sign-in", extra={"user_id": user["id"], "address": address})
-    count_sign_in("succeeded")
+    record_sign_in("succeeded")
     return token
 
 
