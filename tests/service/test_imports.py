@@ -1,4 +1,4 @@
-"""Modules import only from their own floor and from those below, by docs/development.md's list."""
+"""Modules import only from their own layer and from those below, by docs/development.md's list."""
 
 import ast
 import re
@@ -14,16 +14,16 @@ MODULES = {
 } - {"__init__"}
 
 
-def floors() -> list[list[str]]:
+def layers() -> list[list[str]]:
     """The list in docs/development.md, top down: modules, `folder/`s, and `folder/module`s."""
     text = (CHECKOUT / "docs" / "development.md").read_text()
-    section = text.partition("## The floors of imports\n")[2].partition("\n## ")[0]
+    section = text.partition("## Import layers\n")[2].partition("\n## ")[0]
     return [re.findall("`([^`]+)`", line) for line in re.findall("^- (.*)$", section, re.MULTILINE)]
 
 
-def floor(module: str) -> int | None:
+def layer(module: str) -> int | None:
     """How high a module is, counted from above; a module's own name goes before its folder's."""
-    names = {name.rstrip("/"): n for n, names in enumerate(floors()) for name in names}
+    names = {name.rstrip("/"): n for n, names in enumerate(layers()) for name in names}
     return names.get(module, names.get(module.partition("/")[0]))
 
 
@@ -58,12 +58,12 @@ def imports(module: str) -> Iterator[str]:
                 parts.pop()
 
 
-def test_every_module_is_on_a_floor():
-    assert [module for module in sorted(MODULES) if floor(module) is None] == []
+def test_every_module_is_in_a_layer():
+    assert [module for module in sorted(MODULES) if layer(module) is None] == []
 
 
 def test_every_name_in_the_list_is_a_module():
-    names = {name.rstrip("/") for names in floors() for name in names}
+    names = {name.rstrip("/") for names in layers() for name in names}
     assert names - MODULES - {Path(module).parent.as_posix() for module in MODULES} == set()
 
 
@@ -72,6 +72,6 @@ def test_no_module_imports_upwards():
         f"{module} imports {imported}"
         for module in sorted(MODULES)
         for imported in sorted(set(imports(module)))
-        if (floor(imported) or 0) < (floor(module) or 0)
+        if (layer(imported) or 0) < (layer(module) or 0)
     ]
     assert upwards == []
