@@ -12,7 +12,7 @@ from pamps.config import settings
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 # Other attributes of a log record are extra fields. `color_message` is for uvicorn's terminal.
-STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "color_message"}
+STANDARD_FIELDS = {*vars(logging.makeLogRecord({})), "color_message"}
 
 
 class Formatter(logging.Formatter):
@@ -26,9 +26,7 @@ class Formatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        extra = {
-            name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES
-        }
+        extra = {key: value for key, value in vars(record).items() if key not in STANDARD_FIELDS}
         if id_ := request_id.get():
             extra["request_id"] = id_
         trace = self.formatException(record.exc_info) if record.exc_info else record.stack_info

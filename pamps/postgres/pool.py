@@ -63,8 +63,7 @@ class Connection(AsyncConnection[tuple[object, ...]]):
         connection._poll = select.poll()
         connection._poll.register(connection, select.POLLIN)
         Connection.last_address = connection.info.host, connection.info.port
-        prepares = settings.db.prepared_statements
-        connection.prepare_threshold = 0 if prepares else None
+        connection.prepare_threshold = 0 if settings.db.prepared_statements else None
         connection.prepared_max = MAX_PREPARED
         # A statement is prepared once for each type of its parameters, so all integers are bigints.
         connection.adapters.register_dumper(int, Int8BinaryDumper)
