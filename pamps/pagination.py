@@ -21,6 +21,8 @@ from pamps.paths import reference
 from pamps.responses import conditional_response
 
 DEFAULT_LIMIT = 20
+# A page is made from the smallest of these that it fits into.
+SIZES = 5, DEFAULT_LIMIT, 50, 100
 
 
 class Parent:
@@ -61,7 +63,7 @@ class PaginatedQuery:
         self.parent = parent
         self._start = 2**63 - 1 if newest_first else 0
         self.statement = statement
-        self._queries: dict[tuple[bool, bool], Query] = {}
+        self._queries: dict[tuple[bool, int], Query] = {}
 
     async def rows(
         self, limit: int, cursor: int | None, parameters: Mapping[str, object]
@@ -74,9 +76,8 @@ class PaginatedQuery:
         is_anonymous = values.get("viewer_id", 0) is None
         if is_anonymous:
             del values["viewer_id"]
-        if limit != DEFAULT_LIMIT:
-            values["limit"] = limit + 1  # to see whether there is another page
-        rows = await self._query(is_anonymous, limit == DEFAULT_LIMIT).all(**values)
+        size = next(size for size in SIZES if size >= limit)
+        rows = await self._query(is_anonymous, size).all(**values)
         if self.parent and not rows:
             raise self.parent.not_found()
         cursors = [row.pop("cursor") for row in rows]
@@ -84,19 +85,19 @@ class PaginatedQuery:
             return [], None
         return rows[:limit], cursors[limit - 1] if len(rows) > limit else None
 
-    def _query(self, is_anonymous: bool, has_default_limit: bool) -> Query:
-        """Return the query with what is usual as literals.
+    def _query(self, is_anonymous: bool, size: int) -> Query:
+        """Return the query for a page of that size, and one row more if there is another page.
 
-        PostgreSQL plans a prepared statement once for all values only if that plan is as good as
-        one for known values, and knowing that there is no viewer, or the limit, makes it better.
+        PostgreSQL uses one plan for all values only if its estimated cost is no higher than that of
+        a plan for known values. Literals keep that estimate low: a limit that it does not know, it
+        takes for a tenth of the table.
         """
-        key = is_anonymous, has_default_limit
+        key = is_anonymous, size
         if key not in self._queries:
             literals: dict[ExternallyTraversible, ColumnElement[int]] = {}
+            literals[LIMIT] = literal_column(str(size + 1))
             if is_anonymous:
                 literals[VIEWER_ID] = literal_column("NULL::bigint")
-            if has_default_limit:
-                literals[LIMIT] = literal_column(str(DEFAULT_LIMIT + 1))
 
             def replace(element: ExternallyTraversible, **_: object) -> ColumnElement[int] | None:
                 return literals.get(element)
