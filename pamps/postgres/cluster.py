@@ -63,9 +63,7 @@ def start_server() -> None:
         new.rename(DATA)
     ensure_private_folder(DATA)
     deadline, was_killed = time.monotonic() + START_SECONDS, PID_FILE.exists()
-    _remove_stale_locks()
     while problem := _try_to_start():
-        # Processes of a killed server need a moment to end.
         if time.monotonic() > deadline or not was_killed:
             raise FolderError(f"PostgreSQL does not start: {problem} ({LOG} says more)")
         time.sleep(0.1)
@@ -82,6 +80,7 @@ def _try_to_start() -> str | None:
     }
     arguments = shlex.join(["-D", str(DATA), *(f"--{name}={options[name]}" for name in options)])
     pg_ctl = [*_setpriv_command(), str(find_program_folder() / "pg_ctl"), "start", "--silent"]
+    _remove_stale_locks()  # at each attempt, as a killed server may take a moment to end
     with open_file(LOG) as log:
         written = log.tell()
         try:
@@ -99,7 +98,7 @@ def _try_to_start() -> str | None:
             output = log.read().decode(errors="replace")
             # After START_SECONDS or Ctrl-C, it may still be starting.
             with contextlib.suppress(FolderError):
-                run_as_owner("pg_ctl", "stop", "--mode=immediate")
+                run_as_owner("pg_ctl", "stop", "--mode=immediate", "--timeout=5")
             if not isinstance(error, subprocess.CalledProcessError):
                 raise
             reasons = re.findall(r"(?:FATAL|PANIC|pg_ctl): +(.+)", output)
