@@ -84,7 +84,7 @@ def middleware() -> list[Middleware]:
         Middleware(HeadMiddleware),
         # Adds security headers, also to the errors of the layers below.
         Middleware(SecurityHeadersMiddleware),
-        # Answers preflight requests of other origins, which count for no limit.
+        # Responds to preflight requests of other origins, which count for no limit.
         *([CORS] if settings.cors.allow_origins else []),
         # Reads the body, at most 64 KiB: above the deadline, so that slow uploads do not count.
         Middleware(BodyLimitMiddleware),
@@ -117,7 +117,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
     engine.dispose()
     embedded.stop()  # uvicorn ends a process by the signal that it got, which skips atexit
-    telemetry.stop()
+    telemetry.send_remaining_spans()
     if multiprocessing.parent_process():  # not in tests, whose process goes on
         server.exit_after_timeout()
 

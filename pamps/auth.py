@@ -48,14 +48,15 @@ Address = Annotated[str, Depends(get_address)]
 CURRENT_USER = Query(user_of_session().where(TOKEN_NOT_EXPIRED))
 SESSION_USER = Query(user_of_session())
 
-# The sessions and expiry times of tokens that were recently found to have ended.
+# The sessions and expiry times of tokens that were recently found to have ended. They
+# become valid again only if somebody changes the database by hand; this process does not see that.
 _ended_tokens: OrderedDict[tuple[int, float], None] = OrderedDict()
 
 
 def read_claims(request: HTTPConnection) -> Claims | None:
     """Return what the access token of a request says; None unless there is one valid Bearer token.
 
-    Whether it has expired or its session has ended is for `find_user` to tell. RFC 6750.
+    Does not check expiry or the session; `find_user` does. RFC 6750.
     """
     headers = request.headers.getlist("Authorization")
     if len(headers) != 1:

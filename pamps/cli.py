@@ -103,13 +103,13 @@ def serve(
                 stack.enter_context(metrics.serve_metrics())
         with _listening(host, port):
             listener = stack.enter_context(server.listen(host, port))
-        secret_key()  # here, as a worker could not report in one line that there is none
+        secret_key()  # fail here, in one line, not in a worker's traceback
         if ENVIRONMENT == "development":
             schema.migrate()
         elif problem := schema.problem():
             fail(problem)
         engine.dispose()  # as only the workers need connections from now on
-        if not settings.log.json_lines:  # else every line of the output is JSON
+        if not settings.log.json_lines:  # with log.json, stdout must contain JSON only
             url = server.url(host, port)
             docs = f", its documentation: {url}/docs" if settings.server.docs else ""
             typer.echo(f"Pamps: {url}{docs}")

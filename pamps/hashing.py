@@ -23,7 +23,7 @@ from pamps.security import get_password_hash, verify_password
 # The time of the slowest hash, bcrypt's of a workshop database: 0.26 s on the machine of
 # docs/performance.md. argon2id takes a tenth of that.
 SLOWEST_SECONDS = 0.3
-# So the last of the queue is still answered before `server.request_timeout`.
+# So the last of the queue still gets its response before `server.request_timeout`.
 MAX_REQUESTS = max(1, int(settings.server.request_timeout / SLOWEST_SECONDS))
 # The longest `Retry-After` of a request that is refused, in seconds.
 MAX_WAIT = 5
@@ -43,7 +43,7 @@ _executor = ThreadPoolExecutor(1, "hashing", _lower_priority)
 def queue_place() -> Iterator[None]:
     """Take a place in the queue for hashing. Raises HTTPException 503 if there is none.
 
-    To be taken before anything else is done for a request that will need a hash.
+    Enter this before the first database query.
     """
     if not _queue_places.acquire(blocking=False):
         # At different times, so that they do not all come back at once.

@@ -14,7 +14,7 @@ Object = dict[str, Any]
 
 NOT_MODIFIED = "The response has not changed since the `ETag` in `If-None-Match`."
 INVALID = "The request is invalid; `detail` says what is wrong and where."
-IN_FLIGHT = "The first request with this `Idempotency-Key` is still in progress: try again."
+IN_PROGRESS = "The first request with this `Idempotency-Key` is still in progress: try again."
 
 
 def _header(description: str, kind: str = "string") -> Object:
@@ -73,7 +73,7 @@ def _complete(document: Object) -> None:
     schemas = components["schemas"]
     _describe_errors(schemas)
     for path, operations in paths.items():
-        # A POST here creates something with an address if there is a GET for this path and an id.
+        # If `GET <path>{id}/` exists, this POST returns Location and ETag.
         item_path = re.compile(re.escape(path) + r"\{\w+\}/")
         creates = any("get" in paths[other] for other in paths if item_path.fullmatch(other))
         for method, operation in operations.items():
@@ -152,7 +152,7 @@ def _complete_responses(
         responses["304"] = {"description": NOT_MODIFIED}
     if takes_key:
         taken = f"{responses['409']['description']} " if "409" in responses else ""
-        responses["409"] = {"description": f"{taken}{IN_FLIGHT}", "content": error}
+        responses["409"] = {"description": f"{taken}{IN_PROGRESS}", "content": error}
     if takes_key or "422" in responses:
         is_oauth = _schema_name(error["application/json"]["schema"]) == "OAuthError"
         name = "OAuthValidationError" if is_oauth else "HTTPValidationError"

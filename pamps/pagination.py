@@ -1,8 +1,8 @@
 """Cursor pagination: pages of lists that are ordered by an id, with a `Link` header (RFC 8288).
 
 The cursor is the id of the last item of a page, and the next page begins behind that item. So
-rows that are written meanwhile neither repeat nor skip an item, and page 1,000 costs as much as
-page 1.
+an item that exists throughout is listed exactly once, whatever is written meanwhile, and page 1,000
+costs as much as page 1.
 """
 
 from collections.abc import Callable, Mapping

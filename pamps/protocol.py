@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 MAX_HEAD_BYTES = 32 * 1024
 # The longest request. A client that goes on sending after a 413 (BodyLimitMiddleware) is cut off.
 MAX_REQUEST_BYTES = 512 * 1024
-# How many more requests a client may send before the first is answered. Browsers send none.
+# How many more requests a client may send before the response to the first. Browsers send none.
 MAX_PIPELINED = 16
 # Wait this long after the signal to stop, so that all workers have closed their listening sockets:
 # twice as long as uvicorn's parent process takes to notice a signal.
 SETTLE_SECONDS = 1
-# After so long without data, a new request is hardly on its way on an idle connection.
+# Idle for so long: assume that no request is in transit.
 IDLE_SECONDS = 1
 # A host name or address, and a port (RFC 3986, section 3.2).
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
@@ -42,7 +42,7 @@ class ProtocolError(Exception):
         self.status, self.detail = status, detail or status.phrase
 
 
-class Protocol(HttpToolsProtocol):
+class HTTPProtocol(HttpToolsProtocol):
     """One connection; it is closed if the client sends or reads too slowly, or the server stops."""
 
     receive_timeout = settings.server.receive_timeout
@@ -55,7 +55,7 @@ class Protocol(HttpToolsProtocol):
     _refused = False
     _bytes = 0
     _head_bytes = 0
-    # The requests that are not answered yet.
+    # The requests in progress.
     _cycles: tuple[RequestResponseCycle, ...] = ()
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -198,14 +198,14 @@ class Protocol(HttpToolsProtocol):
             self._read_deadline = None
 
     @property
-    def _is_answering(self) -> bool:
+    def _is_responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _too_slow(self) -> None:
         self._read_deadline = None
-        if self._in_head or (self._is_answering and self.cycle.more_body):
+        if self._in_head or (self._is_responding and self.cycle.more_body):
             self._refuse(ProtocolError(HTTPStatus.REQUEST_TIMEOUT))
-        elif not self._is_answering:
+        elif not self._is_responding:
             self.transport.close()
 
     def _refuse(self, error: ProtocolError) -> None:
@@ -216,7 +216,7 @@ class Protocol(HttpToolsProtocol):
         address = self.client and self.client[0]
         logger.info("refused: %s", error.detail, extra={"address": address})
         response = JSONResponse({"detail": error.detail}, error.status, {"Connection": "close"})
-        if self._in_head and self._is_answering:
+        if self._in_head and self._is_responding:
             # The client would take a response now for that to its previous request.
             self.cycle.keep_alive = False
         elif self.pipeline and not self._in_head:
@@ -224,7 +224,7 @@ class Protocol(HttpToolsProtocol):
         elif self.cycle and self.cycle.response_started and not self._in_head:
             self.transport.close()
         else:
-            if self._is_answering:
+            if self._is_responding:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             lines = [f"HTTP/1.1 {error.status.value} {error.status.phrase}".encode()]
@@ -235,16 +235,16 @@ class Protocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End the connection in steps, so that no request is lost (see pamps/server.py)."""
-        Protocol.draining = True
+        HTTPProtocol.draining = True
         self.loop.call_later(SETTLE_SECONDS, self._announce_close)
 
     def _announce_close(self) -> None:
         """Let all responses from now on say `Connection: close`."""
         self._closing = True
-        if self._is_answering and not self.cycle.response_started:
+        if self._is_responding and not self.cycle.response_started:
             self.cycle.keep_alive = False
         self.loop.call_later(IDLE_SECONDS, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        if not self._in_head and not self._is_answering:
+        if not self._in_head and not self._is_responding:
             self.transport.close()

@@ -33,8 +33,7 @@ def get_password_hash(password: str) -> str:
 def verify_password(plain_password: str, hashed_password: str | None) -> bool:
     """Tell whether a password is that of a hash.
 
-    Without a hash that passlib can read, or for a password longer than any that it hashes (4,096
-    characters), the answer is no, after as much work as a wrong password costs.
+    False for an unknown hash or an overlong password, after a dummy verification of the same cost.
     """
     if hashed_password is not None:
         with suppress(ValueError):

@@ -21,13 +21,13 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from pamps.config import settings
-from pamps.protocol import IDLE_SECONDS, SETTLE_SECONDS, Protocol
+from pamps.protocol import IDLE_SECONDS, SETTLE_SECONDS, HTTPProtocol
 
 logger = logging.getLogger(__name__)
 
-# A worker that has not answered its parent for so long is replaced. On a machine that is short of
-# CPU, a worker takes half a minute to start.
-ANSWER_SECONDS = 60
+# A worker that has not responded to its parent for so long is replaced. On a machine that is short
+# of CPU, a worker takes half a minute to start.
+RESPONSE_SECONDS = 60
 # How long a stopped process waits for its threads.
 EXIT_SECONDS = 3
 MAX_FILES = 65536
@@ -67,15 +67,15 @@ class Workers(Multiprocess):
             super().handle_hup()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that are dead or have not answered for ANSWER_SECONDS.
+        """Replace workers that are dead or have not responded for RESPONSE_SECONDS.
 
-        uvicorn's own method waits for the answer of each worker in turn, and meanwhile handles no
+        uvicorn's own method waits for the response of each worker in turn, and meanwhile handles no
         signal and replaces no other worker.
         """
         if self.should_exit.is_set():
             return  # Ctrl-C reaches the workers too, and they may have ended already
         for index, process in enumerate(self.processes):
-            if process.process.is_alive() and self._answers(process):
+            if process.process.is_alive() and self._is_responding(process):
                 continue
             process.kill()
             process.join()
@@ -87,15 +87,15 @@ class Workers(Multiprocess):
             self.processes[index] = Process(self.config, self.sockets)
             self.processes[index].start()
 
-    def _answers(self, process: Process) -> bool:
-        """Tell whether a worker is within its time to answer; ping it if it has answered."""
+    def _is_responding(self, process: Process) -> bool:
+        """Tell whether a worker is within its time to respond; ping it if it has responded."""
         if process.parent_conn.poll():
             process.parent_conn.recv()
             self._pinged_at.pop(process, None)
         if process not in self._pinged_at:
             process.parent_conn.send(b"ping")
             self._pinged_at[process] = time.monotonic()
-        return time.monotonic() - self._pinged_at[process] < ANSWER_SECONDS
+        return time.monotonic() - self._pinged_at[process] < RESPONSE_SECONDS
 
 
 def exit_with_parent() -> None:
@@ -103,11 +103,11 @@ def exit_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-        def stop() -> None:
+        def terminate_after_parent() -> None:
             parent.join()
             os.kill(os.getpid(), signal.SIGTERM)
 
-        Thread(target=stop, daemon=True).start()
+        Thread(target=terminate_after_parent, daemon=True).start()
 
 
 def exit_after_timeout() -> None:
@@ -152,13 +152,13 @@ def run(listener: socket.socket, workers: int) -> bool:
         "pamps.app:app",
         workers=workers,
         backlog=BACKLOG,
-        http=Protocol,
+        http=HTTPProtocol,
         ws="none",
         reset_contextvars=True,  # else a request has those of the previous one on its connection
         server_header=False,
         lifespan="on",  # else errors in the lifespan are ignored
         timeout_keep_alive=server.keep_alive,
-        timeout_worker_healthcheck=ANSWER_SECONDS,
+        timeout_worker_healthcheck=RESPONSE_SECONDS,
         timeout_graceful_shutdown=(
             SETTLE_SECONDS + IDLE_SECONDS + server.receive_timeout + server.request_timeout
         ),

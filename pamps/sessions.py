@@ -89,7 +89,7 @@ def _issue_tokens(
 async def start_session(
     transaction: Transaction, user_id: int, password_hash: str, user_agent: str
 ) -> Token | None:
-    """Start a session of a user who has shown a password.
+    """Start a session of a user whose password was verified.
 
     Returns None if `password_hash` is no longer that of the user, or the user may not sign in.
     """
@@ -120,13 +120,13 @@ async def refresh_session(refresh_token: str, transaction: Transaction | None) -
         raise unauthorized()
     token_id = _next_token_id(claims)
     session = {"user_id": claims.user_id, "session_id": claims.sid}
-    shown = session | {"presented_hash": _hash(claims.jti)}
+    presented = session | {"presented_hash": _hash(claims.jti)}
     times = await ROTATE_TOKEN.first(
-        transaction, **shown, **_lifetimes(), next_hash=_hash(token_id)
+        transaction, **presented, **_lifetimes(), next_hash=_hash(token_id)
     )
     reuse_window = timedelta(seconds=settings.security.REFRESH_TOKEN_REPLAY_SECONDS)
     if not times and reuse_window:
-        times = await REPLAYED_TOKEN.first(transaction, **shown, reuse_window=reuse_window)
+        times = await REPLAYED_TOKEN.first(transaction, **presented, reuse_window=reuse_window)
     if not times:
         if await END_SESSION.execute(transaction, **session):
             logger.warning("refresh token reused", extra={"user_id": claims.user_id})

@@ -27,7 +27,7 @@ class RequestState:
     transaction: Transaction | None = None
     # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.
     may_retry: bool = False
-    # The handler of a failed sign-in: for how many seconds ErrorMiddleware holds the response back.
+    # POST /token: ErrorMiddleware waits so many seconds before it responds.
     delay: float = 0
 
 

@@ -95,7 +95,8 @@ async def _attempt(
         row = await query.first(transaction, subject=subject, address=address_key, **parameters)
     if row and (seconds := int(row["seconds"])):
         # The account cannot be read from its key, but lines about one account can be found.
-        logger.warning("throttled", extra={"address": address, "subject": subject.hex()[:8]})
+        extra = {"address": address, "subject": subject.hex()[:8]}
+        logger.warning("attempt limit exceeded", extra=extra)
         detail = f"Too many attempts, try again in {seconds} seconds"
         raise HTTPException(429, detail, {"Retry-After": str(seconds)})
 

@@ -3,7 +3,7 @@
 - `sub` is the user's id: a name that was deleted and taken again does not revive an old token.
 - `sid` is the session, which ends all its tokens when it ends.
 - `scope` says where the token may be used.
-- `exp` is compared with the database's clock, which made it: see `user_of_session`.
+- `exp` is checked in SQL (`auth.CURRENT_USER`), because the database's clock issued the token.
 """
 
 from datetime import datetime
@@ -57,7 +57,7 @@ def _is_canonical(part: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _decode(token: str) -> Claims:
-    """Return the claims of a token that we have signed. Raises errors of many kinds for others.
+    """Return the claims of a token that we have signed. Raises any exception for a bad token.
 
     The signature stays valid, so the latest tokens are not verified again.
     """
@@ -76,6 +76,6 @@ def read_token(token: str, scope: Scope) -> Claims | None:
     """Return the claims of a token, expired or not; None if it is no valid token of that scope."""
     try:
         claims = _decode(token)
-    except Exception:  # jose lets errors of many kinds through; all of them mean a bad token
+    except Exception:  # jose raises errors of many kinds; all of them mean a bad token
         return None
     return claims if claims.scope == scope else None

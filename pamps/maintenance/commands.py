@@ -72,7 +72,7 @@ def _set_superuser(username: str, superuser: bool) -> None:
 
     with open_session() as session:
         user = _find_user(session, username)
-        # Even if nothing seems to change: another command may have changed it since.
+        # Always write: the value read may be stale.
         session.exec(update(User).where(col(User.id) == user.id).values(superuser=superuser))
         record_at_terminal(session, "promote" if superuser else "demote", user)
         session.commit()

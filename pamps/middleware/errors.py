@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class ErrorMiddleware(BaseMiddleware):
-    """Respond to errors that no exception handler has: with 503 to those of the database, else 500.
+    """Respond to unhandled exceptions: 503 if the database is unavailable, else 500.
 
     It also catches errors of the database that middleware raises, such as at the COMMIT of a
     request with an Idempotency-Key. All responses are held back for `RequestState.delay` seconds.

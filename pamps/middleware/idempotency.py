@@ -57,18 +57,17 @@ class IdempotentTransaction(Transaction):
     async def connection(self) -> Connection:
         """Return the connection of this transaction, which locks the key until it ends.
 
-        Raises HTTPException 409 if another request with this key is in progress, or has just been
-        processed; psycopg.Error; FolderError.
+        Raises HTTPException 409 if another request with this key is in progress, or has just
+        finished; psycopg.Error; FolderError.
         """
         if self._begun is None:
-            begun = await self._stack.enter_async_context(transaction())
-            locked = await LOCK.first(begun, id=int.from_bytes(self._key[:8], signed=True))
-            stored = await STORED_RESPONSE.first(begun, key=self._key)
+            self._begun = await self._stack.enter_async_context(transaction())
+            locked = await LOCK.first(self._begun, id=int.from_bytes(self._key[:8], signed=True))
+            stored = await STORED_RESPONSE.first(self._begun, key=self._key)
             known = self._stored and self._stored["answer"]
             if not locked or (stored and stored["answer"] != known):
                 detail = "A request with this key is in progress or has just finished, try again"
                 raise HTTPException(409, detail, RETRY_AFTER)
-            self._begun = begun
         return await self._begun.connection()
 
 
@@ -159,7 +158,8 @@ class IdempotencyMiddleware(BaseMiddleware):
     async def _respond(self, request: Request, keys: list[str]) -> Response:
         """Return the stored response, or else the handler's. Raises HTTPException."""
         if len(keys) > 1 or not KEY.fullmatch(keys[0]):
-            raise _invalid("Idempotency-Key should be given once, as 1 to 255 characters of ASCII")
+            message = "Idempotency-Key must be sent once, with 1 to 255 printable ASCII characters"
+            raise _invalid(message)
         keyed = _KeyedRequest(request, keys[0], await find_user(request))
         stored = await STORED_RESPONSE.first(key=keyed.key)
         if stored and (replayed := await self._replay(request, keyed, stored)):
@@ -187,7 +187,7 @@ class IdempotencyMiddleware(BaseMiddleware):
                 if is_same:
                     raise Rollback
         if not is_same:
-            raise _invalid("Idempotency-Key belongs to another request")
+            raise _invalid("This Idempotency-Key was used with a different request")
         response = keyed.decrypt(stored)
         return None if response is None or await _tokens_were_revoked(response) else response
 

@@ -9,7 +9,7 @@ from pamps.paths import ROOT_PATH
 class PathMiddleware(BaseMiddleware):
     """Remove `server.root_path` and a trailing slash from the path of a request.
 
-    So every path answers with and without the slash, and has one spelling for all layers below.
+    So every path works with and without the slash, and has one spelling for all layers below.
     `raw_path` remains what the client sent.
     """
 

@@ -19,13 +19,14 @@ from pamps.errors import error_response
 from pamps.loops import PerLoop
 from pamps.middleware import BaseMiddleware
 from pamps.middleware.deadline import is_health_check
+from pamps.middleware.idempotency import SIGN_OUT_PATH
 from pamps.throttling import client_network
 
 logger = logging.getLogger(__name__)
 
-# Not limited: a user whose token was stolen must still be able to revoke it. The change of the
+# A user whose token was stolen must still be able to revoke it. The change of the
 # password has a limit of its own.
-EXEMPT = ("POST", "/logout"), ("PUT", "/user/me/password")
+NEVER_REFUSED = ("POST", SIGN_OUT_PATH), ("PUT", "/user/me/password")
 REDIS_TIMEOUT_SECONDS = 1
 
 
@@ -112,8 +113,8 @@ class RateLimitMiddleware(BaseMiddleware):
             await app(scope, receive, send)
             return
         reset, remaining = max(1, math.ceil(seconds)), max(0, self.limit.amount - count)
-        if count > self.limit.amount and (scope["method"], scope["path"]) not in EXEMPT:
-            logger.warning("throttled", extra={"caller": caller})
+        if count > self.limit.amount and (scope["method"], scope["path"]) not in NEVER_REFUSED:
+            logger.warning("request limit exceeded", extra={"caller": caller})
             detail = f"Too many requests, try again in {reset} seconds"
             app = error_response(scope, 429, detail, {"Retry-After": str(reset)})
 

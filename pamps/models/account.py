@@ -28,8 +28,8 @@ ERASED = {
 
 # Not named like a column: SQLAlchemy's sessions would store it in the rows that are updated.
 ACCOUNT_ID = sa.bindparam("account_id", type_=sa.BigInteger)
-# For the column of the account in rows that are counted: the column of the row that counts them,
-# and that row's table and counter.
+# Key: the column holding the deleted account. Value: the column pointing to the row whose counter
+# goes down, its model, its counter.
 COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
     "like.user_id": ("post_id", Post, col(Post.like_count)),
     "social.from_id": ("to_id", User, col(User.follower_count)),
@@ -44,7 +44,7 @@ def delete_account(condition: Condition) -> sa.Select[int, str]:
 
     Returns its id and its name, or nothing if there is no such account.
     """
-    # This mode of locking waits for likes and follows that are being stored: none follow later.
+    # FOR UPDATE waits for inserts that refer to this user; later ones see `deleted`.
     account = sa.select(col(User.id), col(User.username)).where(condition, NOT_DELETED)
     locked = account.with_for_update().cte("locked")
     erase = sa.update(User).where(col(User.id) == locked.c.id).values(ERASED).cte("erased")

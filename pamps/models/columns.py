@@ -28,8 +28,8 @@ def id_parameter(name: str) -> sa.BindParameter[int]:
 VIEWER_ID = id_parameter("viewer_id")
 # The page starts after this id. It is never null, because PostgreSQL could then not use the index.
 CURSOR = id_parameter("cursor")
-# The number of rows that a page reads. Limits that are always the same are literals in their
-# statements, for which PostgreSQL finds better plans.
+# The number of rows that a page reads. `PaginatedQuery` puts the default in as a literal,
+# for which PostgreSQL finds better plans.
 LIMIT = id_parameter("limit")
 
 
@@ -43,7 +43,7 @@ def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySele
     columns = sa.inspect(table).primary_key
     values = sa.select(*key).select_from(allowed.cte("allowed"))
     statement = insert(table).from_select(list(columns), values)
-    # Assigns the values that are there: `DO NOTHING` would return nothing for an existing row.
+    # A no-op update, so that RETURNING also returns an existing row.
     same = {column: statement.excluded[column.name] for column in columns}
     statement = statement.on_conflict_do_update(index_elements=columns, set_=same)
     # `xmax` is 0 only for a row that this statement inserted.

@@ -48,7 +48,7 @@ class UserSession(SQLModel, table=True):
 
 # The `sid` of a session.
 SESSION_ID = id_parameter("session_id")
-TOKEN_HASH = sa.bindparam("presented_hash", type_=sa.LargeBinary)
+PRESENTED_HASH = sa.bindparam("presented_hash", type_=sa.LargeBinary)
 
 NOT_EXPIRED = col(UserSession.expires) > sa.func.now()
 OF_USER = col(UserSession.user_id) == USER_ID
@@ -100,7 +100,7 @@ def rotate_token() -> sa.Update:
     session_expires = col(UserSession.started) + sa.bindparam("session_lifetime", type_=sa.Interval)
     return (
         sa.update(UserSession)
-        .where(THIS_SESSION, col(UserSession.token_hash) == TOKEN_HASH, NOT_EXPIRED)
+        .where(THIS_SESSION, col(UserSession.token_hash) == PRESENTED_HASH, NOT_EXPIRED)
         .values(
             token_hash=sa.bindparam("next_hash", type_=sa.LargeBinary),
             previous_hash=UserSession.token_hash,
@@ -114,7 +114,7 @@ def rotate_token() -> sa.Update:
 def replayed_token() -> AnySelect:
     """Select a session's times if the presented token was replaced within `reuse_window`."""
     recent = sa.func.clock_timestamp() - sa.bindparam("reuse_window", type_=sa.Interval)
-    is_previous = col(UserSession.previous_hash) == TOKEN_HASH
+    is_previous = col(UserSession.previous_hash) == PRESENTED_HASH
     is_recent = col(UserSession.last_used) > recent
     return sa.select(*TIMES).where(THIS_SESSION, is_previous, is_recent, NOT_EXPIRED)
 

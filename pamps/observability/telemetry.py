@@ -55,7 +55,7 @@ def config() -> TelemetryConfig:
     }
 
 
-def stop() -> None:
+def send_remaining_spans() -> None:
     """Send the remaining spans, for at most STOP_SECONDS."""
     if _provider is not None:
         # The exporter would try for half a minute, and the process would be killed before that.

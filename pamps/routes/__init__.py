@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute
 
 from . import admin, auth, bookmark, follow, health, index, like, post, session, user
 
-# In the order of the documentation. Those of a line share a prefix.
+# In the order of the documentation. The routes of an inner list are sorted together.
 MODULES = [[post, like], [user, follow], [bookmark], [auth, session], [admin], [health], [index]]
 
 
@@ -19,8 +19,8 @@ def _begins_with_parameter(route: BaseRoute) -> bool:
 routes: list[BaseRoute] = []
 for modules in MODULES:
     # Literal paths win over parameters: `/user/me/` is never `/user/{username}/`.
-    of_prefix = [route for module in modules for route in module.router.routes]
-    routes += sorted(of_prefix, key=_begins_with_parameter)
+    group = [route for module in modules for route in module.router.routes]
+    routes += sorted(group, key=_begins_with_parameter)
 for route in routes:
     if isinstance(route, APIRoute):
         route.operation_id = route.name  # by which generated clients name their functions

@@ -19,7 +19,7 @@ from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/user/{username}", tags=["admin"], responses=error_responses(403))
 
-DELETE_ACCOUNT = Query(delete_account(IS_NAMED))
+DELETE_NAMED_ACCOUNT = Query(delete_account(IS_NAMED))
 SET_DISABLED = Query(
     update(User)
     .where(IS_NAMED)
@@ -32,7 +32,7 @@ SET_DISABLED = Query(
 async def delete_user(username: Name, actor: Superuser, address: Address) -> None:
     """Delete an account and everything that belongs to it, for good."""
     async with db.transaction() as transaction:
-        user = await DELETE_ACCOUNT.first(transaction, username=username)
+        user = await DELETE_NAMED_ACCOUNT.first(transaction, username=username)
         if user is None:
             raise user_not_found()
         await record_audit(transaction, "delete account", user, actor, address)

@@ -121,9 +121,10 @@ async def login_for_access_token(
                 raise HTTPException(403, "This account is disabled")
             if token := await _sign_in(user, form, address, user_agent, transaction):
                 return token
-            # The password was changed meanwhile. The transaction has begun, so use its connection.
+            # The password was just changed. Only here does a request with an Idempotency-Key hold
+            # its connection while it hashes: releasing that would end the transaction. It is rare.
             user = await authenticate_user(form.username, form.password, address, transaction)
-    # Round the failure's duration up to a multiple of this, to hide whether the user exists.
+    # A wrong name and a wrong password take a multiple of this time, so that they look alike.
     step = settings.security.SIGN_IN_FAILURE_MILLISECONDS / 1000
     request_state(request.scope).delay = step - (time.perf_counter() - started) % step
     raise unauthorized("Incorrect username or password")
@@ -132,10 +133,7 @@ async def login_for_access_token(
 async def authenticate_user(
     username: str, password: str, address: str, transaction: Transaction | None = None
 ) -> Row | None:
-    """Return the credentials of the user, or None if there is no such user or password.
-
-    Both take the same time.
-    """
+    """Return the credentials of the user, or None for a wrong name or a wrong password."""
     user = await CREDENTIALS.first(transaction, username=fold_case(username))
     if await hashing.check_password(password, user["password"] if user else None) and user:
         return user
@@ -184,8 +182,8 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
 
     Takes an access token or a refresh token, even if it has expired or was used before.
     """
-    shown = body and body.refresh_token
-    tokens = read_claims(request), read_token(shown or "", "refresh_token")
+    presented = body and body.refresh_token
+    tokens = read_claims(request), read_token(presented or "", "refresh_token")
     if not any(tokens):
         raise unauthorized()
     for claims in filter(None, tokens):

@@ -19,6 +19,7 @@ router = APIRouter(tags=["post"])
 BOOKMARKED_POSTS = PaginatedQuery(bookmarked_posts(), col(Bookmark.id))
 BOOKMARK = Query(bookmark())
 UNBOOKMARK = Query(unbookmark())
+
 BOOKMARKED_ALREADY = {"model": BookmarkResponse, "description": "You bookmarked it already."}
 
 

@@ -34,14 +34,13 @@ UNFOLLOW = Query(unfollow())
 FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
 FOLLOWING = PaginatedQuery(following(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
 
+FOLLOWED_ALREADY = {"model": SocialResponse, "description": "You follow them already."}
+
 
 @router.get("/timeline", response_model=Posts)
 async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePage) -> Response:
     """List the posts of everyone that you follow, replies included, the newest first."""
     return await page.response(request, TIMELINE, viewer_id=user.id)
-
-
-FOLLOWED_ALREADY = {"model": SocialResponse, "description": "You follow them already."}
 
 
 @router.post(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException
 from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
 from pamps.maintenance import schema
-from pamps.protocol import Protocol
+from pamps.protocol import HTTPProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _state_reads = PerLoop(lambda: asyncio.create_task(schema.read_state_from_pool()
 async def _find_problem() -> str | None:
     """Return why requests cannot be served now, or None if they can.
 
-    The database is asked once for all that wait for its answer at the same time.
+    The database is queried once for all requests that wait for it at the same time.
     """
     if _state_reads.get().done():
         _state_reads.forget()
@@ -49,7 +49,7 @@ async def live() -> dict[str, str]:
 @router.get("/ready")
 async def ready() -> dict[str, str]:
     """Tell whether this process can serve requests, or why not."""
-    problem = "stopping" if Protocol.draining else await _find_problem()
+    problem = "stopping" if HTTPProtocol.draining else await _find_problem()
     if problem:
         raise HTTPException(503, problem, RETRY_AFTER)
     return {"status": "ok"}

@@ -46,7 +46,7 @@ from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post", tags=["post"])
 
-# What a change of a post overwrites, and so what If-Match compares.
+# The fields that If-Match protects.
 IF_MATCH_FIELDS = ("id", "text")
 
 

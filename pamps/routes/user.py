@@ -39,7 +39,7 @@ from pamps.tokens import unauthorized
 
 router = APIRouter(prefix="/user", tags=["user"])
 
-# What a change of a profile overwrites, and so what If-Match is about.
+# The fields that If-Match protects.
 IF_MATCH_FIELDS = ("id", "avatar", "bio", "email")
 
 # A name in a path, in any case.
@@ -103,7 +103,7 @@ async def unchanged_profile(
     if "If-Match" not in request.headers:
         yield None
         return
-    # Without a lock first, so that a wrong precondition never waits for another transaction.
+    # Check without a lock first, so that a 412 never waits for one.
     check_precondition(request, await read_profile(user), IF_MATCH_FIELDS)
     async with db.transaction() as transaction:
         check_precondition(request, await read_profile(user, transaction), IF_MATCH_FIELDS)

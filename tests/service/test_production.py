@@ -59,7 +59,7 @@ def test_production(other_database, redis_uri):
         assert "access-control-allow-origin" not in answer.headers
         process.terminate()
     lines = [json.loads(line) for line in log]  # also those of uvicorn
-    assert {"Started server process", "sign-in", "request", "throttled"} <= {
+    assert {"Started server process", "sign-in", "request", "request limit exceeded"} <= {
         line["message"].split(" [")[0] for line in lines
     }
     for line in lines:
