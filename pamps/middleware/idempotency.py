@@ -129,8 +129,12 @@ async def _username(request: Request) -> str | None:
     """Return the name that a request signs in with; None if it does not sign in by a password."""
     if request.scope["path"] != TOKEN_PATH:
         return None
+
+    async def receive() -> Message:  # not the request's, as the route may have to read the body too
+        return {"type": "http.request", "body": request_state(request.scope).body}
+
     try:
-        async with request.form() as form:
+        async with Request(request.scope, receive).form() as form:
             username = form.get("username")
     except FormError:
         return None  # The route responds to it.

@@ -28,8 +28,7 @@ def id_parameter(name: str) -> sa.BindParameter[int]:
 VIEWER_ID = id_parameter("viewer_id")
 # The page starts after this id. It is never null, because PostgreSQL could then not use the index.
 CURSOR = id_parameter("cursor")
-# The number of rows that a page reads. `PaginatedQuery` puts the default in as a literal,
-# for which PostgreSQL finds better plans.
+# The number of rows that a page reads. `PaginatedQuery` puts a literal in its place.
 LIMIT = id_parameter("limit")
 
 
