@@ -225,12 +225,16 @@ class Pamps:
         return self.log.read_bytes().count(b"Application startup complete")
 
     def workers(self) -> list[int]:
-        """Its processes, but for the first one and the one that tidies up for multiprocessing."""
+        """Its processes, but for the first one and its own children.
+
+        Those are the fork server, whose children the workers are, and the resource tracker.
+        """
         found = []
         for pid in family(self.process.pid)[1:]:
             with contextlib.suppress(OSError):
-                command = Path("/proc", pid, "cmdline").read_bytes()  # none: it is dead
-                if command and b"resource_tracker" not in command:
+                alive = Path("/proc", pid, "cmdline").read_bytes()  # none: it is dead
+                status = Path("/proc", pid, "status").read_text()
+                if alive and f"PPid:\t{self.process.pid}\n" not in status:
                     found.append(int(pid))
         return found
 
