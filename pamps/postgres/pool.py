@@ -10,6 +10,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestampBinaryLoader
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -117,9 +118,12 @@ class Pool(AsyncConnectionPool[Connection]):
         return connection
 
     async def release(self, connection: Connection) -> None:
+        is_idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        returned = self.putconn(connection)
         try:
-            # Return the connection even if this task is cancelled, or the pool loses a slot.
-            await asyncio.shield(self.putconn(connection))
+            # Only a connection that has to be reset takes time. A cancellation meanwhile must not
+            # interrupt that, or the pool loses a slot; a shield costs as much as all else here.
+            await (returned if is_idle else asyncio.shield(returned))
         finally:
             self._slots.release()
 
