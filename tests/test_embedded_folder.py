@@ -151,15 +151,13 @@ def test_a_path_too_long_for_a_socket(folder):
 
 
 AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-
-
 # What the interpreter of the tests lies in may be closed to others.
 AS_NOBODY += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-
-
 AS_NOBODY += ["--securebits=+no_setuid_fixup"]
 
 
+# Nobody else can become another user. CI and docker compose run as root, so it is never left out
+# there; an ordinary user runs all other tests of the folder as what this one becomes.
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
 def test_an_ordinary_user_and_root_after_him(folder):
     shutil.chown(folder.parent, "nobody", "nogroup")
