@@ -156,8 +156,8 @@ AS_NOBODY += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 AS_NOBODY += ["--securebits=+no_setuid_fixup"]
 
 
-# Nobody else can become another user. CI and docker compose run as root, so it is never left out
-# there; an ordinary user runs all other tests of the folder as what this one becomes.
+# Nobody else can become another user, and without that this test would repeat others: an ordinary
+# user runs all tests of the folder as what this one becomes. As root, as in CI, it is not left out.
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
 def test_an_ordinary_user_and_root_after_him(folder):
     shutil.chown(folder.parent, "nobody", "nogroup")
