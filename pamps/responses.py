@@ -63,6 +63,12 @@ def json_response(
     return Response(_encode(content), status, headers, "application/json")
 
 
+def insert_response(row: dict[str, object]) -> Response:
+    """Respond with a row of `insert_or_get`: 201 if it is new, 200 if it was there before."""
+    status = 201 if row.pop("created") else 200
+    return json_response(row, status)
+
+
 def conditional_response(
     request: Request,
     content: Content,

@@ -12,10 +12,8 @@ from pamps.models.columns import (
     created_at,
     foreign_key,
     identity,
-    insert_or_get,
 )
-from pamps.models.post import POST_ID, Post, existing_post, posts
-from pamps.models.user import IS_VIEWER, User
+from pamps.models.post import Post, existing_post, insert_for_post, posts
 
 
 class Bookmark(SQLModel, table=True):
@@ -39,15 +37,8 @@ def bookmarked_posts() -> AnySelect:
 
 
 def bookmark() -> AnySelect:
-    """Bookmark `post_id` for `viewer_id`; return the bookmark, and whether it is new as `created`.
-
-    Nothing is stored or returned if that user or that post does not exist.
-    """
-    # The user is locked first: see docs/decisions/0006-counters.md.
-    user = sa.select(col(User.id)).where(IS_VIEWER)
-    locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    allowed = sa.select(locked.c.id).where(existing_post().exists())
-    return sa.select(*insert_or_get(Bookmark, (VIEWER_ID, POST_ID), allowed).c)
+    """Bookmark `post_id` for `viewer_id`; return the bookmark, and if it is new (`created`)."""
+    return sa.select(*insert_for_post(Bookmark).c)
 
 
 def unbookmark() -> AnySelect:

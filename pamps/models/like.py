@@ -13,10 +13,9 @@ from pamps.models.columns import (
     created_at,
     foreign_key,
     identity,
-    insert_or_get,
 )
-from pamps.models.post import POST_ID, Post, existing_post, posts
-from pamps.models.user import IS_VIEWER, User, users
+from pamps.models.post import Post, existing_post, insert_for_post, posts
+from pamps.models.user import User, users
 
 
 class Like(SQLModel, table=True):
@@ -44,15 +43,8 @@ def likers(post_id: Column) -> AnySelect:
 
 
 def like() -> AnySelect:
-    """Make `viewer_id` like `post_id`; return the like, and whether it is new as `created`.
-
-    Nothing is stored or returned if that user or that post does not exist.
-    """
-    # The user is locked here, then the post by its update: docs/decisions/0006-counters.md.
-    user = sa.select(col(User.id)).where(IS_VIEWER)
-    locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    allowed = sa.select(locked.c.id).where(existing_post().exists())
-    added = insert_or_get(Like, (VIEWER_ID, POST_ID), allowed)
+    """Make `viewer_id` like `post_id`; return the like, and whether it is new as `created`."""
+    added = insert_for_post(Like)
     counted = sa.update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(like_count=Post.like_count + 1)
     return sa.select(*added.c).add_cte(counted.cte("counted"))

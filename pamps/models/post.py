@@ -21,6 +21,7 @@ from pamps.models.columns import (
     foreign_key,
     id_parameter,
     identity,
+    insert_or_get,
     text_column,
 )
 from pamps.models.follow import Social
@@ -93,6 +94,18 @@ def posts() -> AnySelect:
 def existing_post() -> AnySelect:
     """Select the id of the post `post_id`, if it and its author exist."""
     return sa.select(col(Post.id)).where(col(Post.id) == POST_ID, user_not_deleted(Post.user_id))
+
+
+def insert_for_post(table: type[SQLModel]) -> sa.CTE:
+    """Insert the row of `viewer_id` for `post_id`, such as a like; see `insert_or_get`.
+
+    Nothing is inserted or returned if that user or that post does not exist.
+    """
+    # The user is locked first: see docs/decisions/0006-counters.md.
+    user = sa.select(col(User.id)).where(IS_VIEWER)
+    locked = user.with_for_update(read=True, key_share=True).cte("locked")
+    allowed = sa.select(locked.c.id).where(existing_post().exists())
+    return insert_or_get(table, (VIEWER_ID, POST_ID), allowed)
 
 
 def thread(replies: int) -> AnySelect:

@@ -10,7 +10,7 @@ from pamps.models.bookmark import BookmarkResponse, bookmark, bookmarked_posts, 
 from pamps.models.post import Posts
 from pamps.models.types import Id
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import json_response
+from pamps.responses import insert_response
 from pamps.routes.post import post_not_found
 from pamps.state import ActiveTransaction
 
@@ -37,8 +37,7 @@ async def bookmark_post(
     if bookmarked is None:
         await check_session(user, transaction)
         raise post_not_found()
-    is_new = bookmarked.pop("created")
-    return json_response(bookmarked, 201 if is_new else 200)
+    return insert_response(bookmarked)
 
 
 @router.delete("/post/{post_id}/bookmark/", status_code=204)

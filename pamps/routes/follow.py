@@ -21,7 +21,7 @@ from pamps.models.post import Posts, timeline
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import json_response
+from pamps.responses import insert_response, json_response
 from pamps.routes.user import NAMED_USER, Name, user_not_found
 from pamps.state import ActiveTransaction
 
@@ -57,7 +57,7 @@ async def follow_user(
         raise HTTPException(400, "You cannot follow yourself")
     row = await FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
     if row:
-        return json_response(row, 201 if row.pop("created") else 200)
+        return insert_response(row)
     await check_session(user, transaction)
     row = await EXISTING_FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
     if row is None:

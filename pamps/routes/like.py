@@ -11,7 +11,7 @@ from pamps.models.post import Posts
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import json_response
+from pamps.responses import insert_response
 from pamps.routes.post import EXISTING_POST, post_not_found
 from pamps.routes.user import NAMED_USER, Name
 from pamps.state import ActiveTransaction
@@ -45,8 +45,7 @@ async def like_post(
     if liked is None:
         await check_session(user, transaction)
         raise post_not_found()
-    is_new = liked.pop("created")
-    return json_response(liked, 201 if is_new else 200)
+    return insert_response(liked)
 
 
 @router.delete("/{post_id}/like/", status_code=204)

@@ -88,3 +88,16 @@ def test_references(name):
             assert target.exists(), link
             headings = re.findall("^#+ (.*)", target.read_text(), re.MULTILINE) if fragment else []
             assert not fragment or fragment in map(anchor, headings), link
+
+
+def test_the_recipe_shows_the_code():
+    """Its listings are what is in the files of bookmarks, which were made by it."""
+    recipe = (CHECKOUT / "docs" / "development.md").read_text("utf-8").split("## Recipe: ")[1]
+    files = ("pamps/models/bookmark.py", "pamps/routes/bookmark.py", "tests/test_bookmark.py")
+    code = "\n".join((CHECKOUT / file).read_text("utf-8") for file in files)
+    listings = re.findall(r"```python\n(.*?)```", recipe.split("\n## ")[0], re.DOTALL)
+    blocks = [block.strip("\n") for listing in listings for block in listing.split("\n\n\n")]
+    shown = [block for block in blocks if block.startswith(("class ", "def ", "@", "async def "))]
+    assert len(shown) >= 9
+    for block in shown:
+        assert block in code, block
