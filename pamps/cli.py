@@ -139,11 +139,13 @@ def shell() -> None:
         try:
             from IPython import start_ipython
         except ImportError:
+            start_ipython = None  # type: ignore[assignment]
+        if start_ipython:
+            start_ipython(argv=[f"--ipython-dir={folder}", "--no-banner"], user_ns=_vars)
+        else:
             import code
 
             code.InteractiveConsole(_vars).interact(banner="")
-        else:
-            start_ipython(argv=[f"--ipython-dir={folder}", "--no-banner"], user_ns=_vars)
 
 
 def user_list() -> None:

@@ -224,6 +224,13 @@ def test_shell_without_ipython(tmp_path, api_client_user1):
     assert "names ['user1']" in done.stdout
 
 
+def test_an_error_in_the_shell_is_nothing_but_itself(tmp_path):
+    (tmp_path / "IPython.py").write_text("raise ImportError")
+    done = pamps("shell", stdin="unknown\n", PYTHONPATH=str(tmp_path))
+    assert "NameError" in done.stderr
+    assert "ImportError" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["fake-data", "reset-db"])
 def test_not_in_production(api_client_user1, monkeypatch, command):
     from pamps.cli import main

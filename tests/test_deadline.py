@@ -65,18 +65,27 @@ def test_a_cancellation_by_others_is_no_503():
 
 
 def test_a_request_that_takes_too_long(other_database):
-    """Nothing of it is stored, and the service goes on."""
+    """The service goes on, and nothing is stored of what it was too busy for.
+
+    Of a late request something may be: its statement can end just before it is cancelled.
+    """
     settings = {"DB__lock_timeout": "60", "DB__statement_timeout": "60"}
     settings |= {"DB__pool_size": "1", "SERVER__request_timeout": "1", "SERVER__max_requests": "2"}
     with signed_in(other_database, **settings) as client:
         write = lambda n: client.post("/post/", json={"text": f"{n}"})  # noqa: E731
         with locked(other_database, USERS), ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(write, range(8)))
-            details = sorted({refused_for_now(answer) for answer in answers})
-            assert details == [
-                "The request took too long, try again",
-                "The service is overloaded, try again",
-            ]
+            details = [refused_for_now(answer) for answer in answers]
+            late, overloaded = (
+                {f"{n}" for n, detail in enumerate(details) if detail == wanted}
+                for wanted in (
+                    "The request took too long, try again",
+                    "The service is overloaded, try again",
+                )
+            )
+            assert late
+            assert overloaded
+            assert late | overloaded == set(map(str, range(8)))
             assert client.get("/health/live").json() == {"status": "ok"}
             # The one connection is free as soon as PostgreSQL has cancelled the last statement.
             deadline = time.monotonic() + 10
@@ -85,7 +94,7 @@ def test_a_request_that_takes_too_long(other_database):
         deadline = time.monotonic() + 10
         while client.get("/post/").status_code == 503:
             assert time.monotonic() < deadline
-        assert client.get("/post/").json() == []
+        assert {post["text"] for post in client.get("/post/").json()} <= late
 
 
 def test_a_stop_while_the_database_does_not_answer(other_database):
