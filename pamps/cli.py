@@ -122,6 +122,9 @@ def serve(
 
 def shell() -> None:
     """Opens interactive shell"""
+    from code import InteractiveConsole
+    from functools import partial
+
     from sqlmodel import select
 
     from pamps.config import settings
@@ -139,13 +142,11 @@ def shell() -> None:
         try:
             from IPython import start_ipython
         except ImportError:
-            start_ipython = None  # type: ignore[assignment]
-        if start_ipython:
-            start_ipython(argv=[f"--ipython-dir={folder}", "--no-banner"], user_ns=_vars)
+            interact = partial(InteractiveConsole(_vars).interact, banner="")
         else:
-            import code
-
-            code.InteractiveConsole(_vars).interact(banner="")
+            arguments = [f"--ipython-dir={folder}", "--no-banner"]
+            interact = partial(start_ipython, argv=arguments, user_ns=_vars)
+        interact()  # out here, as an error in it has nothing to do with IPython
 
 
 def user_list() -> None:

@@ -187,6 +187,27 @@ def test_guesses_with_a_key_that_was_used(monkeypatch, api_client, sign_up, key)
         assert api_client.post("/token", data=form, headers=key).status_code == 429
 
 
+@pytest.mark.parametrize("path", ["/token", "/user/"])
+def test_guesses_of_what_a_key_was_used_with(monkeypatch, api_client, sign_up, key, path):
+    """They are limited whatever the request is, and whatever it says that its body is."""
+    from pamps.config import settings
+
+    sign_up("ana")
+    right = {"username": "ana" if path == "/token" else "bob", "email": "bob@pamps.com"}
+    right["password"] = canary.password("ana")
+    body = {"data": right} if path == "/token" else {"json": right}
+    monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
+    assert api_client.post(path, headers=key, **body).status_code in (200, 201)
+    types = ["text/plain", "multipart/form-data; boundary=x; charset=unicode_escape"]
+    part = b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\n\\ud800\r\n--x--'
+    answers = []
+    for n in range(6):
+        headers = key | {"Content-Type": types[n % 2]}
+        answers.append(api_client.post(path, headers=headers, content=part).status_code)
+    assert answers == [422] * 5 + [429]
+    assert api_client.post(path, headers=key, **body).status_code == 429
+
+
 def test_a_form_that_cannot_be_read(api_client, sign_up, key):
     sign_up("ana")
     form = {"username": "ana", "password": canary.password("ana")}

@@ -13,13 +13,12 @@ from cryptography.fernet import Fernet, InvalidToken
 from fastapi import HTTPException, Request
 from psycopg import Rollback
 from sqlalchemy import BigInteger, bindparam, func, select, true
-from starlette.exceptions import HTTPException as FormError
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from pamps.auth import CurrentUser, client_address, find_user, session_user
 from pamps.db import Query, Row, Transaction, transaction
-from pamps.errors import RETRY_AFTER, TOKEN_PATH, error_response
+from pamps.errors import RETRY_AFTER, error_response
 from pamps.middleware import BaseMiddleware
 from pamps.models.idempotency import store_response, stored_response
 from pamps.postgres.pool import Connection
@@ -125,22 +124,6 @@ async def _tokens_were_revoked(response: Response) -> bool:
     return claims is None or await session_user(claims) is None
 
 
-async def _username(request: Request) -> str | None:
-    """Return the name that a request signs in with; None if it does not sign in by a password."""
-    if request.scope["path"] != TOKEN_PATH:
-        return None
-
-    async def receive() -> Message:  # not the request's, as the route may have to read the body too
-        return {"type": "http.request", "body": request_state(request.scope).body}
-
-    try:
-        async with Request(request.scope, receive).form() as form:
-            username = form.get("username")
-    except FormError:
-        return None  # The route responds to it.
-    return username if isinstance(username, str) else None
-
-
 def _invalid(message: str) -> HTTPException:
     item = {"type": "idempotency_key", "loc": ["header", "Idempotency-Key"], "msg": message}
     return HTTPException(422, [item])
@@ -183,11 +166,13 @@ class IdempotencyMiddleware(BaseMiddleware):
     async def _replay(self, request: Request, keyed: _KeyedRequest, stored: Row) -> Response | None:
         """Return the stored response, or None if it is of no use. Raises HTTPException 422, 429."""
         is_same = stored["request"] == keyed.request
-        if (username := await _username(request)) is not None:
+        if (
+            keyed.user_id is None
+        ):  # whose key others may know, and whose request may have a password
             async with transaction() as own:
                 # Counts as a failure unless it is the same request, as 422 or 200 would let
-                # somebody who knows the key guess the password.
-                await count_sign_in_attempt(username, client_address(request), own)
+                # somebody who knows the key guess what it was used with.
+                await count_sign_in_attempt(keyed.key.hex(), client_address(request), own)
                 if is_same:
                     raise Rollback
         if not is_same:
