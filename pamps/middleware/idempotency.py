@@ -166,12 +166,10 @@ class IdempotencyMiddleware(BaseMiddleware):
     async def _replay(self, request: Request, keyed: _KeyedRequest, stored: Row) -> Response | None:
         """Return the stored response, or None if it is of no use. Raises HTTPException 422, 429."""
         is_same = stored["request"] == keyed.request
-        if (
-            keyed.user_id is None
-        ):  # whose key others may know, and whose request may have a password
+        if keyed.user_id is None:
             async with transaction() as own:
-                # Counts as a failure unless it is the same request, as 422 or 200 would let
-                # somebody who knows the key guess what it was used with.
+                # Counts as a failed sign-in unless it is the same request: by 422 or 200, somebody
+                # who knows the key could guess the password that it was used with.
                 await count_sign_in_attempt(keyed.key.hex(), client_address(request), own)
                 if is_same:
                     raise Rollback
