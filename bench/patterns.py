@@ -10,12 +10,25 @@ from collections.abc import Callable
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
+from pamps.entities import find_entities
 from pamps.models.post import PostText
 from pamps.models.types import Bio, Email, Id, Password, PictureUrl, SafeText, Username
 from pamps.tokens import Claims, read_token
 
 SIZE = 64 * 1024
 HOSTILE = ["a", "a@", "@", "a.", ".", "-", " ", "\0", "1", "é", '"', "\\", "a@a.", "\u200b", "_-"]
+HOSTILE += [
+    "#",
+    "@a",
+    "@a ",
+    "#a ",
+    "#1 ",
+    "http://",
+    "://",
+    "\u0301\u0323",
+    "#a\u0301\u0323",
+    "\ufdfa",
+]
 KINDS = {
     "id": Id,
     "text": SafeText,
@@ -43,6 +56,7 @@ def milliseconds(compare: Callable[[str], object], text: str) -> float:
 def main() -> None:
     compares = {name: TypeAdapter(kind).validate_python for name, kind in KINDS.items()}
     compares["token"] = lambda text: read_token(text, "access_token")
+    compares["mentions and hashtags"] = find_entities
     for name, compare in compares.items():
         worst = max(
             (milliseconds(compare, (text * SIZE)[:SIZE] + end), text)
