@@ -1,5 +1,6 @@
 """How Alembic reaches the database and the models: the `alembic` command and `pamps migrate`."""
 
+import time
 from logging.config import fileConfig
 
 from alembic import context
@@ -26,13 +27,18 @@ def run_offline() -> None:
 
 
 def run_online(connection: Connection) -> None:
+    # A migration takes as long as it takes.
+    for parameter in TIMEOUTS:
+        connection.exec_driver_sql(f"SET {parameter} = 0")
+    connection.commit()
+    # Of two that start at once, the second waits here and then finds nothing left to do. It does
+    # not wait in a transaction, as an index that is made concurrently would wait for that.
+    while not connection.scalar(select(func.pg_try_advisory_lock(MIGRATION_LOCK))):
+        connection.rollback()
+        time.sleep(0.1)
+    connection.commit()
     context.configure(connection=connection, **OPTIONS)
     with context.begin_transaction():
-        # A migration takes as long as it takes.
-        for parameter in TIMEOUTS:
-            connection.exec_driver_sql(f"SET LOCAL {parameter} = 0")
-        # Of two that start at once, the second waits here and then finds nothing left to do.
-        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         context.run_migrations()
         set_timeouts(connection)
 
@@ -43,4 +49,5 @@ if context.is_offline_mode():
     run_offline()
 else:
     with engine.connect() as connection:
+        connection.detach()  # it is closed in the end, which releases the lock
         run_online(connection)

@@ -10,7 +10,7 @@ from tests.databases import here, locked, query
 from tests.routes import about, content, values
 
 FIELDS = {"id", "text", "date", "user_id", "parent_id", "edited_at", "user", "like_count"}
-FIELDS |= {"reply_count", "liked"}
+FIELDS |= {"reply_count", "repost_count", "liked", "reposted", "bookmarked", "mentions", "tags"}
 
 
 def test_create_post(api_client_user1):

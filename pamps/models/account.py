@@ -8,7 +8,8 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import AnySelect, Condition
-from pamps.models.post import Post, delete_or_move_post
+from pamps.models.post import Post
+from pamps.models.post_writes import delete_or_move_post
 from pamps.models.session import UserSession
 from pamps.models.user import NOT_DELETED, User
 

@@ -80,6 +80,11 @@ def text_column(**options: Any) -> Any:
     return Field(sa_type=sa.Text, **options)
 
 
+def array_column(item: type[sa.types.TypeEngine[Any]]) -> Any:
+    """A list of values, or null if there is none."""
+    return Field(None, sa_type=sa.ARRAY(item))
+
+
 def counter() -> int:
     """A number of other rows, which changes in the same transaction as those."""
     column: int = Field(0, sa_column_kwargs={"server_default": "0"})

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import SQLModel, col
 
 from pamps.config import settings
+from pamps.models.block import is_block
 from pamps.models.columns import (
-    CURSOR,
-    LIMIT,
     VIEWER_ID,
     AnySelect,
     Column,
+    array_column,
     bigint_id,
     counter,
     created_at,
@@ -24,7 +25,6 @@ from pamps.models.columns import (
     insert_or_get,
     text_column,
 )
-from pamps.models.follow import Social
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visible
 from pamps.models.user import IS_VIEWER, NOT_DELETED, User, user_not_deleted
 
@@ -43,7 +43,7 @@ class Post(SQLModel, table=True):
         sa.Index("ix_post_user_home", "user_id", "id", postgresql_where=NO_REPLY),
         sa.Index("ix_post_replies", "parent_id", "id", postgresql_where=REPLY),
         sa.CheckConstraint("text <> ''", name="text"),
-        sa.CheckConstraint("least(like_count, reply_count) >= 0", name="counts"),
+        sa.CheckConstraint("least(like_count, reply_count, repost_count) >= 0", name="counts"),
     )
 
     id: int = identity(primary_key=True)
@@ -54,6 +54,10 @@ class Post(SQLModel, table=True):
     edited_at: datetime | None = None
     like_count: int = counter()
     reply_count: int = counter()
+    repost_count: int = counter()
+    # The users and the hashtags that the text names, in its order; null without any.
+    mention_ids: list[int] | None = array_column(sa.BigInteger)
+    tags: list[str] | None = array_column(sa.Text)
 
 
 POST_ID = id_parameter("post_id")
@@ -61,16 +65,38 @@ PARENT_ID = id_parameter("parent_id")
 # The text that a caller has read and that a change of the post overwrites.
 OLD_TEXT = sa.bindparam("old_text", type_=sa.Text)
 
+# Literals in JSON.
+ID: Column = sa.literal_column("'id'")
+USERNAME: Column = sa.literal_column("'username'")
+EMPTY: Column = sa.literal_column("'[]'::json")
 AUTHOR_COLUMNS: list[Column] = [
     getattr(User, name).label(f"user.{name}") for name in ("id", "username", "avatar")
 ]
 
 
-def response_columns(post: sa.FromClause, author: Sequence[Column], liked: Column) -> list[Column]:
-    """Return the columns of a PostResponse, in its order."""
-    others = {"user": author, "liked": [liked]}
+def response_columns(
+    post: sa.FromClause, author: Sequence[Column], **others: Column
+) -> list[Column]:
+    """Return the columns of a PostResponse, in its order; `others` are not columns of the post."""
+    others["mentions"] = mentions(post.c.mention_ids, post.c.user_id)
+    others["tags"] = sa.func.coalesce(post.c.tags, sa.literal_column("'{}'"))
+    columns = {name: [column.label(name)] for name, column in others.items()} | {"user": author}
     names = PostResponse.model_fields
-    return [column for name in names for column in others.get(name) or [post.c[name]]]
+    return [column for name in names for column in columns.get(name) or [post.c[name]]]
+
+
+def mentions(mention_ids: Column, author_id: Column) -> Column:
+    """Return the users whom a post of `author_id` mentions, as a JSON array.
+
+    Deleted users are left out, and those who block the author or are blocked by the author.
+    """
+    user = sa.inspect(User).local_table.alias("mentioned")
+    fields = sa.func.json_build_object(ID, user.c.id, USERNAME, user.c.username)
+    in_order = aggregate_order_by(fields, sa.func.array_position(mention_ids, user.c.id))
+    users = sa.select(sa.func.json_agg(in_order)).where(user.c.id == sa.any_(mention_ids))
+    users = users.where(~user.c.deleted, ~is_block(author_id, user.c.id)).correlate_except(user)
+    found = sa.func.coalesce(users.scalar_subquery(), EMPTY)
+    return sa.case((mention_ids.is_(None), EMPTY), else_=found)
 
 
 def viewer_has(table: str) -> Column:
@@ -85,8 +111,13 @@ def viewer_has(table: str) -> Column:
 
 def posts() -> AnySelect:
     """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them."""
-    liked = viewer_has("like").label("liked")
-    columns = response_columns(sa.inspect(Post).local_table, AUTHOR_COLUMNS, liked)
+    columns = response_columns(
+        sa.inspect(Post).local_table,
+        AUTHOR_COLUMNS,
+        liked=viewer_has("like"),
+        reposted=viewer_has("repost"),
+        bookmarked=viewer_has("bookmark"),
+    )
     query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
     return query.where(NOT_DELETED)
 
@@ -117,76 +148,6 @@ def thread(replies: int) -> AnySelect:
     ids = post.union_all(sa.select(*first.c))
     # A reply always has a larger id than its post.
     return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
-
-
-def timeline() -> AnySelect:
-    """Select the newest posts of everyone that `viewer_id` follows, older than the post `cursor`.
-
-    A page of n posts has at most n authors. So find the n followed authors with the newest posts
-    (one index read each), then read only their posts.
-    """
-    older = sa.select(col(Post.id)).where(col(Post.user_id) == Social.to_id, col(Post.id) < CURSOR)
-    newest = older.order_by(col(Post.id).desc()).limit(sa.literal_column("1")).lateral("newest")
-    followed = sa.select(col(Social.to_id)).join(newest, sa.true())
-    followed = followed.where(col(Social.from_id) == VIEWER_ID, user_not_deleted(Social.to_id))
-    authors = followed.order_by(newest.c.id.desc()).limit(LIMIT).subquery("authors")
-    by_author = col(Post.user_id) == authors.c.to_id
-    of_author = sa.select(col(Post.id)).where(by_author, col(Post.id) < CURSOR)
-    page = of_author.order_by(col(Post.id).desc()).limit(LIMIT).lateral("page")
-    ids = sa.select(page.c.id).select_from(authors).join(page, sa.true())
-    return posts().where(col(Post.id).in_(ids.order_by(page.c.id.desc()).limit(LIMIT)))
-
-
-def insert_post() -> AnySelect:
-    """Insert a post by `viewer_id` with its `text` and `parent_id`, and return it as they see it.
-
-    Nothing is inserted or counted if that user or that parent does not exist.
-    """
-    # First the author, then the parent: see docs/decisions/0006-counters.md.
-    user = sa.select(col(User.id)).where(IS_VIEWER)
-    locked = user.with_for_update(key_share=True).cte("locked")
-    replied = sa.update(Post).where(col(Post.id) == PARENT_ID, user_not_deleted(Post.user_id))
-    replied = replied.where(sa.exists().select_from(locked))
-    replied = replied.values(reply_count=Post.reply_count + 1)
-    parent = replied.returning(col(Post.id)).cte("parent")
-    allowed = sa.or_(PARENT_ID.is_(None), sa.exists().select_from(parent))
-    counted = sa.update(User).where(IS_VIEWER, allowed)
-    counted = counted.values(post_count=User.post_count + 1)
-    author = counted.returning(*AUTHOR_COLUMNS).cte("author")
-    text = sa.bindparam("text", type_=sa.Text)
-    values = sa.select(text, VIEWER_ID, PARENT_ID).select_from(author)
-    names = ["text", "user_id", "parent_id"]
-    post = sa.insert(Post).from_select(names, values, include_defaults=False)
-    stored = post.returning(*sa.inspect(Post).columns).cte("stored")
-    columns = response_columns(stored, list(author.c), sa.false().label("liked"))
-    return sa.select(*columns).select_from(stored).join(author, sa.true())
-
-
-def update_text() -> sa.Update:
-    """Replace the text of the post `post_id`, if it is still `old_text`, by `new_text`."""
-    changed = sa.update(Post).where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
-    changed = changed.values(text=sa.bindparam("new_text", type_=sa.Text), edited_at=sa.func.now())
-    return changed.returning(col(Post.text), col(Post.edited_at))
-
-
-def delete_or_move_post(removal: sa.Delete | sa.Update) -> AnySelect:
-    """Apply a removal to the post `post_id`, if its text is still `old_text`, and return its id.
-
-    The post no longer counts for its author, or as a reply to its parent.
-    """
-    before = sa.select(col(Post.user_id), col(Post.parent_id)).where(col(Post.id) == POST_ID)
-    post = before.cte("post_before")
-    # First the author, then the post, then its parent: see docs/decisions/0006-counters.md.
-    user = sa.select(col(User.id)).where(col(User.id) == post.c.user_id, NOT_DELETED)
-    author = user.with_for_update(key_share=True).cte("author")
-    removal = removal.where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
-    removal = removal.where(col(Post.user_id) == author.c.id)
-    removed = removal.returning(col(Post.id)).cte("removed")
-    written = sa.update(User).where(col(User.id) == author.c.id, removed.c.id == POST_ID)
-    written = written.values(post_count=sa.func.greatest(User.post_count - 1, 0))
-    replied = sa.update(Post).where(col(Post.id) == post.c.parent_id, removed.c.id == POST_ID)
-    replied = replied.values(reply_count=sa.func.greatest(Post.reply_count - 1, 0))
-    return sa.select(removed.c.id).add_cte(written.cte("written"), replied.cte("replied"))
 
 
 PostText = Annotated[
@@ -225,8 +186,15 @@ class PostAuthor(BaseModel):
     avatar: str | None
 
 
+class MentionedUser(BaseModel):
+    """A user who is mentioned in a post."""
+
+    id: int
+    username: str
+
+
 class PostResponse(BaseModel):
-    """A post. `liked` is null for an anonymous caller."""
+    """A post. What the caller has done with it is null for an anonymous caller."""
 
     id: int
     text: str
@@ -237,7 +205,12 @@ class PostResponse(BaseModel):
     user: PostAuthor
     like_count: int
     reply_count: int
+    repost_count: int
     liked: bool | None
+    reposted: bool | None
+    bookmarked: bool | None
+    mentions: list[MentionedUser]
+    tags: list[str]
 
 
 Posts = list[PostResponse]

@@ -17,7 +17,8 @@ from pamps.models.follow import (
     following,
     unfollow,
 )
-from pamps.models.post import Posts, timeline
+from pamps.models.post import Posts
+from pamps.models.timeline import timeline
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery

@@ -30,13 +30,11 @@ from pamps.models.post import (
     PostResponse,
     PostResponseWithReplies,
     Posts,
-    delete_or_move_post,
     existing_post,
-    insert_post,
     posts,
     thread,
-    update_text,
 )
+from pamps.models.post_writes import delete_or_move_post, insert_post, update_text
 from pamps.models.types import Id
 from pamps.pagination import DEFAULT_LIMIT, ActivePage, Page, PaginatedQuery, Parent, next_page
 from pamps.paths import reference

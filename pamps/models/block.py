@@ -1,0 +1,31 @@
+"""Blocks: table, queries, response."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from pamps.models.columns import Column, Condition, created_at, foreign_key, identity
+
+
+class Block(SQLModel, table=True):
+    """`from_id` blocks `to_id`. Later blocks have larger ids."""
+
+    __table_args__ = (
+        sa.Index("ix_block_from", "from_id", "id"),
+        sa.Index("ix_block_to", "to_id", "from_id"),
+        sa.CheckConstraint("from_id <> to_id", name="not_self"),
+    )
+
+    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    to_id: int = foreign_key("user.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created_at()
+
+
+def is_block(one: Column, other: Column) -> Condition:
+    """Return the condition that there is a block between two users, in either direction."""
+    block = sa.inspect(Block).local_table.alias("between")
+    pair = sa.tuple_(block.c.from_id, block.c.to_id)
+    is_pair = pair.in_([sa.tuple_(one, other), sa.tuple_(other, one)])
+    return sa.select(sa.true()).where(is_pair).correlate_except(block).exists()
