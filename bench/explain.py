@@ -72,7 +72,7 @@ def explain(connection: Any, posts: int) -> str:
             parameters = PARAMETERS | values
             if isinstance(query, PaginatedQuery):
                 parameters = {"cursor": query._start} | parameters
-                query = query._query(False, 20)
+                query = query._query(query.newest_first, False, 20)
             compiled = query.statement.compile(dialect=dialect())
             parameters = compiled.params | parameters
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}", parameters)

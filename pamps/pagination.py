@@ -2,23 +2,28 @@
 
 The cursor is the id of the last item of a page, and the next page begins behind that item. So
 an item that exists throughout is listed exactly once, whatever is written meanwhile, and page 1,000
-costs as much as page 1.
+costs as much as page 1. The previous page of a list with the newest first ends before the first
+item of a page; it is read in the other direction.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
 from fastapi import HTTPException, Query as QueryParameters, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, literal_column, select, true
 from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from pamps.db import Query, Row
-from pamps.models.columns import CURSOR, LIMIT, VIEWER_ID, AnySelect
-from pamps.models.types import PositiveId, digits
+from pamps.models.columns import LIMIT, VIEWER_ID, AnySelect, page_of
+from pamps.models.types import BIGINT, Id, PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
+
+# For the relation to another page, "next" or "prev", the parameter of its address and the value.
+Positions = dict[str, tuple[str, int]]
 
 DEFAULT_LIMIT = 20
 # A page is made from the smallest of these that it fits into.
@@ -41,7 +46,8 @@ class PaginatedQuery:
     """A query for one page of a list, in the order of `key`, which is a unique and growing id.
 
     The parameters are those of the statement and of its parent; `CURSOR` and `LIMIT` of
-    models/columns.py are given by the page, and the statement may use them too.
+    models/columns.py are given by the page. A statement that uses them itself comes with another
+    for previous pages, `newer`.
     """
 
     def __init__(
@@ -51,48 +57,73 @@ class PaginatedQuery:
         *,
         newest_first: bool = True,
         parent: Parent | None = None,
+        newer: AnySelect | None = None,
     ) -> None:
-        statement = statement.where(key < CURSOR if newest_first else key > CURSOR)
-        statement = statement.order_by(key.desc() if newest_first else key).limit(LIMIT)
-        statement = statement.add_columns(key.label("cursor"))
-        if parent:
-            # An empty list gives one row of nulls; a missing parent gives no row.
-            page = statement.lateral("page")
-            statement = select(page).select_from(parent.table.outerjoin(page, true()))
-            statement = statement.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
+        self.newest_first = newest_first
         self.parent = parent
+        self._key = key
         self._start = 2**63 - 1 if newest_first else 0
-        self.statement = statement
-        self._queries: dict[tuple[bool, int], Query] = {}
+        others = statement if newer is None else newer
+        self._statements = {newest_first: statement, not newest_first: others}
+        self._queries: dict[tuple[bool, bool, int], Query] = {}
 
     async def rows(
-        self, limit: int, cursor: int | None, parameters: Mapping[str, object]
-    ) -> tuple[list[Row], int | None]:
-        """Return the rows of a page, and the cursor of the next page if there is one.
+        self,
+        limit: int,
+        cursor: int | None,
+        newer_than: int | None,
+        parameters: Mapping[str, object],
+    ) -> tuple[list[Row], Positions]:
+        """Return the rows of a page, and the positions of the next and the previous page.
 
         Raises HTTPException 404 if there is no parent.
         """
-        values = {**parameters, "cursor": self._start if cursor is None else cursor}
+        start = next(id for id in (newer_than, cursor, self._start) if id is not None)
+        values = {**parameters, "cursor": start}
         is_anonymous = values.get("viewer_id", 0) is None
         if is_anonymous:
             del values["viewer_id"]
+        newest_first = self.newest_first and newer_than is None
         size = next(size for size in SIZES if size >= limit)
-        rows = await self._query(is_anonymous, size).all(**values)
+        rows = await self._query(newest_first, is_anonymous, size).all(**values)
         if self.parent and not rows:
             raise self.parent.not_found()
-        cursors = [row.pop("cursor") for row in rows]
-        if cursors == [None]:
-            return [], None
-        return rows[:limit], cursors[limit - 1] if len(rows) > limit else None
+        keys = [row.pop("cursor") for row in rows]
+        if keys == [None]:
+            rows, keys = [], []
+        has_next = len(rows) > limit
+        rows, keys = rows[:limit], keys[:limit]
+        if newer_than is not None:
+            rows.reverse()
+            keys.reverse()
+            # The page is next to an item that is older, unless that was deleted meanwhile.
+            has_next = bool(rows and newer_than)
+        positions: Positions = {}
+        if has_next:
+            positions["next"] = "cursor", keys[-1]
+        if self.newest_first:
+            positions["prev"] = "newer_than", keys[0] if keys else newer_than or 0
+        return rows, positions
 
-    def _query(self, is_anonymous: bool, size: int) -> Query:
+    def _statement(self, newest_first: bool) -> AnySelect:
+        """Return the statement for a page in that direction."""
+        statement = page_of(self._statements[newest_first], self._key, newest_first=newest_first)
+        statement = statement.add_columns(self._key.label("cursor"))
+        if self.parent is None:
+            return statement
+        # An empty list gives one row of nulls; a missing parent gives no row.
+        page = statement.lateral("page")
+        statement = select(page).select_from(self.parent.table.outerjoin(page, true()))
+        return statement.order_by(page.c.cursor.desc() if newest_first else page.c.cursor)
+
+    def _query(self, newest_first: bool, is_anonymous: bool, size: int) -> Query:
         """Return the query for a page of that size, and one row more if there is another page.
 
         PostgreSQL uses one plan for all values only if its estimated cost is no higher than that of
         a plan for known values. Literals keep that estimate low: a limit that it does not know, it
         takes for a tenth of the table.
         """
-        key = is_anonymous, size
+        key = newest_first, is_anonymous, size
         if key not in self._queries:
             literals: dict[ExternallyTraversible, ColumnElement[int]] = {}
             literals[LIMIT] = literal_column(str(size + 1))
@@ -102,7 +133,7 @@ class PaginatedQuery:
             def replace(element: ExternallyTraversible, **_: object) -> ColumnElement[int] | None:
                 return literals.get(element)
 
-            replaced = replacement_traverse(self.statement, {}, replace)
+            replaced = replacement_traverse(self._statement(newest_first), {}, replace)
             self._queries[key] = Query(cast(AnySelect, replaced))
         return self._queries[key]
 
@@ -121,17 +152,55 @@ class Page(BaseModel):
         self, request: Request, query: PaginatedQuery, /, **parameters: object
     ) -> Response:
         """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
-        rows, cursor = await query.rows(self.limit, self.cursor, parameters)
-        link = None
-        if cursor is not None:
-            address = reference(request, query={**request.query_params, "cursor": cursor})
-            link = next_page(address)
-        return conditional_response(request, rows, link, cursor)
+        return await self._response(request, query, None, parameters)
+
+    async def _response(
+        self,
+        request: Request,
+        query: PaginatedQuery,
+        newer_than: int | None,
+        parameters: Mapping[str, object],
+    ) -> Response:
+        rows, positions = await query.rows(self.limit, self.cursor, newer_than, parameters)
+        asked = {**request.query_params}
+        for name in ("cursor", "newer_than"):
+            asked.pop(name, None)
+        links = {
+            relation: reference(request, query={**asked, name: id})
+            for relation, (name, id) in positions.items()
+        }
+        return conditional_response(request, rows, link_header(links), positions)
 
 
-def next_page(address: str) -> dict[str, str]:
-    """Return the header that refers to the next page."""
-    return {"Link": f'<{address}>; rel="next"'}
+class NewestFirstPage(Page):
+    """The page that a request asks for of a list with the newest first."""
+
+    newer_than: Annotated[
+        Id | None,
+        Field(ge=0, description="What the page is newer than, as in the `Link` header."),
+        WithJsonSchema(BIGINT | {"minimum": 0}),
+    ] = None
+
+    @field_validator("newer_than")
+    @classmethod
+    def _check_position(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("cursor") is not None:
+            raise PydanticCustomError("newer_than", "Give either cursor or newer_than, not both")
+        return value
+
+    async def response(
+        self, request: Request, query: PaginatedQuery, /, **parameters: object
+    ) -> Response:
+        """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
+        return await self._response(request, query, self.newer_than, parameters)
 
 
-ActivePage = Annotated[Page, QueryParameters()]
+def link_header(links: Mapping[str, str]) -> dict[str, str]:
+    """Return the header `Link` with a reference for each relation, if there is any."""
+    value = ", ".join(f'<{address}>; rel="{relation}"' for relation, address in links.items())
+    return {"Link": value} if value else {}
+
+
+# Of a list with the newest first, and of one with the oldest first.
+ActivePage = Annotated[NewestFirstPage, QueryParameters()]
+OldestFirstPage = Annotated[Page, QueryParameters()]

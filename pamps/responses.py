@@ -35,8 +35,8 @@ def _version(content: Mapping[str, object], protected: Sequence[str]) -> str:
     return _digest(_encode([content[name] for name in protected]), 16)
 
 
-def _entity_tag(body: bytes, content: Content, cursor: int | None, protected: Sequence[str]) -> str:
-    whole = _digest(body + str(cursor).encode())
+def _entity_tag(body: bytes, content: Content, linked: object, protected: Sequence[str]) -> str:
+    whole = _digest(body + str(linked).encode())
     if protected and isinstance(content, Mapping):
         return f'"{_version(content, protected)}.{whole}"'
     return f'"{whole}"'
@@ -51,10 +51,10 @@ def _entity_tags(request: Request, header: str) -> set[str] | None:
 
 
 def etag_header(
-    content: Content, cursor: int | None = None, protected: Sequence[str] = ()
+    content: Content, linked: object = None, protected: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the header `ETag` that `conditional_response` would send with this content."""
-    return {"ETag": _entity_tag(_encode(content), content, cursor, protected)}
+    return {"ETag": _entity_tag(_encode(content), content, linked, protected)}
 
 
 def json_response(
@@ -73,16 +73,16 @@ def conditional_response(
     request: Request,
     content: Content,
     headers: Mapping[str, str] | None = None,
-    cursor: int | None = None,
+    linked: object = None,
     protected: Sequence[str] = (),
 ) -> Response:
     """Respond with the content, or with 304 if `If-None-Match` says that the client has it.
 
-    `cursor` is where the next page of a list begins, and `protected` names the fields that a
+    `linked` tells which pages the header `Link` leads to, and `protected` names the fields that a
     change of this resource would overwrite (see `check_precondition`). RFC 9110, section 13.1.2.
     """
     body = _encode(content)
-    etag = _entity_tag(body, content, cursor, protected)
+    etag = _entity_tag(body, content, linked, protected)
     # `no-cache` lets a client keep the response but makes it ask each time, so that users see what
     # they have just written.
     headers = dict(headers or {}, ETag=etag, Vary="Authorization") | {"Cache-Control": "no-cache"}

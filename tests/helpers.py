@@ -37,14 +37,21 @@ class User(httpx.Client):
         assert response.status_code == 200, response.text
         return [item["id"] for item in response.json()]
 
-    def walk(self, path: str) -> Iterator[list[dict]]:
-        """The pages of a list, as `Link` leads from one to the next."""
+    def linked(self, path: str, relation: str) -> str:
+        """The path of the page that `Link` leads to, if it does."""
+        response = self.get(path)
+        assert response.status_code == 200, response.text
+        link = response.links.get(relation, {}).get("url", "")
+        return link and urljoin(path, link)
+
+    def walk(self, path: str, relation: str = "next") -> Iterator[list[dict]]:
+        """The pages of a list, as `Link` leads from one to another, until one is empty."""
         while path:
             response = self.get(path)
             assert response.status_code == 200, response.text
             yield response.json()
-            link = response.links.get("next", {}).get("url", "")
-            path = link and urljoin(path, link)
+            link = response.links.get(relation, {}).get("url", "")
+            path = urljoin(path, link) if link and response.json() else ""
 
 
 class Client(User, TestClient):

@@ -32,6 +32,8 @@ class Route(NamedTuple):
     """Bodies without a field that are accepted too."""
     ids: str = ""
     """Of a list: which ids of `Crowd` it has."""
+    oldest_first: bool = False
+    """Of a list: whether it begins with what is oldest, and so has no `prev`."""
     mutual: bool = False
     """Whether everybody in a `Crowd` has done it to everybody else and their posts."""
     if_match: bool = False
@@ -62,7 +64,7 @@ ROUTES = [
     Route("POST /refresh_token", 200, 200, 200, REFRESH),
     # Who has a token of a session may end it.
     Route("POST /logout", 204, 204, 204, REFRESH, (b"", b"null", b"{}"), keyed=False),
-    Route("GET /user/", 200, 200, 200, ids="users"),
+    Route("GET /user/", 200, 200, 200, ids="users", oldest_first=True),
     Route("POST /user/", 201, 201, 201, ACCOUNT),
     Route("GET /user/timeline", 401, 200, 200, ids="posts"),
     Route("GET /user/me/", 401, 200, 200),
@@ -81,10 +83,10 @@ ROUTES = [
     Route("GET /user/{username}/following/", 200, 200, 200, ids="others"),
     Route("GET /post/", 200, 200, 200, ids="home"),
     Route("POST /post/", 401, 201, 201, {"text": "x"}),
-    Route("GET /post/user/{username}/", 200, 200, 200, ids="first"),
+    Route("GET /post/user/{username}/", 200, 200, 200, ids="first", oldest_first=True),
     Route("GET /post/likes/{username}/", 200, 200, 200, ids="posts"),
     Route("GET /post/{post_id}/", 200, 200, 200),
-    Route("GET /post/{post_id}/replies/", 200, 200, 200, ids="replies"),
+    Route("GET /post/{post_id}/replies/", 200, 200, 200, ids="replies", oldest_first=True),
     Route("PATCH /post/{post_id}/", 401, 403, 200, {"text": "x"}, if_match=True),
     Route("DELETE /post/{post_id}/", 401, 403, 204, if_match=True),
     Route("POST /post/{post_id}/like/", 401, 201, 201, mutual=True),

@@ -129,8 +129,9 @@ def test_links_to_a_public_address(other_database):
     with signed_in(other_database, SERVER__public_url=public) as client:
         posts = [client.post("/post/", json={"text": f"{n}"}).json()["id"] for n in range(3)]
         for slash in ("", "/"):
-            link = client.get(f"/post{slash}?limit=2").headers["link"]
-            assert link == f'<{public}/post/?limit=2&cursor={posts[1]}>; rel="next"'
+            links = client.get(f"/post{slash}?limit=2").links
+            assert links["next"]["url"] == f"{public}/post/?limit=2&cursor={posts[1]}"
+            assert links["prev"]["url"] == f"{public}/post/?limit=2&newer_than={posts[2]}"
         document = client.get("/openapi.json").json()
         assert document["servers"] == [{"url": public}]
         (scheme,) = document["components"]["securitySchemes"].values()

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -26,10 +27,22 @@ def id_parameter(name: str) -> sa.BindParameter[int]:
 
 # The user who is calling; null without one.
 VIEWER_ID = id_parameter("viewer_id")
-# The page starts after this id. It is never null, because PostgreSQL could then not use the index.
+# The page begins next to this id. It is never null: PostgreSQL could then not use the index.
 CURSOR = id_parameter("cursor")
 # The number of rows that a page reads. `PaginatedQuery` puts a literal in its place.
 LIMIT = id_parameter("limit")
+
+
+def page_of(
+    statement: AnySelect,
+    key: Mapped[int],
+    *,
+    newest_first: bool = True,
+    limit: sa.ColumnElement[int] = LIMIT,
+) -> AnySelect:
+    """Select one page of a list in the order of `key`: the items older, or newer, than `cursor`."""
+    statement = statement.where(key < CURSOR if newest_first else key > CURSOR)
+    return statement.order_by(key.desc() if newest_first else key).limit(limit)
 
 
 def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySelect) -> sa.CTE:

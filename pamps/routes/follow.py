@@ -28,7 +28,7 @@ from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/user", tags=["user"])
 
-TIMELINE = PaginatedQuery(timeline(), col(Post.id))
+TIMELINE = PaginatedQuery(timeline(), col(Post.id), newer=timeline(newest_first=False))
 FOLLOW = Query(follow())
 EXISTING_FOLLOW = Query(existing_follow())
 UNFOLLOW = Query(unfollow())

@@ -1,10 +1,11 @@
 """Posts and replies."""
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Depends, HTTPException, Query as QueryParameters, Request, Response
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from sqlmodel import col, delete
 
 from pamps import db
@@ -36,7 +37,15 @@ from pamps.models.post import (
 )
 from pamps.models.post_writes import delete_or_move_post, insert_post, update_text
 from pamps.models.types import Id
-from pamps.pagination import DEFAULT_LIMIT, ActivePage, Page, PaginatedQuery, Parent, next_page
+from pamps.pagination import (
+    DEFAULT_LIMIT,
+    ActivePage,
+    NewestFirstPage,
+    OldestFirstPage,
+    PaginatedQuery,
+    Parent,
+    link_header,
+)
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.routes.user import NAMED_USER, Name
@@ -113,11 +122,17 @@ async def create_post(
     return json_response(created, 201, headers)
 
 
-class UserPostsPage(Page):
+class UserPostsPage(NewestFirstPage):
     """The page of a user's posts that a request asks for."""
 
     include_replies: bool = False
     order: Annotated[Literal["oldest", "newest"], Field(description="What is first.")] = "oldest"
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.newer_than is not None and self.order == "oldest":
+            raise PydanticCustomError("newer_than", "newer_than is only for order=newest")
+        return self
 
 
 @router.get("/user/{username}/", response_model=Posts, **OPTIONAL_SIGN_IN)
@@ -136,13 +151,13 @@ async def get_posts_by_username(
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     post, cursor = await read_thread(post_id, user)
-    link = next_page(reference(request, "replies/", {"cursor": cursor})) if cursor else None
-    return conditional_response(request, post, link, cursor, IF_MATCH_FIELDS)
+    replies = {"next": reference(request, "replies/", {"cursor": cursor})} if cursor else {}
+    return conditional_response(request, post, link_header(replies), cursor, IF_MATCH_FIELDS)
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, **OPTIONAL_SIGN_IN)
 async def list_replies(
-    post_id: Id, request: Request, page: ActivePage, user: OptionalUser
+    post_id: Id, request: Request, page: OldestFirstPage, user: OptionalUser
 ) -> Response:
     """List the replies to a post, the oldest first."""
     return await page.response(request, REPLIES, viewer_id=user and user.id, post_id=post_id)

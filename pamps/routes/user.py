@@ -30,7 +30,7 @@ from pamps.models.user import (
     update_user,
     users,
 )
-from pamps.pagination import ActivePage, PaginatedQuery, Parent
+from pamps.pagination import OldestFirstPage, PaginatedQuery, Parent
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.state import ActiveTransaction
@@ -61,7 +61,7 @@ UPDATE_USER = Query(update_user())
 
 
 @router.get("/", response_model=Users)
-async def list_users(request: Request, page: ActivePage) -> Response:
+async def list_users(request: Request, page: OldestFirstPage) -> Response:
     """List all users, the oldest account first."""
     return await page.response(request, USERS)
 

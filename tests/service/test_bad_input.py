@@ -33,7 +33,7 @@ IN_TEXT = {
     "enum": ["x", "%00", "OLDEST", "1" + "0" * 400],
 }
 # ... and besides for one of these.
-BAD_QUERY = {"limit": ["0", "-1", "101"], "cursor": ["0", "-1"]}
+BAD_QUERY = {"limit": ["0", "-1", "101"], "cursor": ["0", "-1"], "newer_than": ["-1"]}
 TOO_LONG = {"email", "username", "password", "new_password", "avatar", "bio", "text"}
 
 

@@ -133,7 +133,7 @@ def test_what_a_viewer_has_liked_is_looked_up_for_each_post(on_other_database):
     from pamps.db import engine
     from pamps.routes.post import HOME_POSTS
 
-    query = HOME_POSTS._query(False, 20)
+    query = HOME_POSTS._query(True, False, 20)
     with engine.connect() as connection:
         for statement in (
             """INSERT INTO "user" (username, email, password)
