@@ -78,25 +78,29 @@ def response_columns(
     post: sa.FromClause, author: Sequence[Column], **others: Column
 ) -> list[Column]:
     """Return the columns of a PostResponse, in its order; `others` are not columns of the post."""
-    others["mentions"] = mentions(post.c.mention_ids, post.c.user_id)
-    others["tags"] = sa.func.coalesce(post.c.tags, sa.literal_column("'{}'"))
     columns = {name: [column.label(name)] for name, column in others.items()} | {"user": author}
+    columns["mentions"], columns["tags"] = [mentions(post)], [tags(post)]
     names = PostResponse.model_fields
     return [column for name in names for column in columns.get(name) or [post.c[name]]]
 
 
-def mentions(mention_ids: Column, author_id: Column) -> Column:
-    """Return the users whom a post of `author_id` mentions, as a JSON array.
+def tags(post: sa.FromClause) -> Column:
+    """Return the hashtags of a post, as an array."""
+    return sa.func.coalesce(post.c.tags, sa.literal_column("'{}'")).label("tags")
+
+
+def mentions(post: sa.FromClause) -> Column:
+    """Return the users whom a post mentions, as a JSON array.
 
     Deleted users are left out, and those who block the author or are blocked by the author.
     """
     user = sa.inspect(User).local_table.alias("mentioned")
     fields = sa.func.json_build_object(ID, user.c.id, USERNAME, user.c.username)
-    in_order = aggregate_order_by(fields, sa.func.array_position(mention_ids, user.c.id))
-    users = sa.select(sa.func.json_agg(in_order)).where(user.c.id == sa.any_(mention_ids))
-    users = users.where(~user.c.deleted, ~is_block(author_id, user.c.id)).correlate_except(user)
-    found = sa.func.coalesce(users.scalar_subquery(), EMPTY)
-    return sa.case((mention_ids.is_(None), EMPTY), else_=found)
+    in_order = aggregate_order_by(fields, sa.func.array_position(post.c.mention_ids, user.c.id))
+    users = sa.select(sa.func.json_agg(in_order)).where(user.c.id == sa.any_(post.c.mention_ids))
+    users = users.where(~user.c.deleted, ~is_block(post.c.user_id, user.c.id))
+    found = sa.func.coalesce(users.correlate_except(user).scalar_subquery(), EMPTY)
+    return sa.case((post.c.mention_ids.is_(None), EMPTY), else_=found).label("mentions")
 
 
 def viewer_has(table: str) -> Column:

@@ -1,6 +1,7 @@
 """Creating, editing and deleting posts: one statement each."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlmodel import col
 
 from pamps.models.columns import VIEWER_ID, AnySelect
@@ -10,9 +11,36 @@ from pamps.models.post import (
     PARENT_ID,
     POST_ID,
     Post,
+    mentions,
     response_columns,
+    tags,
 )
-from pamps.models.user import IS_VIEWER, NOT_DELETED, User, user_not_deleted
+from pamps.models.tag import Tag
+from pamps.models.user import IS_VIEWER, NOT_DELETED, User, fold_case_sql, user_not_deleted
+
+MAX_MENTIONS = 10
+
+# What `find_entities` finds in a text; null instead of an empty list.
+USERNAMES = sa.bindparam("usernames", type_=sa.ARRAY(sa.Text))
+TAGS = sa.bindparam("tags", type_=sa.ARRAY(sa.Text))
+
+
+def _mention_ids() -> sa.ScalarSelect[list[int]]:
+    """Select the ids of the first users that a text mentions, in its order."""
+    names = sa.func.unnest(USERNAMES).table_valued("name", with_ordinality="position")
+    names = names.render_derived()
+    is_named = (fold_case_sql(col(User.username)) == names.c.name) & NOT_DELETED
+    users = sa.select(col(User.id), names.c.position).join(names, is_named)
+    first = users.order_by(names.c.position).limit(MAX_MENTIONS).subquery("mentioned_users")
+    ids = sa.func.array_agg(aggregate_order_by(first.c.id, first.c.position))
+    return sa.select(ids).scalar_subquery()
+
+
+def _insert_tags(posts: sa.CTE) -> sa.CTE:
+    """Insert those hashtags of posts that are not stored yet."""
+    rows = sa.select(sa.func.unnest(posts.c.tags), posts.c.id, posts.c.user_id)
+    tags = insert(Tag).from_select(["tag", "post_id", "user_id"], rows, include_defaults=False)
+    return tags.on_conflict_do_nothing().cte("inserted_tags")
 
 
 def insert_post() -> AnySelect:
@@ -32,25 +60,30 @@ def insert_post() -> AnySelect:
     counted = counted.values(post_count=User.post_count + 1)
     author = counted.returning(*AUTHOR_COLUMNS).cte("author")
     text = sa.bindparam("text", type_=sa.Text)
-    values = sa.select(text, VIEWER_ID, PARENT_ID).select_from(author)
-    names = ["text", "user_id", "parent_id"]
+    values = sa.select(text, VIEWER_ID, PARENT_ID, _mention_ids(), TAGS).select_from(author)
+    names = ["text", "user_id", "parent_id", "mention_ids", "tags"]
     post = sa.insert(Post).from_select(names, values, include_defaults=False)
     stored = post.returning(*sa.inspect(Post).columns).cte("stored")
-    columns = response_columns(
-        stored,
-        list(author.c),
-        liked=sa.false(),
-        reposted=sa.false(),
-        bookmarked=sa.false(),
-    )
-    return sa.select(*columns).select_from(stored).join(author, sa.true())
+    own = dict.fromkeys(("liked", "reposted", "bookmarked"), sa.false())
+    columns = response_columns(stored, list(author.c), **own)
+    query = sa.select(*columns).select_from(stored).join(author, sa.true())
+    return query.add_cte(_insert_tags(stored))
 
 
-def update_text() -> sa.Update:
-    """Replace the text of the post `post_id`, if it is still `old_text`, by `new_text`."""
-    changed = sa.update(Post).where(col(Post.id) == POST_ID, col(Post.text) == OLD_TEXT)
-    changed = changed.values(text=sa.bindparam("new_text", type_=sa.Text), edited_at=sa.func.now())
-    return changed.returning(col(Post.text), col(Post.edited_at))
+def update_text() -> AnySelect:
+    """Replace the text of the post `post_id`, if it is still `old_text`, by `new_text`.
+
+    Returns the fields that have changed, or nothing.
+    """
+    is_same = (col(Post.id) == POST_ID) & (col(Post.text) == OLD_TEXT)
+    values = {"text": sa.bindparam("new_text", type_=sa.Text), "edited_at": sa.func.now()}
+    values |= {"mention_ids": _mention_ids(), "tags": TAGS}
+    changed = sa.update(Post).where(is_same).values(values)
+    post = changed.returning(*sa.inspect(Post).columns).cte("changed")
+    is_gone = (col(Tag.post_id) == post.c.id) & (col(Tag.tag) != sa.all_(tags(post)))
+    gone = sa.delete(Tag).where(is_gone).cte("deleted_tags")
+    fields = post.c.text, post.c.edited_at, mentions(post), tags(post)
+    return sa.select(*fields).add_cte(_insert_tags(post), gone)
 
 
 def delete_or_move_post(removal: sa.Delete | sa.Update) -> AnySelect:

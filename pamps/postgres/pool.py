@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestampBinaryLoader
+from psycopg.types.json import set_json_loads
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -68,6 +70,7 @@ class Connection(AsyncConnection[tuple[object, ...]]):
         connection.prepared_max = MAX_PREPARED
         # A statement is prepared once for each type of its parameters, so all integers are bigints.
         connection.adapters.register_dumper(int, Int8BinaryDumper)
+        set_json_loads(orjson.loads, connection)
         # PostgreSQL sends times in UTC, whatever the time zone of the session.
         connection.adapters.register_loader("timestamptz", TimestampBinaryLoader)
         return connection

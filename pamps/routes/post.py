@@ -20,6 +20,7 @@ from pamps.auth import (
     require_fresh,
 )
 from pamps.db import Query, Row
+from pamps.entities import find_entities
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import MANY_LIKES, start_deletion
 from pamps.models import Post
@@ -108,12 +109,18 @@ async def list_posts(request: Request, page: ActivePage, user: OptionalUser) -> 
     return await page.response(request, HOME_POSTS, viewer_id=user and user.id)
 
 
+def entity_parameters(text: str) -> dict[str, list[str] | None]:
+    """Return the names and hashtags in a text as parameters of a query."""
+    return {name: found or None for name, found in find_entities(text)._asdict().items()}
+
+
 @router.post("/", status_code=201, response_model=PostResponse, responses=error_responses(404))
 async def create_post(
     post: PostRequest, user: AuthenticatedUser, transaction: ActiveTransaction, request: Request
 ) -> Response:
     """Write a post or, with `parent_id`, a reply."""
-    created = await INSERT_POST.first(transaction, viewer_id=user.id, **post.model_dump())
+    values = post.model_dump() | entity_parameters(post.text)
+    created = await INSERT_POST.first(transaction, viewer_id=user.id, **values)
     if created is None:
         await check_session(user, transaction)
         raise post_not_found()
@@ -184,11 +191,12 @@ async def update_post(
 ) -> Response:
     """Change the text of your post; with `If-Match` only if that text is still the same."""
     post, cursor = own_thread
+    entities = entity_parameters(patch.text)
     changed = None
     while changed is None:
         check_precondition(request, post, IF_MATCH_FIELDS)
         texts = {"old_text": post["text"], "new_text": patch.text}
-        changed = await UPDATE_TEXT.first(post_id=post["id"], **texts)
+        changed = await UPDATE_TEXT.first(post_id=post["id"], **texts, **entities)
         if changed is None:  # It was edited or deleted after it was read.
             post, cursor = await read_thread(post["id"], user)
     post |= changed
