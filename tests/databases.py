@@ -37,7 +37,8 @@ USERS = 'SELECT * FROM "user" ORDER BY id FOR UPDATE'
 # Each counter, and next to it what it should be.
 TRUTH = """
 SELECT 'post ' || id, like_count, (SELECT count(*) FROM "like" WHERE post_id = post.id),
-    reply_count, (SELECT count(*) FROM post AS reply WHERE reply.parent_id = post.id), 0, 0
+    reply_count, (SELECT count(*) FROM post AS reply WHERE reply.parent_id = post.id),
+    repost_count, (SELECT count(*) FROM repost WHERE post_id = post.id)
 FROM post
 UNION ALL
 SELECT 'user ' || id, post_count, (SELECT count(*) FROM post WHERE user_id = "user".id),

@@ -32,6 +32,9 @@ class User(httpx.Client):
     def like(self, post: dict) -> None:
         assert self.post(f"/post/{post['id']}/like/").status_code in (200, 201)
 
+    def repost(self, post: dict) -> None:
+        assert self.post(f"/post/{post['id']}/repost/").status_code in (200, 201)
+
     def ids(self, path: str, **params: object) -> list[int]:
         response = self.get(path, params=params or None)
         assert response.status_code == 200, response.text

@@ -40,10 +40,12 @@ INSERT INTO post (text, user_id, parent_id)
 INSERT INTO "like" (user_id, post_id) SELECT {id}, id FROM post;
 INSERT INTO "like" (user_id, post_id)
     SELECT u.id, p.id FROM "user" u, (SELECT max(id) AS id FROM post WHERE user_id = {id}) p
-    WHERE username LIKE 'fan%'
+    WHERE username LIKE 'fan%';
+INSERT INTO repost (user_id, post_id) SELECT user_id, post_id FROM "like"
 """
 COUNT = """
 UPDATE post SET like_count = (SELECT count(*) FROM "like" WHERE post_id = post.id),
+    repost_count = (SELECT count(*) FROM repost WHERE post_id = post.id),
     reply_count = (SELECT count(*) FROM post AS reply WHERE reply.parent_id = post.id);
 UPDATE "user" SET post_count = (SELECT count(*) FROM post WHERE user_id = "user".id),
     follower_count = (SELECT count(*) FROM social WHERE to_id = "user".id),
@@ -213,16 +215,17 @@ def test_of_two_deletions_at_once_each_deletes_its_own(sign_up):
     assert_counters_are_true()
 
 
-def test_a_post_that_many_like(api_client, sign_up):
-    from pamps.maintenance.deletion import MANY_LIKES
+@pytest.mark.parametrize("kind", ["like", "repost"])
+def test_a_post_that_many_like_or_repost(api_client, sign_up, kind):
+    from pamps.maintenance.deletion import MANY_REFERENCES
 
     ana, bia = sign_up("ana"), sign_up("bia")
     parent = bia.write()
     post = ana.write("liked", parent["id"])
     answer = bia.write("an answer", post["id"])
-    likes = f'INSERT INTO "like" SELECT id, {post["id"]} FROM "user" WHERE username LIKE \'fan%\''
-    count = f"UPDATE post SET like_count = {MANY_LIKES} WHERE id = {post['id']}"
-    execute(here(), FANS.format(many=MANY_LIKES), likes, count)
+    rows = f'INSERT INTO "{kind}" SELECT id, {post["id"]} FROM "user" WHERE username LIKE \'fan%\''
+    count = f"UPDATE post SET {kind}_count = {MANY_REFERENCES} WHERE id = {post['id']}"
+    execute(here(), FANS.format(many=MANY_REFERENCES), rows, count)
     assert ana.delete(f"/post/{post['id']}/").status_code == 204
     assert ana.delete(f"/post/{post['id']}/").status_code == 404
     assert api_client.get(f"/post/{post['id']}/").status_code == 404
@@ -233,7 +236,7 @@ def test_a_post_that_many_like(api_client, sign_up):
     assert api_client.get(f"/post/{answer['id']}/").json()["parent_id"] == post["id"]
     wait_for_deletions(here())
     assert_counters_are_true()
-    assert query('SELECT count(*) FROM "like"') == [(0,)]
+    assert query(f'SELECT count(*) FROM "{kind}"') == [(0,)]
 
 
 def test_if_match_is_looked_at_before_anything_is_locked(api_client_user1):

@@ -48,7 +48,10 @@ def test_pages_of_every_list(api_client, sign_up):
             if oldest_first:
                 assert not client.linked(start, "prev")
                 continue
-            for oldest in (with_query(start, f"cursor={ids[-2]}"), f"{start}&newer_than=0"):
+            last = start
+            while older := client.linked(last, "next"):
+                last = older
+            for oldest in (last, f"{start}&newer_than=0"):
                 *pages, news = client.walk(oldest, "prev")
                 assert [item["id"] for page in pages[::-1] for item in page] == ids, path
                 assert {len(page) for page in pages[1:-1]} <= {limit}

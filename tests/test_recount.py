@@ -5,7 +5,7 @@ from tests.helpers import Client, at_once, command
 
 WRONG = (
     'UPDATE "user" SET post_count = 0, follower_count = 0, following_count = 0',
-    "UPDATE post SET like_count = 0, reply_count = 0",
+    "UPDATE post SET like_count = 0, reply_count = 0, repost_count = 0",
 )
 RIGHT = "All counters are right: nothing was changed.\n"
 
@@ -17,6 +17,7 @@ def befriend(ana: Client, bia: Client) -> tuple[dict, dict]:
     ana.follow(bia)
     bia.follow(ana)
     bia.like(post)
+    bia.repost(post)
     return post, reply
 
 
@@ -26,6 +27,7 @@ def test_a_counter_that_is_too_small_stops_at_0(sign_up):
     execute(here(), *WRONG)
     for client, path in (
         (bia, f"/post/{post['id']}/like/"),
+        (bia, f"/post/{post['id']}/repost/"),
         (ana, f"/user/follow/{bia.id}"),
         (ana, f"/post/{reply['id']}/"),
         (ana, f"/post/{post['id']}/"),
@@ -49,12 +51,14 @@ def test_recount(sign_up):
         here(),
         'UPDATE "user" SET follower_count = 7',
         f'UPDATE "user" SET post_count = 3 WHERE id = {ana.id}',
-        f"UPDATE post SET like_count = 0, reply_count = 5 WHERE id = {post['id']}",
+        "UPDATE post SET like_count = 0, reply_count = 5, repost_count = 3"
+        f" WHERE id = {post['id']}",
     )
     assert command("recount").splitlines() == [
         "user.post_count: corrected in 1 row",
         "user.follower_count: corrected in 2 rows",
         "post.like_count: corrected in 1 row",
+        "post.repost_count: corrected in 1 row",
         "post.reply_count: corrected in 1 row",
     ]
     assert_counters_are_true()

@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 60
 # How soon it tries again after an error.
 RETRY_SECONDS = 2
-# A post with so many likes is deleted in batches too.
-MANY_LIKES = 1000
+# A post that so many like and repost is deleted in batches too.
+MANY_REFERENCES = 1000
 
 DELETE_ACCOUNT = Query(delete_account(col(User.id) == ACCOUNT_ID))
 DELETED_ACCOUNTS = Query(select(col(User.id)).where(col(User.deleted)).order_by(col(User.id)))

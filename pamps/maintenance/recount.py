@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, func, or_
 from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select, update
 
-from pamps.models import Like, Post, Social, User
+from pamps.models import Like, Post, Repost, Social, User
 from pamps.models.columns import Condition
 from pamps.models.user import NOT_DELETED, user_not_deleted
 
@@ -27,6 +27,7 @@ USER_COUNTERS: Counters = {
 }
 POST_COUNTERS: Counters = {
     "like_count": _count(col(Like.post_id), col(Post.id)),
+    "repost_count": _count(col(Repost.post_id), col(Post.id)),
     "reply_count": _count(col(aliased(Post).parent_id), col(Post.id)),
 }
 

@@ -33,6 +33,7 @@ ACCOUNT_ID = sa.bindparam("account_id", type_=sa.BigInteger)
 # goes down, its model, its counter.
 COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
     "like.user_id": ("post_id", Post, col(Post.like_count)),
+    "repost.user_id": ("post_id", Post, col(Post.repost_count)),
     "social.from_id": ("to_id", User, col(User.follower_count)),
     "social.to_id": ("from_id", User, col(User.following_count)),
 }
@@ -54,9 +55,9 @@ def delete_account(condition: Condition) -> sa.Select[int, str]:
 
 
 def move_post_to_deleted_account() -> AnySelect:
-    """Delete the post `post_id`, if its text is still `old_text`, however many likes it has.
+    """Delete the post `post_id`, if its text is still `old_text`, however many rows refer to it.
 
-    Moves the post to a new, already deleted account, so that the background task deletes its likes
+    Moves the post to a new, already deleted account, so that the background task deletes these rows
     in batches. Returns its id.
     """
     columns = sa.inspect(User).columns

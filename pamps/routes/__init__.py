@@ -5,10 +5,11 @@ import re
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from . import admin, auth, bookmark, follow, health, index, like, post, session, user
+from . import admin, auth, bookmark, follow, health, index, like, post, repost, session, user
 
 # In the order of the documentation. The routes of an inner list are sorted together.
-MODULES = [[post, like], [user, follow], [bookmark], [auth, session], [admin], [health], [index]]
+POST_MODULES, USER_MODULES = [post, like, repost], [user, follow]
+MODULES = [POST_MODULES, USER_MODULES, [bookmark], [auth, session], [admin], [health], [index]]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:

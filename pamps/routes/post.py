@@ -22,7 +22,7 @@ from pamps.auth import (
 from pamps.db import Query, Row
 from pamps.entities import find_entities
 from pamps.errors import error_responses
-from pamps.maintenance.deletion import MANY_LIKES, start_deletion
+from pamps.maintenance.deletion import MANY_REFERENCES, start_deletion
 from pamps.models import Post
 from pamps.models.account import move_post_to_deleted_account
 from pamps.models.post import (
@@ -221,12 +221,12 @@ async def delete_post(
                 raise not_yours()
             require_fresh(user)
         check_precondition(request, post, IF_MATCH_FIELDS)
-        has_many_likes = post["like_count"] >= MANY_LIKES
-        query = DELETE_IN_BATCHES if has_many_likes else DELETE_POST
+        is_famous = post["like_count"] + post["repost_count"] >= MANY_REFERENCES
+        query = DELETE_IN_BATCHES if is_famous else DELETE_POST
         async with db.transaction() as transaction:
             deleted = await query.first(transaction, post_id=post_id, old_text=post["text"])
             if deleted and not is_own:
                 action = f"delete post {post_id}"
                 await record_audit(transaction, action, post["user"], user, address)
-        if has_many_likes:
+        if is_famous:
             start_deletion()

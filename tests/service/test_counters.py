@@ -10,7 +10,8 @@ from tests.servers import signed_in
 def test_the_same_like_and_follow_many_times(sign_up):
     ana, bia = sign_up("ana"), sign_up("bia")
     post = ana.write()
-    for path in (f"/post/{post['id']}/like/", f"/user/follow/{ana.id}"):
+    paths = f"/post/{post['id']}/like/", f"/post/{post['id']}/repost/", f"/user/follow/{ana.id}"
+    for path in paths:
         responses = at_once(*[lambda path=path: bia.post(path)] * 20)
         assert sorted(response.status_code for response in responses) == [200] * 19 + [201]
         assert len({response.text for response in responses}) == 1
@@ -99,10 +100,12 @@ def test_everybody_does_everything(sign_up):
                 if other is not user:
                     user.follow(other)
                 user.like(post)
+                user.repost(post)
                 reply = user.write("reply", post["id"])
                 if round_ % 2:
                     assert user.delete(f"/user/follow/{other.id}").status_code == 204
                     assert user.delete(f"/post/{post['id']}/like/").status_code == 204
+                    assert user.delete(f"/post/{post['id']}/repost/").status_code == 204
                     assert user.delete(f"/post/{reply['id']}/").status_code == 204
 
     at_once(*[lambda user=user: live(user) for user in users])
