@@ -12,6 +12,17 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "inbox",
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("unread_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("read_id", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint("unread_count >= 0", name=op.f("ck_inbox_counts")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user.id"], name=op.f("fk_inbox_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_inbox")),
+    )
+    op.create_table(
         "notification",
         sa.Column("user_id", sa.BigInteger(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -35,7 +46,7 @@ def upgrade() -> None:
             ["post_id"], ["post.id"], name=op.f("fk_notification_post_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name=op.f("fk_notification_user_id"), ondelete="CASCADE"
+            ["user_id"], ["inbox.user_id"], name=op.f("fk_notification_user_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_notification")),
     )
@@ -45,19 +56,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_notification_kind", "notification", ["user_id", "kind", "id"], unique=False)
     op.create_index("ix_notification_post", "notification", ["post_id"], unique=False)
-    op.create_table(
-        "inbox",
-        sa.Column("user_id", sa.BigInteger(), nullable=False),
-        sa.Column("unread_count", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("read_id", sa.BigInteger(), server_default="0", nullable=False),
-        sa.CheckConstraint("unread_count >= 0", name=op.f("ck_inbox_counts")),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name=op.f("fk_inbox_user_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_inbox")),
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("inbox")
     op.drop_table("notification")
+    op.drop_table("inbox")

@@ -14,6 +14,7 @@ from pamps.models.columns import (
     foreign_key,
     identity,
 )
+from pamps.models.notification import notify_author, unnotify_author
 from pamps.models.post import Post, existing_post, insert_for_post, posts
 from pamps.models.user import User, users
 
@@ -47,7 +48,8 @@ def like() -> AnySelect:
     added = insert_for_post(Like)
     counted = sa.update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(like_count=Post.like_count + 1)
-    return sa.select(*added.c).add_cte(counted.cte("counted"))
+    post = counted.returning(col(Post.user_id), col(Post.id)).cte("counted")
+    return sa.select(*added.c).add_cte(*notify_author("like", post))
 
 
 def unlike() -> AnySelect:
@@ -61,7 +63,8 @@ def unlike() -> AnySelect:
     deleted = like.returning(col(Like.post_id)).cte("deleted")
     counted = sa.update(Post).where(col(Post.id) == deleted.c.post_id)
     counted = counted.values(like_count=sa.func.greatest(Post.like_count - 1, 0))
-    return sa.select(post.c.id).add_cte(counted.cte("counted"))
+    changed = counted.returning(col(Post.user_id), col(Post.id)).cte("counted")
+    return sa.select(post.c.id).add_cte(*unnotify_author("like", changed))
 
 
 class LikeResponse(BaseModel):

@@ -1,35 +1,23 @@
-"""Notifications: tables, queries, requests, responses."""
+"""Notifications: tables, and how they are stored and deleted together with the inboxes."""
 
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Field, SQLModel, col
 
-from pamps.models.columns import counter, created_at, foreign_key, identity, text_column
+from pamps.models.columns import (
+    VIEWER_ID,
+    AnySelect,
+    Condition,
+    counter,
+    created_at,
+    foreign_key,
+    identity,
+    text_column,
+)
 
 KINDS = ["follow", "like", "reply", "mention", "repost"]
-
-
-class Notification(SQLModel, table=True):
-    """`user_id` is told that `from_id` did something, most often with the post `post_id`.
-
-    The ids of a user's notifications are in the order in which they were stored.
-    """
-
-    __table_args__ = (
-        sa.Index("ix_notification_kind", "user_id", "kind", "id"),
-        sa.Index("ix_notification_from", "from_id", "user_id", "post_id"),
-        sa.Index("ix_notification_post", "post_id"),
-        sa.Index("ix_notification_date", "date"),
-        sa.CheckConstraint(f"kind IN ({', '.join(map(repr, KINDS))})", name="kind"),
-    )
-
-    user_id: int = foreign_key("user.id", primary_key=True)
-    id: int = identity(primary_key=True)
-    kind: str = text_column()
-    from_id: int = foreign_key("user.id", caller=True)
-    post_id: int | None = foreign_key("post.id", default=None)
-    date: datetime = created_at()
 
 
 class Inbox(SQLModel, table=True):
@@ -40,3 +28,92 @@ class Inbox(SQLModel, table=True):
     user_id: int = foreign_key("user.id", primary_key=True)
     unread_count: int = counter()
     read_id: int = Field(0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"})
+
+
+class Notification(SQLModel, table=True):
+    """`user_id` is told that `from_id` did something, most often with the post `post_id`.
+
+    The ids of a user's notifications are in the order in which they were committed.
+    """
+
+    __table_args__ = (
+        sa.Index("ix_notification_kind", "user_id", "kind", "id"),
+        sa.Index("ix_notification_from", "from_id", "user_id", "post_id"),
+        sa.Index("ix_notification_post", "post_id"),
+        sa.Index("ix_notification_date", "date"),
+        sa.CheckConstraint(f"kind IN ({', '.join(map(repr, KINDS))})", name="kind"),
+    )
+
+    # Not the user's row, which would be locked after that of the inbox.
+    user_id: int = foreign_key("inbox.user_id", primary_key=True)
+    id: int = identity(primary_key=True)
+    kind: str = text_column()
+    from_id: int = foreign_key("user.id", caller=True)
+    post_id: int | None = foreign_key("post.id", default=None)
+    date: datetime = created_at()
+
+
+def notify(recipients: AnySelect) -> list[sa.CTE]:
+    """Tell users of an act of the viewer, other than themselves.
+
+    `recipients` has `user_id`, `kind` and `post_id`, each user once, and comes from what the
+    statement locks before the inboxes: see docs/decisions/0006-counters.md.
+    """
+    told = recipients.cte("recipients")
+    others = sa.select(told.c.user_id, sa.literal_column("1")).where(told.c.user_id != VIEWER_ID)
+    added = insert(Inbox).from_select(
+        ["user_id", "unread_count"], others.order_by(told.c.user_id), include_defaults=False
+    )
+    added = added.on_conflict_do_update(
+        index_elements=["user_id"], set_={"unread_count": Inbox.unread_count + 1}
+    )
+    # The id of a notification is assigned while the inbox is locked.
+    inbox = added.returning(col(Inbox.user_id)).cte("inboxes")
+    rows = sa.select(inbox.c.user_id, told.c.kind, VIEWER_ID, told.c.post_id)
+    rows = rows.join(told, told.c.user_id == inbox.c.user_id)
+    names = ["user_id", "kind", "from_id", "post_id"]
+    new = sa.insert(Notification).from_select(names, rows, include_defaults=False)
+    return [new.cte("notified")]
+
+
+def notify_author(kind: str, post: sa.CTE) -> list[sa.CTE]:
+    """Tell the author of a post, which is its `user_id` and `id`, of an act of the viewer."""
+    kinds = sa.literal_column(repr(kind)).label("kind")
+    return notify(sa.select(post.c.user_id, kinds, post.c.id.label("post_id")))
+
+
+def unnotify_author(kind: str, post: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
+    """Delete what `notify_author` has stored."""
+    is_act = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == kind)
+    about = (col(Notification.user_id) == post.c.user_id, col(Notification.post_id) == post.c.id)
+    return unnotify(notifications_where(is_act, *about))
+
+
+def notifications_where(*conditions: Condition) -> AnySelect:
+    """Select the keys of notifications for `unnotify`, in the order in which it locks them."""
+    key = col(Notification.user_id), col(Notification.id)
+    return sa.select(*key).where(*conditions).order_by(*key)
+
+
+def unnotify(keys: AnySelect, *, skip_locked: bool = False) -> tuple[sa.CTE, sa.CTE]:
+    """Delete notifications, and subtract from the inboxes those that were not read.
+
+    The first of the two tables has the `user_id` and the `id` of each.
+    """
+    key = col(Notification.user_id), col(Notification.id)
+    rows = keys.with_for_update(of=Notification, skip_locked=skip_locked).cte("unwanted")
+    is_row = (key[0] == rows.c.user_id) & (key[1] == rows.c.id)
+    gone = sa.delete(Notification).where(is_row).returning(*key).cte("unnotified")
+    ids = sa.func.array_agg(gone.c.id).label("ids")
+    of_user = sa.select(gone.c.user_id, ids).group_by(gone.c.user_id).subquery("of_user")
+    # Computed again by PostgreSQL for an inbox that changed while this statement waited for it.
+    gone_id = sa.func.unnest(of_user.c.ids).column_valued("gone_id")
+    unread = sa.select(sa.func.count()).where(gone_id > Inbox.read_id).scalar_subquery()
+    inboxes = sa.select(col(Inbox.user_id), unread.label("unread")).join(
+        of_user, of_user.c.user_id == Inbox.user_id
+    )
+    inboxes = inboxes.order_by(col(Inbox.user_id)).with_for_update(of=Inbox, key_share=True)
+    inbox = inboxes.cte("inboxes_before")
+    fewer = sa.func.greatest(Inbox.unread_count - inbox.c.unread, 0)
+    counted = sa.update(Inbox).where(col(Inbox.user_id) == inbox.c.user_id)
+    return gone, counted.values(unread_count=fewer).cte("inboxes_after")
