@@ -9,6 +9,17 @@ down_revision = "2d6f9b4a8c31"
 branch_labels = None
 depends_on = None
 
+# A statement that has waited for a lock still reads tables as they were before; a VOLATILE function
+# reads them as they are now. REPLACE: `pamps reset-db` leaves functions.
+FUNCTION = """
+CREATE OR REPLACE FUNCTION {}(one bigint, other bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE
+AS $$ BEGIN RETURN EXISTS (SELECT FROM {}); END $$
+"""
+FUNCTIONS = {
+    "is_blocked": "block WHERE (from_id, to_id) IN ((one, other), (other, one))",
+    "is_muted": "mute WHERE from_id = one AND to_id = other",
+}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -32,7 +43,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("from_id", "to_id", name=op.f("pk_block")),
     )
     op.create_index("ix_block_from", "block", ["from_id", "id"], unique=False)
-    op.create_index("ix_block_to", "block", ["to_id", "from_id"], unique=False)
+    op.create_index("ix_block_to", "block", ["to_id", "id"], unique=False)
     op.create_table(
         "mute",
         sa.Column("from_id", sa.BigInteger(), nullable=False),
@@ -55,8 +66,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_mute_from", "mute", ["from_id", "id"], unique=False)
     op.create_index("ix_mute_to", "mute", ["to_id"], unique=False)
+    for name, rows in FUNCTIONS.items():
+        op.execute(FUNCTION.format(name, rows))
 
 
 def downgrade() -> None:
+    for name in FUNCTIONS:
+        op.execute(f"DROP FUNCTION {name}")
     op.drop_table("mute")
     op.drop_table("block")

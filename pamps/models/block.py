@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from pamps.models.columns import Column, Condition, created_at, foreign_key, identity
+from pamps.models.columns import created_at, foreign_key, identity
 
 
 class Block(SQLModel, table=True):
@@ -13,7 +13,7 @@ class Block(SQLModel, table=True):
 
     __table_args__ = (
         sa.Index("ix_block_from", "from_id", "id"),
-        sa.Index("ix_block_to", "to_id", "from_id"),
+        sa.Index("ix_block_to", "to_id", "id"),
         sa.CheckConstraint("from_id <> to_id", name="not_self"),
     )
 
@@ -21,11 +21,3 @@ class Block(SQLModel, table=True):
     to_id: int = foreign_key("user.id", primary_key=True)
     id: int = identity()
     date: datetime = created_at()
-
-
-def is_block(one: Column, other: Column) -> Condition:
-    """Return the condition that there is a block between two users, in either direction."""
-    block = sa.inspect(Block).local_table.alias("between")
-    pair = sa.tuple_(block.c.from_id, block.c.to_id)
-    is_pair = pair.in_([sa.tuple_(one, other), sa.tuple_(other, one)])
-    return sa.select(sa.true()).where(is_pair).correlate_except(block).exists()

@@ -32,7 +32,7 @@ class Bookmark(SQLModel, table=True):
 
 def bookmarked_posts() -> AnySelect:
     """Select the posts that `viewer_id` has bookmarked."""
-    bookmarked = posts().join(Bookmark, col(Bookmark.post_id) == Post.id)
+    bookmarked = posts(include_muted=True).join(Bookmark, col(Bookmark.post_id) == Post.id)
     return bookmarked.where(col(Bookmark.user_id) == VIEWER_ID)
 
 

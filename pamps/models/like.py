@@ -35,7 +35,8 @@ class Like(SQLModel, table=True):
 
 def liked_posts(user_id: Column) -> AnySelect:
     """Select the posts that a user likes."""
-    return posts().join(Like, col(Like.post_id) == Post.id).where(col(Like.user_id) == user_id)
+    liked = posts(include_muted=True).join(Like, col(Like.post_id) == Post.id)
+    return liked.where(col(Like.user_id) == user_id)
 
 
 def likers(post_id: Column) -> AnySelect:

@@ -10,7 +10,6 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import SQLModel, col
 
 from pamps.config import settings
-from pamps.models.block import is_block
 from pamps.models.columns import (
     VIEWER_ID,
     AnySelect,
@@ -27,6 +26,7 @@ from pamps.models.columns import (
 )
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visible
 from pamps.models.user import IS_VIEWER, NOT_DELETED, User, user_not_deleted
+from pamps.models.visibility import is_block, visible_to_viewer
 
 REPLY, NO_REPLY = sa.text("parent_id IS NOT NULL"), sa.text("parent_id IS NULL")
 
@@ -113,8 +113,11 @@ def viewer_has(table: str) -> Column:
     return sa.case((VIEWER_ID.is_(None), None), else_=has)
 
 
-def posts() -> AnySelect:
-    """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them."""
+def posts(*, include_muted: bool = False) -> AnySelect:
+    """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them.
+
+    `include_muted` is for what users ask for by themselves, such as one post or a user's posts.
+    """
     columns = response_columns(
         sa.inspect(Post).local_table,
         AUTHOR_COLUMNS,
@@ -123,7 +126,8 @@ def posts() -> AnySelect:
         bookmarked=viewer_has("bookmark"),
     )
     query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
-    return query.where(NOT_DELETED)
+    visible = visible_to_viewer(col(Post.user_id), include_muted=include_muted)
+    return query.where(NOT_DELETED, visible)
 
 
 def existing_post() -> AnySelect:
@@ -146,12 +150,13 @@ def insert_for_post(table: type[SQLModel]) -> sa.CTE:
 def thread(replies: int) -> AnySelect:
     """Select the post `post_id`, and after it so many of its oldest replies."""
     of_post = col(Post.parent_id) == POST_ID
-    all_replies = sa.select(col(Post.id)).where(of_post, user_not_deleted(Post.user_id))
+    exists = user_not_deleted(Post.user_id), visible_to_viewer(col(Post.user_id))
+    all_replies = sa.select(col(Post.id)).where(of_post, *exists)
     first = all_replies.order_by(col(Post.id)).limit(sa.literal_column(str(replies))).subquery()
     post = sa.select(col(Post.id)).where(col(Post.id) == POST_ID)
     ids = post.union_all(sa.select(*first.c))
     # A reply always has a larger id than its post.
-    return posts().where(col(Post.id).in_(ids)).order_by(col(Post.id))
+    return posts(include_muted=True).where(col(Post.id).in_(ids)).order_by(col(Post.id))
 
 
 PostText = Annotated[

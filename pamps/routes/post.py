@@ -38,6 +38,7 @@ from pamps.models.post import (
 )
 from pamps.models.post_writes import delete_or_move_post, insert_post, update_text
 from pamps.models.types import Id
+from pamps.models.visibility import visible_to_viewer
 from pamps.pagination import (
     DEFAULT_LIMIT,
     ActivePage,
@@ -63,8 +64,10 @@ def post_not_found() -> HTTPException:
 
 
 EXISTING_POST = Parent(existing_post(), post_not_found)
+IS_VISIBLE = visible_to_viewer(col(Post.user_id), include_muted=True)
+VISIBLE_POST = Parent(existing_post().where(IS_VISIBLE), post_not_found)
 NOT_A_REPLY = col(Post.parent_id).is_(None)
-POSTS_OF_USER = posts().where(col(Post.user_id) == NAMED_USER.id)
+POSTS_OF_USER = posts(include_muted=True).where(col(Post.user_id) == NAMED_USER.id)
 WITHOUT_REPLIES = POSTS_OF_USER.where(NOT_A_REPLY)
 
 HOME_POSTS = PaginatedQuery(posts().where(NOT_A_REPLY), col(Post.id))
@@ -77,13 +80,13 @@ USER_POSTS = {
     (False, "newest"): user_posts(WITHOUT_REPLIES),
 }
 REPLIES = PaginatedQuery(
-    posts().where(col(Post.parent_id) == EXISTING_POST.id),
+    posts().where(col(Post.parent_id) == VISIBLE_POST.id),
     col(Post.id),
     newest_first=False,
-    parent=EXISTING_POST,
+    parent=VISIBLE_POST,
 )
 THREAD = Query(thread(replies=DEFAULT_LIMIT + 1))
-READ_POST = Query(posts().where(col(Post.id) == POST_ID))
+READ_POST = Query(posts(include_muted=True).where(col(Post.id) == POST_ID))
 INSERT_POST = Query(insert_post())
 UPDATE_TEXT = Query(update_text())
 DELETE_POST = Query(delete_or_move_post(delete(Post)))
@@ -211,8 +214,10 @@ async def delete_post(
 ) -> None:
     """Delete your post for good, or as a superuser anybody's; the replies to it stay."""
     deleted = None
+    # Superusers may delete posts of users who block them.
+    viewer_id = None if user.superuser else user.id
     while deleted is None:  # Retry if the post was edited after it was read.
-        post = await READ_POST.first(viewer_id=user.id, post_id=post_id)
+        post = await READ_POST.first(viewer_id=viewer_id, post_id=post_id)
         if post is None:
             raise post_not_found()
         is_own = post["user_id"] == user.id

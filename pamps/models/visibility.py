@@ -1,0 +1,61 @@
+"""What blocks and mutes hide from users, and what blocks keep them from doing."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped
+from sqlmodel import SQLModel
+
+from pamps.models.columns import VIEWER_ID, Column, Condition
+
+UserId = Column | Mapped[int]
+
+
+def visible_to_viewer(author_id: UserId, *, include_muted: bool = False) -> Condition:
+    """Return the condition that blocks and mutes do not hide an author's posts from `viewer_id`.
+
+    Use it below every LIMIT, as `user_not_deleted`. It looks up each author, and never reads all
+    blocks of a user. Without a viewer it is true.
+    """
+    pairs = [("block", "from_id"), ("block", "to_id")]
+    if not include_muted:
+        pairs.append(("mute", "from_id"))
+    hidden = [_author_if_in(table, viewer, author_id) for table, viewer in pairs]
+    # PostgreSQL expects that this comparison is true for almost all rows, which it is.
+    return VIEWER_ID.is_(None) | author_id.is_distinct_from(sa.func.coalesce(*hidden))
+
+
+def _author_if_in(table: str, viewer: str, author_id: UserId) -> Column:
+    """Return the id of the author if a table has a row of both users; else null.
+
+    `viewer` is the column of the table that has the viewer.
+    """
+    # The table is found by its name, as in a foreign key: its module may import this one.
+    rows = SQLModel.metadata.tables[table].alias(f"{table}_{viewer}")
+    author = rows.c.to_id if viewer == "from_id" else rows.c.from_id
+    of_viewer = sa.select(sa.true()).where(rows.c[viewer] == VIEWER_ID)
+    # Once a statement. In this order, PostgreSQL always reads one row of one index.
+    has_any = of_viewer.order_by(rows.c.id).limit(sa.literal_column("1")).scalar_subquery()
+    # No EXISTS: PostgreSQL could read all rows of the viewer first.
+    found = sa.select(author).where(rows.c[viewer] == VIEWER_ID, author == author_id)
+    return sa.case((has_any, found.correlate_except(rows).scalar_subquery()))
+
+
+def is_block(one: Column, other: Column) -> Condition:
+    """Return the condition that there is a block between two users, in either direction."""
+    block = SQLModel.metadata.tables["block"].alias("between")
+    pair = sa.tuple_(block.c.from_id, block.c.to_id)
+    is_pair = pair.in_([sa.tuple_(one, other), sa.tuple_(other, one)])
+    return sa.select(sa.true()).where(is_pair).correlate_except(block).exists()
+
+
+def is_blocked(one: Column, other: Column) -> Condition:
+    """Ask for a block between two users, in a statement that has locked one of them.
+
+    The function of the database sees blocks that were committed while the statement waited for the
+    lock: see docs/decisions/0021-blocks.md.
+    """
+    return sa.func.is_blocked(one, other, type_=sa.Boolean)
+
+
+def is_muted(from_id: Column, to_id: Column) -> Condition:
+    """Ask for a mute of `to_id` by `from_id`, in a statement that has locked one of them."""
+    return sa.func.is_muted(from_id, to_id, type_=sa.Boolean)
