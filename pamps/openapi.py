@@ -23,7 +23,10 @@ def _header(description: str, kind: str = "string") -> Object:
 
 HEADERS = {
     "ETag": _header("The entity tag of this response, for `If-None-Match` and `If-Match`."),
-    "Link": _header('`<reference>; rel="next"` to the next page, relative to this address.'),
+    "Link": _header(
+        '`<reference>; rel="next"` to the next page, and in a list with the newest first also '
+        '`<reference>; rel="prev"` to what is newer, both relative to this address.'
+    ),
     "Location": _header("The address of what was created, relative to this address."),
     "RateLimit-Limit": _header("How many requests a caller may send in each window.", "integer"),
     "RateLimit-Remaining": _header("How many requests are left in this window.", "integer"),

@@ -8,6 +8,7 @@ item of a page; it is read in the other direction.
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, cast
+from urllib.parse import urlencode
 
 from fastapi import HTTPException, Query as QueryParameters, Request, Response
 from pydantic import BaseModel, Field, ValidationInfo, WithJsonSchema, field_validator
@@ -22,8 +23,10 @@ from pamps.models.types import BIGINT, Id, PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
 
-# For the relation to another page, "next" or "prev", the parameter of its address and the value.
-Positions = dict[str, tuple[str, int]]
+# By the relation to another page, "next" or "prev": where it begins, as a query of an address.
+Positions = dict[str, str]
+
+POSITION_NAMES = "cursor", "newer_than"
 
 DEFAULT_LIMIT = 20
 # A page is made from the smallest of these that it fits into.
@@ -100,9 +103,9 @@ class PaginatedQuery:
             has_next = bool(rows and newer_than)
         positions: Positions = {}
         if has_next:
-            positions["next"] = "cursor", keys[-1]
+            positions["next"] = f"cursor={keys[-1]}"
         if self.newest_first:
-            positions["prev"] = "newer_than", keys[0] if keys else newer_than or 0
+            positions["prev"] = f"newer_than={keys[0] if keys else newer_than or 0}"
         return rows, positions
 
     def _statement(self, newest_first: bool) -> AnySelect:
@@ -162,14 +165,9 @@ class Page(BaseModel):
         parameters: Mapping[str, object],
     ) -> Response:
         rows, positions = await query.rows(self.limit, self.cursor, newer_than, parameters)
-        asked = {**request.query_params}
-        for name in ("cursor", "newer_than"):
-            asked.pop(name, None)
-        links = {
-            relation: reference(request, query={**asked, name: id})
-            for relation, (name, id) in positions.items()
-        }
-        return conditional_response(request, rows, link_header(links), positions)
+        asked = [item for item in request.query_params.items() if item[0] not in POSITION_NAMES]
+        address = f"{reference(request)}?{urlencode(asked)}{'&' if asked else ''}"
+        return conditional_response(request, rows, link_header(address, positions), positions)
 
 
 class NewestFirstPage(Page):
@@ -195,10 +193,10 @@ class NewestFirstPage(Page):
         return await self._response(request, query, self.newer_than, parameters)
 
 
-def link_header(links: Mapping[str, str]) -> dict[str, str]:
-    """Return the header `Link` with a reference for each relation, if there is any."""
-    value = ", ".join(f'<{address}>; rel="{relation}"' for relation, address in links.items())
-    return {"Link": value} if value else {}
+def link_header(address: str, positions: Positions) -> dict[str, str]:
+    """Return the header `Link` that refers to these pages of the list at an address, if any."""
+    links = [f'<{address}{query}>; rel="{relation}"' for relation, query in positions.items()]
+    return {"Link": ", ".join(links)} if links else {}
 
 
 # Of a list with the newest first, and of one with the oldest first.

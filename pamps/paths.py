@@ -1,8 +1,8 @@
 """References to paths of the API, and how routes match the paths of requests."""
 
 import re
-from collections.abc import Iterable, Mapping
-from urllib.parse import quote, urlencode
+from collections.abc import Iterable
+from urllib.parse import quote
 
 from fastapi import Request
 from starlette.routing import BaseRoute, Route, compile_path
@@ -32,16 +32,15 @@ def match_without_slash(routes: Iterable[BaseRoute]) -> None:
         route.path_regex = re.compile(rf"{pattern}\Z")
 
 
-def reference(request: Request, child: str = "", query: Mapping[str, object] | None = None) -> str:
+def reference(request: Request, child: str = "") -> str:
     """Return a reference to the path of the request, or to a `child` of that path.
 
     It is relative (RFC 3986), so that it is right behind any proxy; with `server.public_url` it is
     absolute. It never contains the Host header of the request.
     """
-    suffix = f"?{urlencode(query)}" if query else ""
     path = request.scope["path"]
     if settings.server.public_url:
-        return f"{BASE_URL}{quote(path).removesuffix('/')}/{child}{suffix}"
+        return f"{BASE_URL}{quote(path).removesuffix('/')}/{child}"
     if child and not request.scope["raw_path"].endswith(b"/"):
         child = f"{path.rpartition('/')[2]}/{child}"
-    return child + suffix
+    return child

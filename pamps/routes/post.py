@@ -161,8 +161,9 @@ async def get_posts_by_username(
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
     post, cursor = await read_thread(post_id, user)
-    replies = {"next": reference(request, "replies/", {"cursor": cursor})} if cursor else {}
-    return conditional_response(request, post, link_header(replies), cursor, IF_MATCH_FIELDS)
+    positions = {"next": f"cursor={cursor}"} if cursor else {}
+    links = link_header(f"{reference(request, 'replies/')}?", positions)
+    return conditional_response(request, post, links, cursor, IF_MATCH_FIELDS)
 
 
 @router.get("/{post_id}/replies/", response_model=Posts, **OPTIONAL_SIGN_IN)
