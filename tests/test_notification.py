@@ -1,22 +1,24 @@
 """Notifications, and the inbox that counts the unread ones."""
 
+import pytest
+
 from tests.databases import query
 
 INBOXES = "SELECT user_id, unread_count FROM inbox ORDER BY user_id"
 NOTIFICATIONS = "SELECT user_id, kind, from_id, post_id FROM notification ORDER BY id"
 
 
-def test_like(sign_up):
+@pytest.mark.parametrize("kind", ["like", "repost"])
+def test_a_like_or_repost(sign_up, kind):
     ana, bia = sign_up("ana"), sign_up("bia")
     post = ana.write()
-    bia.like(post)
-    bia.like(post)
-    ana.like(post)
-    assert query(NOTIFICATIONS) == [(ana.id, "like", bia.id, post["id"])]
+    for user in (bia, bia, ana):
+        assert user.post(f"/post/{post['id']}/{kind}/").is_success
+    assert query(NOTIFICATIONS) == [(ana.id, kind, bia.id, post["id"])]
     assert query(INBOXES) == [(ana.id, 1)]
-    bia.delete(f"/post/{post['id']}/like/")
-    bia.delete(f"/post/{post['id']}/like/")
+    bia.delete(f"/post/{post['id']}/{kind}/")
+    bia.delete(f"/post/{post['id']}/{kind}/")
     assert query(NOTIFICATIONS) == []
     assert query(INBOXES) == [(ana.id, 0)]
-    bia.like(post)
+    bia.post(f"/post/{post['id']}/{kind}/")
     assert query(INBOXES) == [(ana.id, 1)]

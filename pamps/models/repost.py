@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from sqlmodel import Field, SQLModel, col
 
 from pamps.models.columns import VIEWER_ID, AnySelect, Column, created_at, foreign_key
+from pamps.models.notification import notify_author, unnotify_author
 from pamps.models.post import Post, existing_post, insert_for_post
 from pamps.models.user import User, users
 
@@ -42,7 +43,8 @@ def repost() -> AnySelect:
     added = insert_for_post(Repost)
     counted = sa.update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values(repost_count=Post.repost_count + 1)
-    return sa.select(*added.c).add_cte(counted.cte("counted"))
+    post = counted.returning(col(Post.user_id), col(Post.id)).cte("counted")
+    return sa.select(*added.c).add_cte(*notify_author("repost", post))
 
 
 def undo_repost() -> AnySelect:
@@ -57,7 +59,8 @@ def undo_repost() -> AnySelect:
     gone = deleted.cte("deleted")
     counted = sa.update(Post).where(col(Post.id) == gone.c.post_id)
     counted = counted.values(repost_count=sa.func.greatest(Post.repost_count - 1, 0))
-    return sa.select(post.c.id).add_cte(counted.cte("counted"))
+    changed = counted.returning(col(Post.user_id), col(Post.id)).cte("counted")
+    return sa.select(post.c.id).add_cte(*unnotify_author("repost", changed))
 
 
 class RepostResponse(BaseModel):
