@@ -8,8 +8,9 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import AnySelect, Condition
+from pamps.models.notification import Notification, notifications_where, unnotify
 from pamps.models.post import Post
-from pamps.models.post_writes import delete_or_move_post
+from pamps.models.post_writes import remove_post
 from pamps.models.session import UserSession
 from pamps.models.user import NOT_DELETED, User
 
@@ -37,6 +38,10 @@ COUNTERS: dict[str, tuple[str, type[Post] | type[User], Mapped[int]]] = {
     "social.from_id": ("to_id", User, col(User.follower_count)),
     "social.to_id": ("from_id", User, col(User.following_count)),
 }
+
+NOTIFICATIONS = sa.inspect(Notification).local_table
+# The columns that hold the id of a user.
+OWNERS = "user.id", "inbox.user_id"
 
 Ids = sa.Select[int]
 
@@ -67,7 +72,7 @@ def move_post_to_deleted_account() -> AnySelect:
     owner = account.returning(col(User.id)).cte("owner")
     owner_id = sa.select(owner.c.id).scalar_subquery()
     move = sa.update(Post).values(user_id=owner_id, text="deleted", parent_id=None)
-    return delete_or_move_post(move)
+    return remove_post(move)
 
 
 def batches() -> list[Ids]:
@@ -76,7 +81,7 @@ def batches() -> list[Ids]:
     Each deletes a batch, updates counters, and returns one row for each deleted row. It does
     nothing while another worker holds the account's advisory lock.
     """
-    columns = [column for column in _references("user.id") if column.table.name != "post"]
+    columns = [column for column in _references(*OWNERS) if column.table.name != "post"]
     return [
         _delete_posts(),
         *map(_delete_rows_of_posts, _references("post.id")),
@@ -87,18 +92,18 @@ def batches() -> list[Ids]:
 def delete_user_row() -> Ids:
     """Delete the row of the deleted account `account_id` itself, if it is the last one."""
     claimed = _locked_account()
-    empty = [~sa.exists().where(column == claimed) for column in _references("user.id")]
+    empty = [~sa.exists().where(column == claimed) for column in _references(*OWNERS)]
     gone = sa.delete(User).where(col(User.id) == claimed, *empty)
     return sa.select(gone.returning(col(User.id)).cte("gone").c.id)
 
 
-def _references(to: str) -> list[sa.Column[int]]:
-    """Return all columns that refer to a column such as "user.id"."""
+def _references(*to: str) -> list[sa.Column[int]]:
+    """Return all columns that refer to columns such as "user.id", children first."""
     return [
         key.parent
-        for table in SQLModel.metadata.sorted_tables
+        for table in reversed(SQLModel.metadata.sorted_tables)
         for key in table.foreign_keys
-        if key.target_fullname == to
+        if key.target_fullname in to
     ]
 
 
@@ -126,6 +131,8 @@ def _delete_rows(own: sa.Column[int]) -> Ids:
     """Delete rows that have the account in the column `own`, and subtract them from counters."""
     key = own.table.primary_key
     picked = sa.select(*key).where(own == _locked_account()).limit(BATCH_SIZE).cte("picked")
+    if own.table is NOTIFICATIONS:
+        return _delete_notifications(picked)
     gone = sa.delete(own.table).where(*[column == picked.c[column.key] for column in key])
     if str(own) not in COUNTERS:
         return sa.select(gone.returning(own.label("id")).cte("gone").c.id)
@@ -135,6 +142,14 @@ def _delete_rows(own: sa.Column[int]) -> Ids:
     counted = sa.update(table).where(col(table.id) == rows.c.id)
     counted = counted.values({counter: sa.func.greatest(counter - 1, 0)})
     return sa.select(rows.c.id).add_cte(counted.cte("counted"))
+
+
+def _delete_notifications(picked: sa.CTE) -> Ids:
+    """Delete notifications, and subtract them from inboxes."""
+    is_picked = [col(Notification.user_id) == picked.c.user_id, col(Notification.id) == picked.c.id]
+    # Another transaction that deletes some of them may lock them in another order.
+    deleted, counted = unnotify(notifications_where(*is_picked), skip_locked=True)
+    return sa.select(deleted.c.id).add_cte(counted)
 
 
 def _newest_posts() -> sa.CTE:
@@ -150,6 +165,8 @@ def _delete_rows_of_posts(post_id: sa.Column[int]) -> Ids:
     of_each = sa.select(*key).where(post_id == newest.c.id).limit(BATCH_SIZE).lateral("of_each")
     rows = sa.select(newest.c.id.label("locked_id"), *of_each.c)
     picked = rows.select_from(newest.join(of_each, sa.true())).limit(BATCH_SIZE).cte("picked")
+    if post_id.table is NOTIFICATIONS:
+        return _delete_notifications(picked)
     gone = sa.delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
     gone = gone.where(_locked_first(Post, sa.select(picked.c.locked_id)))
     return sa.select(gone.returning(post_id).cte("gone").c[post_id.key])

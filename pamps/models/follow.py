@@ -16,6 +16,13 @@ from pamps.models.columns import (
     identity,
     insert_or_get,
 )
+from pamps.models.notification import (
+    Notification,
+    notifications_where,
+    notify,
+    recipients,
+    unnotify,
+)
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 
 
@@ -55,7 +62,8 @@ def follow() -> AnySelect:
     allowed = allowed.having(sa.func.count() == 2, following_count < settings.social.max_following)
     added = insert_or_get(Social, (VIEWER_ID, USER_ID), allowed)
     new = sa.select(added.c.from_id, added.c.to_id).where(added.c.created).cte("new")
-    return sa.select(*added.c).add_cte(_change_counters(new, 1))
+    told = notify(recipients("follow", new.c.to_id))
+    return sa.select(*added.c).add_cte(_change_counters(new, 1), *told)
 
 
 def existing_follow() -> AnySelect:
@@ -75,7 +83,9 @@ def unfollow() -> AnySelect:
     pair = sa.delete(Social).where(col(Social.from_id) == VIEWER_ID, col(Social.to_id) == USER_ID)
     gone = pair.where(exist).returning(col(Social.from_id), col(Social.to_id)).cte("gone")
     user = sa.select(locked.c.id).where(locked.c.id == USER_ID)
-    return user.add_cte(_change_counters(gone, -1))
+    is_follow = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == "follow")
+    told = notifications_where(is_follow, col(Notification.user_id) == gone.c.to_id)
+    return user.add_cte(_change_counters(gone, -1), *unnotify(told))
 
 
 def _locked_users() -> sa.CTE:

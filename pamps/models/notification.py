@@ -1,6 +1,7 @@
 """Notifications: tables, and how they are stored and deleted together with the inboxes."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -9,6 +10,7 @@ from sqlmodel import Field, SQLModel, col
 from pamps.models.columns import (
     VIEWER_ID,
     AnySelect,
+    Column,
     Condition,
     counter,
     created_at,
@@ -16,7 +18,11 @@ from pamps.models.columns import (
     identity,
     text_column,
 )
+from pamps.models.visibility import is_blocked, is_muted
 
+Union = sa.CompoundSelect[*tuple[Any, ...]]
+
+NO_POST: Column = sa.literal_column("NULL::bigint")
 KINDS = ["follow", "like", "reply", "mention", "repost"]
 
 
@@ -53,16 +59,25 @@ class Notification(SQLModel, table=True):
     date: datetime = created_at()
 
 
-def notify(recipients: AnySelect) -> list[sa.CTE]:
-    """Tell users of an act of the viewer, other than themselves.
+def recipients(kind: str, user_id: Column, post_id: Column = NO_POST) -> AnySelect:
+    """Select users for `notify`."""
+    kinds: Column = sa.literal_column(f"'{kind}'")
+    return sa.select(user_id.label("user_id"), kinds.label("kind"), post_id.label("post_id"))
 
-    `recipients` has `user_id`, `kind` and `post_id`, each user once, and comes from what the
-    statement locks before the inboxes: see docs/decisions/0006-counters.md.
+
+def notify(recipients: AnySelect | Union) -> list[sa.CTE]:
+    """Tell users of an act of the viewer, who is locked already.
+
+    Nobody is told of their own acts, or of those of somebody whom they mute, or with a block.
+    `recipients` has each user once, and comes from what is locked before the inboxes: see
+    docs/decisions/0006-counters.md.
     """
     told = recipients.cte("recipients")
-    others = sa.select(told.c.user_id, sa.literal_column("1")).where(told.c.user_id != VIEWER_ID)
+    user_id = told.c.user_id
+    is_unwanted = is_muted(user_id, VIEWER_ID) | is_blocked(user_id, VIEWER_ID)
+    others = sa.select(user_id, sa.literal_column("1")).where(user_id != VIEWER_ID, ~is_unwanted)
     added = insert(Inbox).from_select(
-        ["user_id", "unread_count"], others.order_by(told.c.user_id), include_defaults=False
+        ["user_id", "unread_count"], others.order_by(user_id), include_defaults=False
     )
     added = added.on_conflict_do_update(
         index_elements=["user_id"], set_={"unread_count": Inbox.unread_count + 1}
@@ -78,8 +93,7 @@ def notify(recipients: AnySelect) -> list[sa.CTE]:
 
 def notify_author(kind: str, post: sa.CTE) -> list[sa.CTE]:
     """Tell the author of a post, which is its `user_id` and `id`, of an act of the viewer."""
-    kinds = sa.literal_column(repr(kind)).label("kind")
-    return notify(sa.select(post.c.user_id, kinds, post.c.id.label("post_id")))
+    return notify(recipients(kind, post.c.user_id, post.c.id))
 
 
 def unnotify_author(kind: str, post: sa.CTE) -> tuple[sa.CTE, sa.CTE]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Depends, HTTPException, Query as QueryParameters, Request, Response
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
-from sqlmodel import col, delete
+from sqlmodel import col
 
 from pamps import db
 from pamps.audit import record_audit
@@ -36,7 +36,7 @@ from pamps.models.post import (
     posts,
     thread,
 )
-from pamps.models.post_writes import delete_or_move_post, insert_post, update_text
+from pamps.models.post_writes import delete_locked_post, insert_post, lock_post, update_text
 from pamps.models.types import Id
 from pamps.models.visibility import visible_to_viewer
 from pamps.pagination import (
@@ -89,7 +89,8 @@ THREAD = Query(thread(replies=DEFAULT_LIMIT + 1))
 READ_POST = Query(posts(include_muted=True).where(col(Post.id) == POST_ID))
 INSERT_POST = Query(insert_post())
 UPDATE_TEXT = Query(update_text())
-DELETE_POST = Query(delete_or_move_post(delete(Post)))
+LOCK_POST = Query(lock_post())
+DELETE_POST = Query(delete_locked_post())
 DELETE_IN_BATCHES = Query(move_post_to_deleted_account())
 
 
@@ -200,7 +201,9 @@ async def update_post(
     while changed is None:
         check_precondition(request, post, IF_MATCH_FIELDS)
         texts = {"old_text": post["text"], "new_text": patch.text}
-        changed = await UPDATE_TEXT.first(post_id=post["id"], **texts, **entities)
+        changed = await UPDATE_TEXT.first(
+            viewer_id=user.id, post_id=post["id"], **texts, **entities
+        )
         if changed is None:  # It was edited or deleted after it was read.
             post, cursor = await read_thread(post["id"], user)
     post |= changed
@@ -230,6 +233,7 @@ async def delete_post(
         is_famous = post["like_count"] + post["repost_count"] >= MANY_REFERENCES
         query = DELETE_IN_BATCHES if is_famous else DELETE_POST
         async with db.transaction() as transaction:
+            await LOCK_POST.execute(transaction, post_id=post_id)
             deleted = await query.first(transaction, post_id=post_id, old_text=post["text"])
             if deleted and not is_own:
                 action = f"delete post {post_id}"
