@@ -1,7 +1,9 @@
-"""One object for each event loop."""
+"""One object for each event loop, and results that are kept in it."""
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -31,3 +33,28 @@ class PerLoop(Generic[T]):
     def forget(self) -> None:
         """Remove the object of the running loop, so that the next `get` makes another."""
         self._made.pop(asyncio.get_running_loop(), None)
+
+
+class KeptResult(Generic[T]):
+    """The result of a slow query, which is kept for `KEPT` times as long as the query took.
+
+    So it is always recent if the query is quick, and a slow query, however often its result is
+    needed, runs for a small part of the time. It belongs to one event loop.
+    """
+
+    KEPT = 50
+
+    def __init__(self, query: Callable[[], Awaitable[T]]) -> None:
+        self._query = query
+        self._lock = asyncio.Lock()
+        self._expires = -math.inf
+
+    async def get(self) -> T:
+        """Return the result; query it if it has expired, once for all who wait for it."""
+        async with self._lock:
+            started = monotonic()
+            if started >= self._expires:
+                self._result = await self._query()
+                finished = monotonic()
+                self._expires = finished + self.KEPT * (finished - started)
+            return self._result

@@ -54,7 +54,7 @@ PARAMETERS = {
     ),
 }
 # Example values of path parameters. They exist after the example bodies have been sent.
-EXAMPLES = {"username": "ana", "post_id": 1, "user_id": 2, "session_id": 1}
+EXAMPLES = {"username": "ana", "post_id": 1, "user_id": 2, "session_id": 1, "tag": "pamps"}
 
 
 def add_openapi(app: FastAPI) -> None:

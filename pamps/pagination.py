@@ -28,9 +28,9 @@ Positions = dict[str, str]
 
 POSITION_NAMES = "cursor", "newer_than"
 
-DEFAULT_LIMIT = 20
+DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 # A page is made from the smallest of these that it fits into.
-SIZES = 5, DEFAULT_LIMIT, 50, 100
+SIZES = 5, DEFAULT_LIMIT, 50, MAX_LIMIT
 
 
 class Parent:
@@ -141,12 +141,17 @@ class PaginatedQuery:
         return self._queries[key]
 
 
-class Page(BaseModel):
-    """The page of a list that a request asks for."""
+class Limit(BaseModel):
+    """How many items a request asks for, of a list that has no further pages."""
 
     limit: Annotated[
-        int, Field(ge=1, le=100, description="The most items that a page has."), digits
+        int, Field(ge=1, le=MAX_LIMIT, description="The most items that a page has."), digits
     ] = DEFAULT_LIMIT
+
+
+class Page(Limit):
+    """The page of a list that a request asks for."""
+
     cursor: Annotated[
         PositiveId | None, Field(description="Where the page begins, as in the `Link` header.")
     ] = None
@@ -202,3 +207,4 @@ def link_header(address: str, positions: Positions) -> dict[str, str]:
 # Of a list with the newest first, and of one with the oldest first.
 ActivePage = Annotated[NewestFirstPage, QueryParameters()]
 OldestFirstPage = Annotated[Page, QueryParameters()]
+ActiveLimit = Annotated[Limit, QueryParameters()]

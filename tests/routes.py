@@ -85,6 +85,8 @@ ROUTES = [
     Route("POST /post/", 401, 201, 201, {"text": "x"}),
     Route("GET /post/user/{username}/", 200, 200, 200, ids="first", oldest_first=True),
     Route("GET /post/likes/{username}/", 200, 200, 200, ids="posts"),
+    Route("GET /post/tag/{tag}/", 200, 200, 200, ids="posts"),
+    Route("GET /tag/", 200, 200, 200),
     Route("GET /post/{post_id}/", 200, 200, 200),
     Route("GET /post/{post_id}/replies/", 200, 200, 200, ids="replies", oldest_first=True),
     Route("PATCH /post/{post_id}/", 401, 403, 200, {"text": "x"}, if_match=True),
@@ -116,6 +118,7 @@ def values(owner: User, post_id: int, caller: str = "", new: str = "new") -> dic
         "username": owner.username,
         "user_id": owner.id,
         "post_id": post_id,
+        "tag": "tag",
         "session_id": owner.ids("/user/me/sessions/")[0],
         "refresh_token": sign_in(owner, owner.username)["refresh_token"],
         "password": canary.password(caller or owner.username),
@@ -150,7 +153,7 @@ class Crowd:
         """Add others."""
         for n in range(len(self._others), len(self._others) + number):
             other = self._sign_up(f"user{n}")
-            post_id = other.write()["id"]
+            post_id = other.write("hello #tag")["id"]
             for route in ROUTES:
                 if route.mutual:
                     path = route.path.format(user_id=self.ana.id, post_id=self.post_id)
@@ -179,7 +182,8 @@ class Crowd:
 
     def path(self, route: Route) -> str:
         """The path about ana and her post."""
-        return route.path.format(username="ana", user_id=self.ana.id, post_id=self.post_id)
+        known = {"username": "ana", "user_id": self.ana.id, "post_id": self.post_id, "tag": "tag"}
+        return route.path.format(**known)
 
     def reader(self, route: Route) -> httpx.Client:
         """Somebody who may read it: anybody, or ana."""

@@ -119,3 +119,65 @@ def new_loop(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop]:
 
         return library.new_event_loop
     return asyncio.new_event_loop
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """What time it is, for results that are kept."""
+    now = [1000.0]
+    monkeypatch.setattr("pamps.loops.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_result_is_kept_for_fifty_times_as_long_as_the_query_took(clock):
+    from pamps.loops import KeptResult
+
+    queries = iter([1, 0, 10])
+    results = []
+
+    async def query() -> int:
+        clock[0] += next(queries)
+        results.append(len(results))
+        return results[-1]
+
+    async def get() -> None:
+        kept = KeptResult(query)
+        assert [await kept.get() for _ in range(3)] == [0, 0, 0]
+        clock[0] += 49.9
+        assert await kept.get() == 0
+        clock[0] += 0.1
+        assert await kept.get() == 1
+        # That took no time at all.
+        assert await kept.get() == 2
+        clock[0] += 499
+        assert await kept.get() == 2
+
+    asyncio.run(get())
+
+
+def test_a_result_is_queried_once_for_all_who_wait_and_again_after_an_error(clock):
+    from pamps.loops import KeptResult
+
+    began, may_end, errors = [], asyncio.Event(), [True]
+
+    async def query() -> str:
+        began.append(None)
+        await may_end.wait()
+        clock[0] += 1
+        if errors:
+            errors.pop()
+            raise ValueError("no result")
+        return "result"
+
+    async def get() -> None:
+        kept = KeptResult(query)
+        first, *others = [asyncio.create_task(kept.get()) for _ in range(20)]
+        while not began:
+            await asyncio.sleep(0)
+        may_end.set()
+        with pytest.raises(ValueError, match="no result"):
+            await first
+        assert await asyncio.gather(*others) == ["result"] * 19
+        assert len(began) == 2
+
+    asyncio.run(get())

@@ -5,10 +5,10 @@ import re
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from . import admin, auth, bookmark, follow, health, index, like, post, repost, session, user
+from . import admin, auth, bookmark, follow, health, index, like, post, repost, session, tag, user
 
 # In the order of the documentation. The routes of an inner list are sorted together.
-POST_MODULES, USER_MODULES = [post, like, repost], [user, follow]
+POST_MODULES, USER_MODULES = [post, like, repost, tag], [user, follow]
 MODULES = [POST_MODULES, USER_MODULES, [bookmark], [auth, session], [admin], [health], [index]]
 
 
