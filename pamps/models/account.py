@@ -12,6 +12,7 @@ from pamps.models.notification import Notification, notifications_where, unnotif
 from pamps.models.post import Post
 from pamps.models.post_writes import remove_post
 from pamps.models.session import UserSession
+from pamps.models.tag import Tag
 from pamps.models.user import NOT_DELETED, User
 
 # Others may have to wait for the rows of a batch, so it should take a few milliseconds.
@@ -63,7 +64,7 @@ def move_post_to_deleted_account() -> AnySelect:
     """Delete the post `post_id`, if its text is still `old_text`, however many rows refer to it.
 
     Moves the post to a new, already deleted account, so that the background task deletes these rows
-    in batches. Returns its id.
+    in batches; the hashtags, which are few, are deleted at once. Returns its id.
     """
     columns = sa.inspect(User).columns
     values = sa.select(*[sa.literal(value, columns[name].type) for name, value in ERASED.items()])
@@ -71,8 +72,10 @@ def move_post_to_deleted_account() -> AnySelect:
     account = sa.insert(User).from_select(list(ERASED), values, include_defaults=False)
     owner = account.returning(col(User.id)).cte("owner")
     owner_id = sa.select(owner.c.id).scalar_subquery()
-    move = sa.update(Post).values(user_id=owner_id, text="deleted", parent_id=None)
-    return remove_post(move)
+    erased = {"text": "deleted", "parent_id": None, "mention_ids": None, "tags": None}
+    moved = remove_post(sa.update(Post).values(user_id=owner_id, **erased))
+    tags = sa.delete(Tag).where(col(Tag.post_id) == moved.selected_columns.id)
+    return moved.add_cte(tags.cte("deleted_tags"))
 
 
 def batches() -> list[Ids]:
