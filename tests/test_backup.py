@@ -41,10 +41,15 @@ def fill(address: str) -> None:
     from pamps.models import (
         Attempt,
         Audit,
+        Block,
         IdempotencyKey,
+        Inbox,
+        Mute,
+        Notification,
         Post,
         Social,
         SQLModel,
+        Tag,
         User,
         UserSession,
     )
@@ -58,7 +63,8 @@ def fill(address: str) -> None:
         ana, bia = user("ana", ODD), user("bia", None)
         session.add_all([ana, bia])
         session.flush()
-        posts = [Post(text=f"{ODD} {n}", user_id=ana.id) for n in range(250)]
+        named = {"mention_ids": [bia.id, ana.id], "tags": ["é", ODD, "{}", '"']}
+        posts = [Post(text=f"{ODD} {n}", user_id=ana.id, **named) for n in range(250)]
         session.add_all(posts)
         session.flush()
         # What a user has done to a post: a like, and whatever else there is.
@@ -69,6 +75,10 @@ def fill(address: str) -> None:
             [
                 Post(text="\\.", user_id=bia.id, parent_id=posts[0].id),
                 Social(from_id=ana.id, to_id=bia.id),
+                Block(from_id=ana.id, to_id=bia.id),
+                Mute(from_id=bia.id, to_id=ana.id),
+                Tag(tag="é_🐦", post_id=posts[0].id, user_id=ana.id),
+                Inbox(user_id=ana.id, unread_count=1),
                 UserSession(
                     sid=2**62,
                     user_id=ana.id,
@@ -81,6 +91,8 @@ def fill(address: str) -> None:
                 Audit(actor="x", action="y", target_id=bia.id, target="z", address=ODD),
             ]
         )
+        session.flush()
+        session.add(Notification(user_id=ana.id, kind="like", from_id=bia.id, post_id=posts[0].id))
         session.commit()
 
 
@@ -144,7 +156,9 @@ def test_what_was_there_comes_back(database, tmp_path):
     assert contents(address) == before | {"session": []}
     assert execute(url, "SHOW statement_timeout") == [("5s",)]  # which is in no backup
     insert = "INSERT INTO post (text, user_id) SELECT 'new', min(id) FROM \"user\" RETURNING id"
-    assert execute(url, insert) == [(max(row[0] for row in before["post"]) + 1,)]
+    used = "SELECT max(id) FROM (SELECT id FROM post UNION ALL SELECT id FROM repost) AS used"
+    ((last_id,),) = execute(url, used)
+    assert execute(url, insert) == [(last_id + 1,)]
 
 
 def test_a_database_that_is_set_back_revives_no_token(on_other_database, tmp_path):

@@ -1,24 +1,25 @@
-"""Generate users, posts, replies, likes and follows, for `pamps fake-data`.
+"""Generate users, posts, and what users do, for `pamps fake-data`.
 
-Few users have many followers and few posts have many likes, as in real data.
+Few users, posts and hashtags are very popular, as in real data. Nobody does anything to a user with
+a block between them, and users are notified as by the API.
 """
 
 import csv
 import io
 import random
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
-from faker import Faker
 from rich.progress import Progress
 from sqlalchemy import func, select
 from sqlmodel import Session
 
 from pamps.db import psycopg2_connection
+from pamps.maintenance.fake_text import Writer
 
 # The password of all generated users; production refuses it.
 PASSWORD = "pamps"  # nosec B105
@@ -27,50 +28,119 @@ PASSWORD_HASH = (  # nosec B105
     "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
-FOLLOWS_PER_USER, LIKES_PER_POST, REPLIES = 10, 3, 0.3
+FOLLOWS_PER_USER, BLOCKS_PER_USER, MUTES_PER_USER, UNREAD_PER_USER = 10, 0.5, 0.5, 5
+LIKES_PER_POST, REPOSTS_PER_POST, BOOKMARKS_PER_POST, REPLIES = 3, 0.3, 0.2, 0.3
+# How many posts of a hundred have no hashtag, one, two, …; and the same for mentions.
+TAGS, MENTIONS = [70, 20, 7, 3], [80, 15, 5]
 # The average number of posts between a reply and its parent.
 REPLY_DISTANCE = 500
-END, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 365
+# Recent, so that notifications are kept and some hashtags are of this week.
+END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+START = END - timedelta(days=365)
+
+Item = TypeVar("Item")
+# Who did it, to which user or post, and when. A post is known by the index of its draft.
+Act = tuple[int, int, datetime]
+# Who is told, what happened, who did it, with which post, and when.
+Notification = tuple[int, str, int, int | None, datetime]
+
+
+class Draft(NamedTuple):
+    """A post that has no id yet. `parent` is the index of the draft that it replies to."""
+
+    user_id: int
+    date: datetime
+    parent: int | None
+    mention_ids: list[int]
+    tags: list[str]
+    text: str
 
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
     """Add users and posts at random; the same seed gives the same data. The caller commits."""
     rng = random.Random(seed)  # nosec B311
-    portuguese, english = fakers = [Faker("pt_BR"), Faker("en_US")]
-    for faker in fakers:
-        faker.seed_instance(rng.getrandbits(32))
-    user_ids, post_ids = _reserve(session, '"user"', users), _reserve(session, "post", posts)
-    authors, dates = _popular(rng, user_ids, posts), _dates(rng, posts)
-    follows = _pairs(rng, user_ids, user_ids, users * FOLLOWS_PER_USER)
-    likes = _pairs(rng, user_ids, post_ids, posts * LIKES_PER_POST)
-    followers = Counter(to_id for _, to_id, _ in follows)
-    following = Counter(from_id for from_id, _, _ in follows)
-    post_counts, like_counts = Counter(authors), Counter(post_id for _, post_id, _ in likes)
-    user_rows, post_rows = [], []
+    writer = Writer(rng)
+    user_ids = _reserve(session, '"user"', users)
+    # Whoever is followed by many also writes much and is often mentioned.
+    famous, blocked, muted = (rng.sample(user_ids, users) for _ in range(3))
+    blocks = _acts(rng, user_ids, blocked, round(users * BLOCKS_PER_USER))
+    mutes = _acts(rng, user_ids, muted, round(users * MUTES_PER_USER))
+    apart = {pair for one, two, _ in blocks for pair in ((one, two), (two, one))}
+    follows = _acts(rng, user_ids, famous, users * FOLLOWS_PER_USER)
+    follows = [follow for follow in follows if follow[:2] not in apart]
 
     with Progress() as progress:
-        for id in progress.track(user_ids, description="Users"):
-            faker = rng.choice(fakers)
-            name = unicodedata.normalize("NFKD", f"{faker.first_name()}_{faker.last_name()}")
-            # The id makes the name unique.
-            name = re.sub("[^a-z_]", "", name.lower())[: 30 - len(str(id))] + str(id)
-            account = id, name, f"{name}@example.com", faker.job(), PASSWORD_HASH
-            user_rows.append((*account, post_counts[id], followers[id], following[id]))
-        for index, id in enumerate(progress.track(post_ids, description="Posts")):
-            text = rng.choice([portuguese.catch_phrase, english.sentence])()
-            parent = None
-            if index and rng.random() < REPLIES:
-                parent = post_ids[max(0, index - 1 - int(rng.expovariate(1 / REPLY_DISTANCE)))]
-            post_rows.append((id, text, dates[index], authors[index], parent, like_counts[id]))
-        reply_counts = Counter(parent for *_, parent, _ in post_rows)
-        columns = "id, username, email, bio, password, post_count, follower_count, following_count"
-        tables: dict[str, Sequence[tuple[object, ...]]] = {
-            f'"user" ({columns})': user_rows,
-            "post (id, text, date, user_id, parent_id, like_count, reply_count)": [
-                (*post, reply_counts[post[0]]) for post in post_rows
-            ],
-            "social (from_id, to_id, date)": follows,
-            '"like" (user_id, post_id, date)': likes,
+        accounts = [(id, *writer.user(id)) for id in progress.track(user_ids, description="Users")]
+        names = {id: name for id, name, _ in accounts}
+        dates = sorted(_date(rng, START) for _ in range(posts))
+        written = _drafts(rng, writer, names, famous, apart, dates)
+        drafts = list(progress.track(written, posts, description="Posts"))
+        popular = rng.sample(range(posts), posts)
+        likes, reposts, bookmarks = (
+            _acts(rng, user_ids, popular, round(posts * per_post), dates)
+            for per_post in (LIKES_PER_POST, REPOSTS_PER_POST, BOOKMARKS_PER_POST)
+        )
+        likes, reposts = (
+            [act for act in acts if (act[0], drafts[act[1]].user_id) not in apart]
+            for acts in (likes, reposts)
+        )
+        # Posts and reposts have ids of one sequence, in the order of their dates.
+        dates += [date for *_, date in reposts]
+        by_date = sorted(range(len(dates)), key=dates.__getitem__)
+        reserved = _reserve(session, "post", len(dates))
+        ids = [id for _, id in sorted(zip(by_date, reserved, strict=True))]
+
+        silent = apart | {mute[:2] for mute in mutes}
+        told = [
+            (user_id, kind, from_id, None if post is None else ids[post], date)
+            for user_id, kind, from_id, post, date in _told(drafts, follows, likes, reposts)
+            if user_id != from_id and (user_id, from_id) not in silent
+        ]
+        told.sort(key=itemgetter(4))
+        told_ids = _reserve(session, "notification", len(told))
+        inboxes: dict[int, list[int]] = defaultdict(list)
+        for id, (user_id, *_) in zip(told_ids, told, strict=True):
+            inboxes[user_id].append(id)
+
+        written_by = Counter(draft.user_id for draft in drafts)
+        followers, following = (Counter(follow[n] for follow in follows) for n in (1, 0))
+        replies = Counter(draft.parent for draft in drafts)
+        liked, reposted = (Counter(post for _, post, _ in acts) for acts in (likes, reposts))
+        pair, of_post = "(from_id, to_id, date)", "(user_id, post_id, date)"
+        tables: dict[str, Iterable[Sequence[object]]] = {
+            '"user" (id, username, email, bio, password, post_count, follower_count,'
+            " following_count)": (
+                (id, name, f"{name}@example.com", bio, PASSWORD_HASH)
+                + (written_by[id], followers[id], following[id])
+                for id, name, bio in accounts
+            ),
+            "post (id, user_id, date, parent_id, mention_ids, tags, text, like_count, reply_count,"
+            " repost_count)": (
+                (id, draft.user_id, draft.date, None if draft.parent is None else ids[draft.parent])
+                + (_array(draft.mention_ids), _array(draft.tags), draft.text)
+                + (liked[index], replies[index], reposted[index])
+                for index, (id, draft) in enumerate(zip(ids, drafts, strict=False))
+            ),
+            f"social {pair}": follows,
+            f"block {pair}": blocks,
+            f"mute {pair}": mutes,
+            f'"like" {of_post}': ((user, ids[post], date) for user, post, date in likes),
+            f"bookmark {of_post}": ((user, ids[post], date) for user, post, date in bookmarks),
+            "repost (id, user_id, post_id, date)": (
+                (id, user, ids[post], date)
+                for id, (user, post, date) in zip(ids[posts:], reposts, strict=True)
+            ),
+            "tag (tag, post_id, user_id, date)": (
+                (tag, id, draft.user_id, draft.date)
+                for id, draft in zip(ids, drafts, strict=False)
+                for tag in draft.tags
+            ),
+            "inbox (user_id, unread_count, read_id)": (
+                (user_id, *_unread(rng, received)) for user_id, received in inboxes.items()
+            ),
+            "notification (id, user_id, kind, from_id, post_id, date)": (
+                (id, *notification) for id, notification in zip(told_ids, told, strict=True)
+            ),
         }
         for table, rows in progress.track(tables.items(), description="Storing"):
             _copy(session, table, rows)
@@ -81,27 +151,94 @@ def _reserve(session: Session, table: str, count: int) -> list[int]:
     return list(session.scalars(select(next_id).select_from(func.generate_series(1, count))))
 
 
-def _popular(rng: random.Random, items: Sequence[int], count: int) -> list[int]:
+def _popular(rng: random.Random, ranking: Sequence[Item], count: int) -> list[Item]:
     """Choose some items much more often than others: the n-th as often as 1/n (Zipf's law)."""
-    shuffled = rng.sample(items, len(items))
-    weights = list(accumulate(1 / rank for rank in range(1, len(items) + 1)))
-    return rng.choices(shuffled, cum_weights=weights, k=count) if items else []
+    weights = list(accumulate(1 / rank for rank in range(1, len(ranking) + 1)))
+    return rng.choices(ranking, cum_weights=weights, k=count) if ranking else []
 
 
-def _pairs(
-    rng: random.Random, left: Sequence[int], right: Sequence[int], count: int
-) -> list[tuple[int, int, datetime]]:
-    """Return up to `count` different pairs of an item and a popular item, each with a date."""
-    pairs = zip(rng.choices(left, k=count), _popular(rng, right, count), strict=True)
-    unique = [pair for pair in dict.fromkeys(pairs) if left is not right or pair[0] != pair[1]]
-    return [(*pair, date) for pair, date in zip(unique, _dates(rng, len(unique)), strict=True)]
+def _acts(
+    rng: random.Random,
+    users: Sequence[int],
+    ranking: Sequence[int],
+    count: int,
+    dates: Sequence[datetime] | None = None,
+) -> list[Act]:
+    """Have users do something to popular users, or to posts after their `dates`, once to each."""
+    pairs = zip(rng.choices(users, k=count), _popular(rng, ranking, count), strict=False)
+    acts = [
+        (by, to, _date(rng, dates[to] if dates else START))
+        for by, to in dict.fromkeys(pairs)
+        if dates or by != to
+    ]
+    return sorted(acts, key=itemgetter(2))
 
 
-def _dates(rng: random.Random, count: int) -> list[datetime]:
-    return sorted(END - timedelta(days=rng.uniform(0, DAYS)) for _ in range(count))
+def _date(rng: random.Random, start: datetime) -> datetime:
+    return END - rng.random() * (END - start)
 
 
-def _copy(session: Session, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+def _drafts(
+    rng: random.Random,
+    writer: Writer,
+    names: dict[int, str],
+    famous: Sequence[int],
+    apart: set[tuple[int, int]],
+    dates: Sequence[datetime],
+) -> Iterator[Draft]:
+    count = len(dates)
+    authors = _popular(rng, famous, count)
+    mentioned = iter(_popular(rng, famous, count * len(MENTIONS)))
+    tags = iter(_popular(rng, writer.tags(), count * len(TAGS)))
+    for index, author in enumerate(authors):
+        parent = None
+        if index and rng.random() < REPLIES:
+            parent = max(0, index - 1 - int(rng.expovariate(1 / REPLY_DISTANCE)))
+            if (author, authors[parent]) in apart:
+                parent = None
+        others = _some(rng, mentioned, MENTIONS)
+        mention_ids = [id for id in others if id != author and (id, author) not in apart]
+        used = _some(rng, tags, TAGS)
+        text = writer.text((names[id] for id in mention_ids), used)
+        yield Draft(author, dates[index], parent, mention_ids, used, text)
+
+
+def _some(rng: random.Random, items: Iterator[Item], weights: Sequence[int]) -> list[Item]:
+    """Take as many different items as the weights say: the n-th is that of n items."""
+    (count,) = rng.choices(range(len(weights)), weights)
+    return list(dict.fromkeys(islice(items, count)))
+
+
+def _told(
+    drafts: Sequence[Draft], follows: list[Act], likes: list[Act], reposts: list[Act]
+) -> Iterator[Notification]:
+    """Yield whom the API would tell of what."""
+    for from_id, to_id, date in follows:
+        yield to_id, "follow", from_id, None, date
+    for kind, acts in (("like", likes), ("repost", reposts)):
+        for user_id, post, date in acts:
+            yield drafts[post].user_id, kind, user_id, post, date
+    for index, draft in enumerate(drafts):
+        replied = None if draft.parent is None else drafts[draft.parent].user_id
+        if replied is not None:
+            yield replied, "reply", draft.user_id, index, draft.date
+        for user_id in draft.mention_ids:
+            # Who is told of a reply is not told of a mention in it.
+            if user_id != replied:
+                yield user_id, "mention", draft.user_id, index, draft.date
+
+
+def _unread(rng: random.Random, received: Sequence[int]) -> tuple[int, int]:
+    """Leave some of a user's last notifications unread; return how many, and the last read id."""
+    unread = min(len(received), int(rng.expovariate(1 / UNREAD_PER_USER)))
+    return unread, [0, *received][len(received) - unread]
+
+
+def _array(items: Sequence[object]) -> str | None:
+    return f"{{{','.join(map(str, items))}}}" if items else None
+
+
+def _copy(session: Session, table: str, rows: Iterable[Sequence[object]]) -> None:
     file = io.StringIO()
     csv.writer(file).writerows(rows)
     file.seek(0)
