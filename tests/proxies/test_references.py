@@ -35,6 +35,10 @@ def assert_everything_leads_on(client: httpx.Client, prefix: str = "") -> None:
         ):
             found = [post["id"] for page in walk(client, address) for post in page]
             assert found[: len(ids)] == ids, address
+        answer = client.get(f"{prefix}/post{slash}")
+        news = client.get(answer.url.join(answer.links["prev"]["url"]))
+        assert news.json() == []
+        assert news.url.join(news.links["prev"]["url"]) == news.url
 
 
 @pytest.mark.parametrize("tls", [False, True])
