@@ -216,6 +216,7 @@ class PostSettings(SettingsTable):
 
 class SocialSettings(SettingsTable):
     max_following: Count
+    notifications_days: int = Field(ge=1, le=36_500)
 
 
 class ServerSettings(SettingsTable):

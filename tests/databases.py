@@ -45,6 +45,10 @@ SELECT 'user ' || id, post_count, (SELECT count(*) FROM post WHERE user_id = "us
     follower_count, (SELECT count(*) FROM social WHERE to_id = "user".id),
     following_count, (SELECT count(*) FROM social WHERE from_id = "user".id)
 FROM "user"
+UNION ALL
+SELECT 'inbox ' || user_id, unread_count, (SELECT count(*) FROM notification
+        WHERE notification.user_id = inbox.user_id AND notification.id > read_id), 0, 0, 0, 0
+FROM inbox
 """
 
 

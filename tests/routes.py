@@ -15,6 +15,7 @@ SIGN_IN = {"username": "{username}", "password": "{password}"}
 REFRESH = {"refresh_token": "{refresh_token}"}
 ACCOUNT = {"username": "{new}", "email": "{new}@pamps.com", "password": "{password}"}
 NEW_PASSWORD = {"current_password": "{password}", "new_password": "{new_password}"}
+UP_TO = {"up_to": 1}
 
 
 class Route(NamedTuple):
@@ -26,7 +27,7 @@ class Route(NamedTuple):
     other: int
     """For a user whom the thing in the path does not belong to."""
     owner: int
-    body: dict[str, str] | None = None
+    body: dict[str, str | int] | None = None
     """A body that is accepted; `values()` says what its placeholders stand for."""
     also_accepts: tuple[bytes, ...] = ()
     """Bodies without a field that are accepted too."""
@@ -100,6 +101,8 @@ ROUTES = [
     Route("DELETE /post/{post_id}/bookmark/", 401, 204, 204),
     Route("GET /user/me/bookmarks/", 401, 200, 200, ids="posts"),
     Route("GET /post/{post_id}/likes/", 200, 200, 200, ids="others"),
+    Route("GET /user/me/notifications/", 401, 200, 200, ids="notifications"),
+    Route("POST /user/me/notifications/read/", 401, 204, 204, UP_TO),
 ]
 READS = [route for route in ROUTES if route.method == "GET"]
 LISTS = [route for route in READS if route.ids]
@@ -127,11 +130,14 @@ def values(owner: User, post_id: int, caller: str = "", new: str = "new") -> dic
     }
 
 
-def content(route: Route, values: dict[str, object]) -> dict[str, dict[str, str]]:
+def content(route: Route, values: dict[str, object]) -> dict[str, dict[str, str | int]]:
     """The body of a request, as an argument of `Client.request`."""
     if route.body is None:
         return {}
-    body = {name: text.format(**values) for name, text in route.body.items()}
+    body = {
+        name: value.format(**values) if isinstance(value, str) else value
+        for name, value in route.body.items()
+    }
     return {"data" if route.form else "json": body}
 
 
@@ -178,6 +184,7 @@ class Crowd:
             "first": [self.post_id],
             "replies": self._replies,
             "sessions": sorted(sessions, reverse=True),
+            "notifications": self.ana.ids("/user/me/notifications/", limit=100),
         }
 
     def path(self, route: Route) -> str:

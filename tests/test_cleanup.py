@@ -15,6 +15,23 @@ SELECT '', '', now() - interval '1 hour' * n FROM generate_series(1500, 0, -1) n
 COUNTS = "SELECT (SELECT count(*) FROM idempotency), (SELECT count(*) FROM attempt)"
 
 
+def test_expired_notifications_are_no_longer_unread(sign_up):
+    from pamps.app import app
+
+    ana, bia = sign_up("ana"), sign_up("bia")
+    for post in [ana.write() for _ in range(5)]:
+        bia.like(post)
+    ids = ana.ids("/user/me/notifications/")
+    assert ana.post("/user/me/notifications/read/", json={"up_to": ids[3]}).status_code == 204
+    days = f"CASE WHEN id <= {ids[2]} THEN 91 ELSE 89 END"
+    execute(here(), f"UPDATE notification SET date = now() - interval '1 day' * {days}")
+    with TestClient(app):
+        deadline = time.monotonic() + 10
+        while ana.ids("/user/me/notifications/") != ids[:2]:
+            assert time.monotonic() < deadline
+    assert ana.get("/user/me/").json()["unread_count"] == 2
+
+
 def test_expired_rows_go_without_a_request():
     """Answers after a day; attempts after an hour, the longest that they count."""
     from pamps.app import app

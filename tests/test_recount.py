@@ -51,6 +51,7 @@ def test_recount(sign_up):
         here(),
         'UPDATE "user" SET follower_count = 7',
         f'UPDATE "user" SET post_count = 3 WHERE id = {ana.id}',
+        "UPDATE inbox SET unread_count = 9",
         "UPDATE post SET like_count = 0, reply_count = 5, repost_count = 3"
         f" WHERE id = {post['id']}",
     )
@@ -60,6 +61,7 @@ def test_recount(sign_up):
         "post.like_count: corrected in 1 row",
         "post.repost_count: corrected in 1 row",
         "post.reply_count: corrected in 1 row",
+        "inbox.unread_count: corrected in 2 rows",
     ]
     assert_counters_are_true()
     assert command("recount") == RIGHT

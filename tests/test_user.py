@@ -114,7 +114,7 @@ def test_a_name_that_only_looks_like_one(api_client, sign_up):
 
 def test_me(api_client_user1):
     me = api_client_user1.get("/user/me/").json()
-    assert set(me) == PUBLIC | COUNTS | {"email", "superuser"}
+    assert set(me) == PUBLIC | COUNTS | {"email", "superuser", "unread_count"}
     assert (me["email"], me["superuser"]) == ("user1@pamps.com", False)
     command("promote", "user1")
     assert api_client_user1.get("/user/me/").json()["superuser"] is True

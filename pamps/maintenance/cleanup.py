@@ -6,6 +6,7 @@ import logging
 from pamps.db import Query
 from pamps.models.attempt import expired_attempts
 from pamps.models.idempotency import expired_keys
+from pamps.models.notification import expired_notifications
 from pamps.models.session import expired_sessions
 
 logger = logging.getLogger(__name__)
@@ -15,7 +16,10 @@ INTERVAL_SECONDS = 300
 BATCH_SIZE = 1000
 # Statements that delete a batch of the expired rows of a table.
 EXPIRED = [
-    Query(expired(BATCH_SIZE)) for expired in (expired_keys, expired_attempts, expired_sessions)
+    Query(expired_keys(BATCH_SIZE)),
+    Query(expired_attempts(BATCH_SIZE)),
+    Query(expired_sessions(BATCH_SIZE)),
+    Query(expired_notifications(BATCH_SIZE)),
 ]
 
 

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, or_
+from sqlalchemy import ColumnElement, ScalarSelect, func, inspect, or_, true
 from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select, update
 
-from pamps.models import Like, Post, Repost, Social, User
+from pamps.models import Inbox, Like, Notification, Post, Repost, Social, User
 from pamps.models.columns import Condition
 from pamps.models.user import NOT_DELETED, user_not_deleted
 
@@ -16,8 +16,10 @@ BATCH_SIZE = 200
 Counters = dict[str, ScalarSelect[int]]
 
 
-def _count(column: Mapped[int] | Mapped[int | None], id_: Mapped[int]) -> ScalarSelect[int]:
-    return select(func.count()).where(column == id_).scalar_subquery()
+def _count(
+    column: Mapped[int] | Mapped[int | None], id_: Mapped[int], *conditions: Condition
+) -> ScalarSelect[int]:
+    return select(func.count()).where(column == id_, *conditions).scalar_subquery()
 
 
 USER_COUNTERS: Counters = {
@@ -30,6 +32,11 @@ POST_COUNTERS: Counters = {
     "repost_count": _count(col(Repost.post_id), col(Post.id)),
     "reply_count": _count(col(aliased(Post).parent_id), col(Post.id)),
 }
+INBOX_COUNTERS: Counters = {
+    "unread_count": _count(
+        col(Notification.user_id), col(Inbox.user_id), col(Notification.id) > Inbox.read_id
+    )
+}
 
 
 def recount(session: Session) -> dict[str, int]:
@@ -40,21 +47,23 @@ def recount(session: Session) -> dict[str, int]:
     # Rows are locked in the order of docs/decisions/0006-counters.md.
     users = _recount(session, User, USER_COUNTERS, NOT_DELETED, col(User.id))
     existing = user_not_deleted(Post.user_id)
-    return users | _recount(session, Post, POST_COUNTERS, existing, col(Post.id).desc())
+    posts = _recount(session, Post, POST_COUNTERS, existing, col(Post.id).desc())
+    inboxes = _recount(session, Inbox, INBOX_COUNTERS, true(), col(Inbox.user_id))
+    return users | posts | inboxes
 
 
 def _recount(
     session: Session,
-    table: type[User] | type[Post],
+    table: type[User] | type[Post] | type[Inbox],
     counters: Counters,
     exists: Condition,
     order: ColumnElement[int] | Mapped[int],
 ) -> dict[str, int]:
     """Correct the counters of one table. `order` is the order in which its rows are locked."""
     changed: Counter[str] = Counter()
-    id_ = col(table.id)
+    (id_,) = inspect(table).primary_key
     wrong = [(getattr(table, name) != truth).label(name) for name, truth in counters.items()]
-    rows = select(id_, or_(*wrong).label("is_wrong")).order_by(id_).limit(BATCH_SIZE)
+    rows = select(id_.label("id"), or_(*wrong).label("is_wrong")).order_by(id_).limit(BATCH_SIZE)
     last_id = 0
     while page := session.execute(rows.where(exists, id_ > last_id)).all():
         last_id = page[-1].id

@@ -1,12 +1,13 @@
 """Notifications: tables, and how they are stored and deleted together with the inboxes."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel, col
 
+from pamps.config import settings
 from pamps.models.columns import (
     VIEWER_ID,
     AnySelect,
@@ -23,7 +24,7 @@ from pamps.models.visibility import is_blocked, is_muted
 Union = sa.CompoundSelect[*tuple[Any, ...]]
 
 NO_POST: Column = sa.literal_column("NULL::bigint")
-KINDS = ["follow", "like", "reply", "mention", "repost"]
+Kind = Literal["follow", "like", "reply", "mention", "repost"]
 
 
 class Inbox(SQLModel, table=True):
@@ -47,7 +48,7 @@ class Notification(SQLModel, table=True):
         sa.Index("ix_notification_from", "from_id", "user_id", "post_id"),
         sa.Index("ix_notification_post", "post_id"),
         sa.Index("ix_notification_date", "date"),
-        sa.CheckConstraint(f"kind IN ({', '.join(map(repr, KINDS))})", name="kind"),
+        sa.CheckConstraint(f"kind IN {get_args(Kind)}", name="kind"),
     )
 
     # Not the user's row, which would be locked after that of the inbox.
@@ -101,6 +102,16 @@ def unnotify_author(kind: str, post: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
     is_act = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == kind)
     about = (col(Notification.user_id) == post.c.user_id, col(Notification.post_id) == post.c.id)
     return unnotify(notifications_where(is_act, *about))
+
+
+def expired_notifications(limit: int) -> AnySelect:
+    """Delete up to `limit` notifications that are no longer kept, the oldest first."""
+    kept = timedelta(days=settings.social.notifications_days)
+    oldest = sa.select(col(Notification.user_id), col(Notification.id))
+    oldest = oldest.where(col(Notification.date) < sa.func.now() - kept)
+    oldest = oldest.order_by(col(Notification.date)).limit(limit)
+    deleted, counted = unnotify(oldest, skip_locked=True)
+    return sa.select(deleted.c.id).add_cte(counted)
 
 
 def notifications_where(*conditions: Condition) -> AnySelect:

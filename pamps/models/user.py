@@ -13,6 +13,7 @@ from pamps.config import settings
 from pamps.models.columns import (
     VIEWER_ID,
     AnySelect,
+    Column,
     Condition,
     counter,
     flag,
@@ -20,6 +21,7 @@ from pamps.models.columns import (
     identity,
     text_column,
 )
+from pamps.models.notification import Inbox
 from pamps.models.types import Bio, Email, Password, PictureUrl, SafeText, Username, examples
 from pamps.security import is_common_password
 
@@ -90,7 +92,14 @@ def user_not_deleted(user_id: int) -> Condition:
 PUBLIC_COLUMNS = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
 COUNTERS = [col(User.post_count), col(User.follower_count), col(User.following_count)]
 PROFILE_COLUMNS = [*PUBLIC_COLUMNS, *COUNTERS]
-OWN_PROFILE_COLUMNS = [*PROFILE_COLUMNS, col(User.email), col(User.superuser)]
+_unread = select(col(Inbox.unread_count)).where(col(Inbox.user_id) == User.id).correlate(User)
+UNREAD_COUNT: Column = sa.func.coalesce(_unread.scalar_subquery(), sa.literal_column("0"))
+OWN_PROFILE_COLUMNS: list[Column | Mapped[Any]] = [
+    *PROFILE_COLUMNS,
+    col(User.email),
+    col(User.superuser),
+    UNREAD_COUNT.label("unread_count"),
+]
 
 
 def users() -> AnySelect:
@@ -206,3 +215,4 @@ class UserMe(UserProfile):
 
     email: str
     superuser: bool
+    unread_count: int

@@ -5,11 +5,34 @@ import re
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from . import admin, auth, bookmark, follow, health, index, like, post, repost, session, tag, user
+from . import (
+    admin,
+    auth,
+    bookmark,
+    follow,
+    health,
+    index,
+    like,
+    notification,
+    post,
+    repost,
+    session,
+    tag,
+    user,
+)
 
 # In the order of the documentation. The routes of an inner list are sorted together.
 POST_MODULES, USER_MODULES = [post, like, repost, tag], [user, follow]
-MODULES = [POST_MODULES, USER_MODULES, [bookmark], [auth, session], [admin], [health], [index]]
+MODULES = [
+    POST_MODULES,
+    USER_MODULES,
+    [bookmark],
+    [notification],
+    [auth, session],
+    [admin],
+    [health],
+    [index],
+]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:
