@@ -76,6 +76,12 @@ ROUTES = [
     Route("DELETE /user/me/sessions/{session_id}/", 401, 404, 204),
     Route("POST /user/follow/{user_id}", 401, 201, 400, mutual=True),
     Route("DELETE /user/follow/{user_id}", 401, 204, 204),
+    Route("POST /user/block/{user_id}", 401, 201, 400),
+    Route("DELETE /user/block/{user_id}", 401, 204, 204),
+    Route("GET /user/me/blocks/", 401, 200, 200, ids="unwanted"),
+    Route("POST /user/mute/{user_id}", 401, 201, 400),
+    Route("DELETE /user/mute/{user_id}", 401, 204, 204),
+    Route("GET /user/me/mutes/", 401, 200, 200, ids="unwanted"),
     Route("GET /user/{username}/", 200, 200, 200),
     Route("DELETE /user/{username}/", 401, 403, 403),
     Route("POST /user/{username}/disable/", 401, 403, 403),
@@ -142,7 +148,9 @@ def content(route: Route, values: dict[str, object]) -> dict[str, dict[str, str 
 
 
 class Crowd:
-    """Ana, and others who have done everything to each other: each list has that many items."""
+    """Ana, others who have done everything to each other, and as many whom ana blocks and mutes:
+    each list has that many items.
+    """
 
     def __init__(self, client: httpx.Client, sign_up: Callable[..., User], size: int) -> None:
         self.anonymous = client
@@ -151,6 +159,7 @@ class Crowd:
         self.post_id: int = self.ana.write()["id"]
         self.ana.patch(f"/post/{self.post_id}/", json={"text": "edited"})
         self._others: list[int] = []
+        self._unwanted: list[int] = []
         self._posts: list[int] = []
         self._replies: list[int] = []
         self.grow(size)
@@ -166,7 +175,11 @@ class Crowd:
                     assert other.post(path).status_code == 201
                     path = route.path.format(user_id=other.id, post_id=post_id)
                     assert self.ana.post(path).status_code == 201
+            unwanted = self._sign_up(f"unwanted{n}").id
+            for path in (f"/user/block/{unwanted}", f"/user/mute/{unwanted}"):
+                assert self.ana.post(path).status_code == 201
             self._others.append(other.id)
+            self._unwanted.append(unwanted)
             self._posts.append(post_id)
             self._replies.append(self.ana.write("reply", self.post_id)["id"])
             sign_in(self.anonymous, "ana")
@@ -177,7 +190,8 @@ class Crowd:
         sessions = self.ana.ids("/user/me/sessions/", limit=100)
         assert len(sessions) == len(self._others) + 1
         return {
-            "users": [self.ana.id, *self._others],
+            "users": sorted([self.ana.id, *self._others, *self._unwanted]),
+            "unwanted": self._unwanted[::-1],
             "others": self._others[::-1],
             "posts": self._posts[::-1],
             "home": [*self._posts[::-1], self.post_id],

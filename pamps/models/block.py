@@ -3,9 +3,15 @@
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlmodel import SQLModel
+from pydantic import BaseModel
+from sqlalchemy.orm import Mapped
+from sqlmodel import SQLModel, col
 
-from pamps.models.columns import created_at, foreign_key, identity
+from pamps.models.columns import VIEWER_ID, AnySelect, Condition, created_at, foreign_key, identity
+from pamps.models.follow import Social, change_counters
+from pamps.models.notification import Notification, notifications_where, unnotify
+from pamps.models.pair import insert_pair
+from pamps.models.user import USER_ID
 
 
 class Block(SQLModel, table=True):
@@ -21,3 +27,31 @@ class Block(SQLModel, table=True):
     to_id: int = foreign_key("user.id", primary_key=True)
     id: int = identity()
     date: datetime = created_at()
+
+
+def block() -> AnySelect:
+    """Make `viewer_id` block `user_id`; return the block, and whether it is new as `created`.
+
+    Ends the follows between them and deletes what they were told of each other. `lock_pair` comes
+    first, in the same transaction.
+    """
+    added = insert_pair(Block)
+    is_blocked = sa.exists().select_from(added)
+    follows = sa.delete(Social).where(_are_both(col(Social.from_id), col(Social.to_id)), is_blocked)
+    ended = follows.returning(col(Social.from_id), col(Social.to_id)).cte("ended")
+    told = _are_both(col(Notification.from_id), col(Notification.user_id))
+    untold = unnotify(notifications_where(told, is_blocked))
+    return sa.select(*added.c).add_cte(change_counters(ended, -1), *untold)
+
+
+def _are_both(one: Mapped[int], other: Mapped[int]) -> Condition:
+    """Return the condition that two columns have the two users, in either order."""
+    return sa.tuple_(one, other).in_([sa.tuple_(VIEWER_ID, USER_ID), sa.tuple_(USER_ID, VIEWER_ID)])
+
+
+class BlockResponse(BaseModel):
+    """`from_id` blocks `to_id` since `date`."""
+
+    from_id: int
+    to_id: int
+    date: datetime

@@ -38,7 +38,7 @@ def bookmarked_posts() -> AnySelect:
 
 def bookmark() -> AnySelect:
     """Bookmark `post_id` for `viewer_id`; return the bookmark, and if it is new (`created`)."""
-    return sa.select(*insert_for_post(Bookmark).c)
+    return sa.select(*insert_for_post(Bookmark, ignore_blocks=True).c)
 
 
 def unbookmark() -> AnySelect:

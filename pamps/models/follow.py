@@ -24,6 +24,7 @@ from pamps.models.notification import (
     unnotify,
 )
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
+from pamps.models.visibility import is_block, is_blocked
 
 
 class Social(SQLModel, table=True):
@@ -54,24 +55,28 @@ def following(user_id: Column) -> AnySelect:
 def follow() -> AnySelect:
     """Make `viewer_id` follow `user_id`; return the row and, as `created`, whether it is new.
 
-    Returns nothing if one of them does not exist, or `viewer_id` follows as many as allowed.
+    Returns nothing if one of them does not exist, if there is a block between them, or if
+    `viewer_id` follows as many as allowed.
     """
     locked = _locked_users()
     following_count = sa.func.max(locked.c.following_count).filter(locked.c.id == VIEWER_ID)
     allowed = sa.select(sa.func.count().label("users")).select_from(locked)
     allowed = allowed.having(sa.func.count() == 2, following_count < settings.social.max_following)
+    allowed = allowed.having(~is_blocked(sa.func.min(locked.c.id), sa.func.max(locked.c.id)))
     added = insert_or_get(Social, (VIEWER_ID, USER_ID), allowed)
     new = sa.select(added.c.from_id, added.c.to_id).where(added.c.created).cte("new")
     told = notify(recipients("follow", new.c.to_id))
-    return sa.select(*added.c).add_cte(_change_counters(new, 1), *told)
+    return sa.select(*added.c).add_cte(change_counters(new, 1), *told)
 
 
 def existing_follow() -> AnySelect:
-    """Select the follow of `user_id` by `viewer_id`.
+    """Select the follow of `user_id` by `viewer_id`, and whether they are `blocked`.
 
-    This is a row of nulls if the user exists but is not followed, and no row if there is no user.
+    Its columns are null if the user exists but is not followed; there is no row without a user.
     """
-    query = sa.select(col(Social.from_id), col(Social.to_id), col(Social.date)).select_from(User)
+    blocked = is_block(VIEWER_ID, sa.inspect(User).columns.id).label("blocked")
+    columns = col(Social.from_id), col(Social.to_id), col(Social.date), blocked
+    query = sa.select(*columns).select_from(User)
     is_follow = (col(Social.to_id) == col(User.id)) & (col(Social.from_id) == VIEWER_ID)
     return query.outerjoin(Social, is_follow).where(col(User.id) == USER_ID, NOT_DELETED)
 
@@ -85,7 +90,7 @@ def unfollow() -> AnySelect:
     user = sa.select(locked.c.id).where(locked.c.id == USER_ID)
     is_follow = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == "follow")
     told = notifications_where(is_follow, col(Notification.user_id) == gone.c.to_id)
-    return user.add_cte(_change_counters(gone, -1), *unnotify(told))
+    return user.add_cte(change_counters(gone, -1), *unnotify(told))
 
 
 def _locked_users() -> sa.CTE:
@@ -95,15 +100,16 @@ def _locked_users() -> sa.CTE:
     return users.order_by(col(User.id)).with_for_update(key_share=True).cte("locked")
 
 
-def _change_counters(follows: sa.CTE, amount: int) -> sa.CTE:
-    """Add `amount` to the counters of the users of each follow."""
-    follower, followed = col(User.id) == follows.c.from_id, col(User.id) == follows.c.to_id
-    following_count = col(User.following_count) + amount * sa.cast(follower, sa.Integer)
-    follower_count = col(User.follower_count) + amount * sa.cast(followed, sa.Integer)
-    counted = sa.update(User).where(follower | followed)
+def change_counters(follows: sa.CTE, amount: int) -> sa.CTE:
+    """Add `amount` to the counters of `viewer_id` and `user_id` for each follow between them."""
+    each = sa.select(amount * sa.func.count()).select_from(follows)
+    follower = each.where(follows.c.from_id == User.id).scalar_subquery()
+    followed = each.where(follows.c.to_id == User.id).scalar_subquery()
+    both = col(User.id).in_((VIEWER_ID, USER_ID))
+    counted = sa.update(User).where(both, sa.exists().select_from(follows))
     counted = counted.values(
-        following_count=sa.func.greatest(following_count, 0),
-        follower_count=sa.func.greatest(follower_count, 0),
+        following_count=sa.func.greatest(User.following_count + follower, 0),
+        follower_count=sa.func.greatest(User.follower_count + followed, 0),
     )
     return counted.cte("counted")
 

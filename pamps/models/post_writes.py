@@ -24,6 +24,7 @@ from pamps.models.post import (
 )
 from pamps.models.tag import Tag
 from pamps.models.user import IS_VIEWER, NOT_DELETED, User, fold_case_sql, user_not_deleted
+from pamps.models.visibility import is_blocked
 
 MAX_MENTIONS = 10
 
@@ -62,13 +63,14 @@ def _newly_mentioned(post: sa.CTE, parent_user_id: Column, before: Column) -> An
 def insert_post() -> AnySelect:
     """Insert a post by `viewer_id` with its `text` and `parent_id`, and return it as they see it.
 
-    Nothing is inserted or counted if that user or that parent does not exist.
+    Nothing is inserted or counted if that user or that parent does not exist, or if there is a
+    block between the user and the parent's author.
     """
     # First the author, then the parent: see docs/decisions/0006-counters.md.
     user = sa.select(col(User.id)).where(IS_VIEWER)
     locked = user.with_for_update(key_share=True).cte("locked")
     replied = sa.update(Post).where(col(Post.id) == PARENT_ID, user_not_deleted(Post.user_id))
-    replied = replied.where(sa.exists().select_from(locked))
+    replied = replied.where(~is_blocked(locked.c.id, col(Post.user_id)))
     replied = replied.values(reply_count=Post.reply_count + 1)
     parent = replied.returning(col(Post.user_id)).cte("parent")
     allowed = sa.or_(PARENT_ID.is_(None), sa.exists().select_from(parent))

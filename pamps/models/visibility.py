@@ -47,7 +47,7 @@ def is_block(one: Column, other: Column) -> Condition:
     return sa.select(sa.true()).where(is_pair).correlate_except(block).exists()
 
 
-def is_blocked(one: Column, other: Column) -> Condition:
+def is_blocked(one: UserId, other: UserId) -> Condition:
     """Ask for a block between two users, in a statement that has locked one of them.
 
     The function of the database sees blocks that were committed while the statement waited for the
@@ -56,6 +56,6 @@ def is_blocked(one: Column, other: Column) -> Condition:
     return sa.func.is_blocked(one, other, type_=sa.Boolean)
 
 
-def is_muted(from_id: Column, to_id: Column) -> Condition:
+def is_muted(from_id: UserId, to_id: UserId) -> Condition:
     """Ask for a mute of `to_id` by `from_id`, in a statement that has locked one of them."""
     return sa.func.is_muted(from_id, to_id, type_=sa.Boolean)

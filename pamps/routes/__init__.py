@@ -8,11 +8,13 @@ from starlette.routing import BaseRoute
 from . import (
     admin,
     auth,
+    block,
     bookmark,
     follow,
     health,
     index,
     like,
+    mute,
     notification,
     post,
     repost,
@@ -22,7 +24,7 @@ from . import (
 )
 
 # In the order of the documentation. The routes of an inner list are sorted together.
-POST_MODULES, USER_MODULES = [post, like, repost, tag], [user, follow]
+POST_MODULES, USER_MODULES = [post, like, repost, tag], [user, follow, block, mute]
 MODULES = [
     POST_MODULES,
     USER_MODULES,

@@ -23,7 +23,7 @@ from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import insert_response, json_response
-from pamps.routes.user import NAMED_USER, Name, user_not_found
+from pamps.routes.user import NAMED_USER, Name, blocked, user_not_found
 from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/user", tags=["user"])
@@ -48,7 +48,7 @@ async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePa
     "/follow/{user_id}",
     status_code=201,
     response_model=SocialResponse,
-    responses={200: FOLLOWED_ALREADY, **error_responses(400)},
+    responses={200: FOLLOWED_ALREADY, **error_responses(400, 403)},
 )
 async def follow_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
@@ -63,6 +63,8 @@ async def follow_user(
     row = await EXISTING_FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
     if row is None:
         raise user_not_found()
+    if row.pop("blocked"):
+        raise blocked()
     if row["from_id"] is None:
         message = f"You follow {settings.social.max_following} users, the most that are allowed"
         error = {"type": "too_many_follows", "loc": ("path", "user_id"), "msg": message}

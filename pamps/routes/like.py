@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request, Response
 from sqlmodel import col
 
-from pamps.auth import OPTIONAL_SIGN_IN, AuthenticatedUser, OptionalUser, check_session
+from pamps.auth import OPTIONAL_SIGN_IN, AuthenticatedUser, OptionalUser
 from pamps.db import Query
+from pamps.errors import error_responses
 from pamps.models import Like
 from pamps.models.like import LikeResponse, like, liked_posts, likers, unlike
 from pamps.models.post import Posts
@@ -12,7 +13,7 @@ from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import insert_response
-from pamps.routes.post import EXISTING_POST, post_not_found
+from pamps.routes.post import EXISTING_POST, post_not_found, refused_for_post
 from pamps.routes.user import NAMED_USER, Name
 from pamps.state import ActiveTransaction
 
@@ -35,7 +36,10 @@ async def list_liked_posts(
 
 
 @router.post(
-    "/{post_id}/like/", status_code=201, response_model=LikeResponse, responses={200: LIKED_ALREADY}
+    "/{post_id}/like/",
+    status_code=201,
+    response_model=LikeResponse,
+    responses={200: LIKED_ALREADY, **error_responses(403)},
 )
 async def like_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
@@ -43,8 +47,7 @@ async def like_post(
     """Like a post."""
     liked = await LIKE.first(transaction, viewer_id=user.id, post_id=post_id)
     if liked is None:
-        await check_session(user, transaction)
-        raise post_not_found()
+        raise await refused_for_post(user, post_id, transaction)
     return insert_response(liked)
 
 

@@ -19,7 +19,7 @@ from pamps.auth import (
     check_session,
     require_fresh,
 )
-from pamps.db import Query, Row
+from pamps.db import Query, Row, Transaction
 from pamps.entities import find_entities
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import MANY_REFERENCES, start_deletion
@@ -50,7 +50,7 @@ from pamps.pagination import (
 )
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
-from pamps.routes.user import NAMED_USER, Name
+from pamps.routes.user import NAMED_USER, Name, blocked
 from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post", tags=["post"])
@@ -61,6 +61,18 @@ IF_MATCH_FIELDS = ("id", "text")
 
 def post_not_found() -> HTTPException:
     return HTTPException(404, "Post not found")
+
+
+async def refused_for_post(
+    user: CurrentUser, post_id: int | None, transaction: Transaction | None
+) -> HTTPException:
+    """Return why a statement stored nothing for a post: there is no such post, or there is a block.
+
+    Raises HTTPException 401 if the session has ended.
+    """
+    await check_session(user, transaction)
+    post = await FIND_POST.first(transaction, post_id=post_id)
+    return blocked() if post else post_not_found()
 
 
 EXISTING_POST = Parent(existing_post(), post_not_found)
@@ -86,6 +98,7 @@ REPLIES = PaginatedQuery(
     parent=VISIBLE_POST,
 )
 THREAD = Query(thread(replies=DEFAULT_LIMIT + 1))
+FIND_POST = Query(existing_post())
 READ_POST = Query(posts(include_muted=True).where(col(Post.id) == POST_ID))
 INSERT_POST = Query(insert_post())
 UPDATE_TEXT = Query(update_text())
@@ -118,7 +131,7 @@ def entity_parameters(text: str) -> dict[str, list[str] | None]:
     return {name: found or None for name, found in find_entities(text)._asdict().items()}
 
 
-@router.post("/", status_code=201, response_model=PostResponse, responses=error_responses(404))
+@router.post("/", status_code=201, response_model=PostResponse, responses=error_responses(403, 404))
 async def create_post(
     post: PostRequest, user: AuthenticatedUser, transaction: ActiveTransaction, request: Request
 ) -> Response:
@@ -126,8 +139,7 @@ async def create_post(
     values = post.model_dump() | entity_parameters(post.text)
     created = await INSERT_POST.first(transaction, viewer_id=user.id, **values)
     if created is None:
-        await check_session(user, transaction)
-        raise post_not_found()
+        raise await refused_for_post(user, post.parent_id, transaction)
     headers = etag_header(created | {"replies": []}, protected=IF_MATCH_FIELDS)
     headers["Location"] = reference(request, f"{created['id']}/")
     return json_response(created, 201, headers)

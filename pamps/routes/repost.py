@@ -3,15 +3,16 @@
 from fastapi import APIRouter, Request, Response
 from sqlmodel import col
 
-from pamps.auth import AuthenticatedUser, check_session
+from pamps.auth import AuthenticatedUser
 from pamps.db import Query
+from pamps.errors import error_responses
 from pamps.models import Repost
 from pamps.models.repost import RepostResponse, repost, reposters, undo_repost
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import insert_response
-from pamps.routes.post import EXISTING_POST, post_not_found
+from pamps.routes.post import EXISTING_POST, post_not_found, refused_for_post
 from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post/{post_id}", tags=["post"])
@@ -24,7 +25,10 @@ REPOSTED_ALREADY = {"model": RepostResponse, "description": "You reposted it alr
 
 
 @router.post(
-    "/repost/", status_code=201, response_model=RepostResponse, responses={200: REPOSTED_ALREADY}
+    "/repost/",
+    status_code=201,
+    response_model=RepostResponse,
+    responses={200: REPOSTED_ALREADY, **error_responses(403)},
 )
 async def repost_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
@@ -32,8 +36,7 @@ async def repost_post(
     """Repost a post: show it in the timelines of your followers."""
     reposted = await REPOST.first(transaction, viewer_id=user.id, post_id=post_id)
     if reposted is None:
-        await check_session(user, transaction)
-        raise post_not_found()
+        raise await refused_for_post(user, post_id, transaction)
     return insert_response(reposted)
 
 

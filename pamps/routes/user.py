@@ -50,6 +50,10 @@ def user_not_found() -> HTTPException:
     return HTTPException(404, "User not found")
 
 
+def blocked() -> HTTPException:
+    return HTTPException(403, "You cannot do this")
+
+
 NAMED_USER = Parent(select(col(User.id)).where(IS_NAMED), user_not_found)
 
 USERS = PaginatedQuery(users(), col(User.id), newest_first=False)
