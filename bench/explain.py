@@ -2,57 +2,86 @@
 
 from typing import Any
 
-from sqlalchemy.dialects.postgresql.psycopg2 import dialect
-
+from bench.data import READERS, WRITERS, post_id
 from pamps.db import Query
 from pamps.pagination import PaginatedQuery
-from pamps.routes import follow, like, post, session, user
+from pamps.routes import (
+    bookmark,
+    follow,
+    like,
+    notification,
+    post,
+    repost,
+    session,
+    tag,
+    user,
+)
 
-PARAMETERS = {"viewer_id": None}
 HEAD = """# How PostgreSQL runs the lists
 
-Written by `./bench.sh` on {posts:,} posts: `EXPLAIN (ANALYZE, BUFFERS)` of every list, for a page
-of 20 and the row that tells whether there are more. A row read is one that a scan found, or passed
-over.
+Written by `./bench.sh` on {posts:,} posts: `EXPLAIN (ANALYZE, BUFFERS)` of every list as a prepared
+statement, for a page of 20 and the row that tells whether there are more. A row read is one that a
+scan found, or passed over. The time is that of one execution.
 """
 
+Lists = dict[str, tuple[PaginatedQuery | Query, dict[str, Any]]]
 
-def lists(cursor: Any, posts: int) -> dict[str, tuple[PaginatedQuery | Query, dict[str, Any]]]:
+
+def lists(cursor: Any, posts: int) -> Lists:
     def one(query: str) -> Any:
         cursor.execute(query)
         return cursor.fetchone()[0]
 
-    viewer = one("SELECT id FROM \"user\" WHERE username = 'reader_50'")
+    def most(counter: str) -> Any:
+        return one(f"SELECT id FROM post WHERE id > {posts} / 2 ORDER BY {counter} DESC LIMIT 1")
+
     author = one('SELECT username FROM "user" WHERE id < 500 ORDER BY post_count DESC LIMIT 1')
     fan = one('SELECT username FROM "user" WHERE id % 4 = 0 AND id > 550 LIMIT 1')
-    answered = one(f"SELECT id FROM post WHERE reply_count >= 25 AND id > {posts} / 2 LIMIT 1")
-    liked = one("SELECT id FROM post WHERE id <= 100 ORDER BY like_count DESC LIMIT 1")
-    home, old = post.HOME_POSTS, {"cursor": posts // 2}
+    home, old = post.HOME_POSTS, {"cursor": post_id(posts // 2)}
     readers = {
-        f"timeline, following {count:,}": (
-            follow.TIMELINE,
-            {"viewer_id": one(f"SELECT id FROM \"user\" WHERE username = 'reader_{count}'")},
-        )
-        for count in (50, 500, 5000)
+        name: {"viewer_id": one(f"SELECT id FROM \"user\" WHERE username = '{name}'")}
+        for name in READERS
     }
-    named = {"username": author}
+    viewer, blocker = readers["reader_50"], readers["blocker_500"]
+    named, replied, told = {"username": author}, {"post_id": most("reply_count")}, WRITERS[0]
+    notifications = {
+        f"notifications{', one kind' * of_kind}{', unread' * unread}": (
+            query,
+            {"viewer_id": told} | ({"kind": "mention"} if of_kind else {}),
+        )
+        for (of_kind, unread), query in notification.NOTIFICATIONS.items()
+    }
     return {
         "home": (home, {}),
         "home, from the middle": (home, old),
-        "home, signed in": (home, {"viewer_id": viewer}),
-        "post with replies": (post.THREAD, {"post_id": answered}),
-        "replies": (post.REPLIES, {"post_id": answered}),
+        "home, news": (home, {"cursor": post_id(posts) - 30, "newest_first": False}),
+        "home, signed in": (home, viewer),
+        "home, 100 blocks": (home, blocker),
+        "post with replies": (post.THREAD, replied),
+        "replies": (post.REPLIES, replied),
         "a user's posts": (post.USER_POSTS[False, "oldest"], named),
         "a user's posts, newest first": (post.USER_POSTS[False, "newest"], named),
         "a user's posts with replies": (post.USER_POSTS[True, "oldest"], named),
-        **readers,
+        **{f"timeline of {name}": (follow.TIMELINE, reader) for name, reader in readers.items()},
+        "timeline of reader_500, from the middle": (follow.TIMELINE, readers["reader_500"] | old),
+        "timeline of reader_500, news": (
+            follow.TIMELINE,
+            readers["reader_500"] | {"cursor": post_id(posts) - 100, "newest_first": False},
+        ),
         "posts that a user likes": (like.LIKED_POSTS, {"username": fan}),
-        "who likes a post": (like.LIKERS, {"post_id": liked}),
+        "who likes a post": (like.LIKERS, {"post_id": most("like_count")}),
+        "who reposted a post": (repost.REPOSTERS, {"post_id": most("repost_count")}),
+        "bookmarks": (bookmark.BOOKMARKED_POSTS, {"viewer_id": 901}),
+        "tag page": (tag.TAGGED_POSTS, {"tag": "tag_1"}),
+        "tag page, signed in": (tag.TAGGED_POSTS, viewer | {"tag": "tag_1"}),
+        "tag page, one post": (tag.TAGGED_POSTS, {"tag": "only_150"}),
+        "popular tags": (tag.POPULAR_TAGS, {}),
         "followers": (follow.FOLLOWERS, {"username": "user_1"}),
-        "following": (follow.FOLLOWING, {"username": author}),
+        "following": (follow.FOLLOWING, named),
         "users": (user.USERS, {}),
-        "profile": (user.PROFILE, named),
-        "sessions": (session.SESSIONS, {"user_id": 501, "session_id": 1}),
+        "profile": (user.NAMED_PROFILE, named),
+        **notifications,
+        "sessions": (session.SESSIONS, {"user_id": told, "session_id": 1}),
     }
 
 
@@ -69,20 +98,24 @@ def explain(connection: Any, posts: int) -> str:
     parts = [HEAD.format(posts=posts)]
     with connection.cursor() as cursor:
         for name, (query, values) in lists(cursor, posts).items():
-            parameters = PARAMETERS | values
             if isinstance(query, PaginatedQuery):
-                parameters = {"cursor": query._start} | parameters
-                query = query._query(query.newest_first, False, 20)
-            compiled = query.statement.compile(dialect=dialect())
-            parameters = compiled.params | parameters
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}", parameters)
-            plan = cursor.fetchone()[0][0]
-            cursor.execute(
-                f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {compiled}", parameters
-            )
+                values = {"cursor": query._start} | values
+                newest_first = values.get("newest_first", query.newest_first)
+                query = query._query(newest_first, "viewer_id" not in values, 20)
+            values = {"viewer_id": None} | query._constants | values
+            parameters = [values[name] for name in query._order]
+            cursor.execute(f"PREPARE list AS {query._sql.decode()}")
+            call = f"EXECUTE list({', '.join(['%s'] * len(parameters))})".replace("()", "")
+            # PostgreSQL decides after five executions if it keeps a plan for all values.
+            for _ in range(6):
+                cursor.execute(call, parameters)
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {call}", parameters)
+            ((plan,),) = cursor.fetchone()
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {call}", parameters)
             text = "\n".join(line for (line,) in cursor.fetchall())
-            top = plan["Plan"]
+            cursor.execute("DEALLOCATE list")
+            top, milliseconds = plan["Plan"], plan["Execution Time"]
             ratio = rows_read(top) / max(1, top["Actual Rows"])
-            title = f"## {name}\n\n{ratio:.1f} rows read for each of {top['Actual Rows']:.0f}."
-            parts.append(f"{title}\n\n```\n{text}\n```\n")
+            title = f"## {name}\n\n{milliseconds:.1f} ms. {ratio:.1f} rows read for each of"
+            parts.append(f"{title} {top['Actual Rows']:.0f}.\n\n```\n{text}\n```\n")
     return "\n".join(parts)

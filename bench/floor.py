@@ -48,16 +48,24 @@ def answer(content, status=200):
 
 
 POST = """SELECT p.id, p.text, p.date, p.user_id, p.parent_id, p.edited_at, p.like_count,
-p.reply_count, u.id, u.username, u.avatar, {liked} FROM post p JOIN "user" u ON u.id = p.user_id """
-ANONYMOUS = POST.format(liked="NULL")
-LIKED = '(SELECT true FROM "like" l WHERE l.user_id = %(me)s AND l.post_id = p.id) IS NOT NULL'
+p.reply_count, u.id, u.username, u.avatar, p.repost_count, p.tags, CASE WHEN p.mention_ids IS NOT
+NULL THEN (SELECT json_agg(json_build_object('id', m.id, 'username', m.username) ORDER BY
+array_position(p.mention_ids, m.id)) FROM "user" m WHERE m.id = ANY(p.mention_ids)) END, {done}
+FROM post p JOIN "user" u ON u.id = p.user_id """
+ANONYMOUS = POST.format(done="NULL, NULL, NULL")
+DONE = ", ".join(
+    f"(SELECT true FROM {table} d WHERE d.user_id = %(me)s AND d.post_id = p.id) IS NOT NULL"
+    for table in ('"like"', "repost", "bookmark")
+)
 
 
 def post(row):
     return {
         "id": row[0], "text": row[1], "date": row[2], "user_id": row[3], "parent_id": row[4],
         "edited_at": row[5], "user": {"id": row[8], "username": row[9], "avatar": row[10]},
-        "like_count": row[6], "reply_count": row[7], "liked": row[11],
+        "like_count": row[6], "reply_count": row[7], "repost_count": row[11],
+        "tags": row[12] or [], "mentions": row[13] or [],
+        "liked": row[14], "reposted": row[15], "bookmarked": row[16],
     }  # fmt: skip
 
 
@@ -113,8 +121,7 @@ def timeline(request: Request):
     with database() as db:
         me = caller(request, db)[0]
         db.execute(
-            POST.format(liked=LIKED)
-            + "WHERE p.id IN (SELECT n.id FROM social s, LATERAL (SELECT id"
+            POST.format(done=DONE) + "WHERE p.id IN (SELECT n.id FROM social s, LATERAL (SELECT id"
             " FROM post WHERE user_id = s.to_id ORDER BY id DESC LIMIT 20) n WHERE s.from_id ="
             " %(me)s ORDER BY n.id DESC LIMIT 20) ORDER BY p.id DESC",
             {"me": me},
@@ -182,7 +189,7 @@ async def create(request: Request):
                 " user_id, parent_id, edited_at, like_count, reply_count",
                 (me[0], body["text"], me[0]),
             )
-            return answer(post((*db.fetchone(), *me, False)), 201)
+            return answer(post((*db.fetchone(), *me, 0, [], [], False, False, False)), 201)
 
     return await to_thread.run_sync(store)
 

@@ -16,7 +16,7 @@ connections. The floor: {places} threads. wrk beside them.
 
 
 def line(row: dict[str, Any]) -> str:
-    name = f"{row['posts']:>10,} {row['route']:26} {row['clients']:4} {row['who']:6}"
+    name = f"{row['posts']:>10,} {row['route']:31} {row['clients']:4} {row['who']:6}"
     if "served" in row:
         return f"{name} {row['served']:,} served, {row['megabytes']:.1f} MB"
     return (
@@ -54,12 +54,14 @@ def against_floor(found: list[dict[str, Any]], posts: int) -> str:
     for name in names(found):
         own = find(found, posts=posts, route=name, who="pamps", clients=16)
         low = find(found, posts=posts, route=name, who="floor", clients=16)
-        if own and low:
-            cpu, per_second = own["cpu"] / low["cpu"], own["per_second"] / low["per_second"]
-            cells = [f"{own['cpu']:.0f}", f"{low['cpu']:.0f}", f"**{cpu:.2f}**"]
-            cells += [f"{own['database_cpu']:.0f}", f"{low['database_cpu']:.0f}"]
-            cells += [f"{own['per_second']:.0f}", f"{per_second:.2f}"]
-            lines.append([name, *cells, f"{own['statements']:.1f}"])
+        if own:
+            cells = [f"{own['cpu']:.0f}", "", "", f"{own['database_cpu']:.0f}", ""]
+            cells += [f"{own['per_second']:.0f}", "", f"{own['statements']:.1f}"]
+            if low:
+                cells[1:3] = f"{low['cpu']:.0f}", f"**{own['cpu'] / low['cpu']:.2f}**"
+                cells[4] = f"{low['database_cpu']:.0f}"
+                cells[6] = f"{own['per_second'] / low['per_second']:.2f}"
+            lines.append([name, *cells])
     return table([*head, "statements"], lines)
 
 
@@ -119,7 +121,7 @@ def write(folder: Path, found: list[dict[str, Any]], machine: str, places: int) 
 
 def plot_cpu(path: Path, found: list[dict[str, Any]], posts: int) -> None:
     shown = [name for name in names(found) if name != "sign-in"][::-1]
-    figure, axes = plt.subplots(figsize=(7, 4))
+    figure, axes = plt.subplots(figsize=(7, 1 + 0.25 * len(shown)))
     for offset, who, colour in ((0.2, "pamps", "#2a6f97"), (-0.2, "floor", "#bbbbbb")):
         rows = [find(found, posts=posts, route=name, who=who, clients=16) for name in shown]
         values = [row["cpu"] if row else 0 for row in rows]
@@ -131,8 +133,8 @@ def plot_cpu(path: Path, found: list[dict[str, Any]], posts: int) -> None:
 
 
 def plot_latency(path: Path, found: list[dict[str, Any]], sizes: list[int]) -> None:
-    shown = [name for name in names(found) if name not in ("sign-in", "create post", "like")]
-    figure, panels = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
+    shown = list(dict.fromkeys(row["route"] for row in found if row.get("is_read")))
+    figure, panels = plt.subplots(1, 2, figsize=(9, 1 + 0.2 * len(shown)), sharey=True)
     for axes, what in zip(panels, ("median", "p99"), strict=True):
         for name in shown:
             rows = [find(found, posts=n, route=name, who="pamps", clients=16) for n in sizes]

@@ -126,7 +126,8 @@ def growth(server: Any, database_pid: int) -> Iterator[dict[str, Any]]:
             sizes[posts] = [(url, pid, route) for route in routes(address, url, posts)]
         for of_all_sizes in zip(*sizes.values(), strict=True):
             measured = dict(zip(SIZES, of_all_sizes, strict=True))
-            row = {"route": of_all_sizes[0][2].name, "who": "pamps", "clients": 1}
+            route = of_all_sizes[0][2]
+            row = {"route": route.name, "is_read": route.is_read, "who": "pamps", "clients": 1}
             for posts, figures in by_turns(measured, 1, TURNS, database_pid):
                 yield row | {"posts": posts} | figures
 
@@ -152,11 +153,14 @@ def rows(
         both |= {name: (peer, os.getpid()) for name, peer in peers.items()}
         all_routes = routes(address, url, posts)
         for route in all_routes:
-            row = {"posts": posts, "route": route.name}
+            row = {"posts": posts, "route": route.name, "is_read": route.is_read}
+            known = {
+                name: peer for name, peer in both.items() if name != "floor" or route.has_floor
+            }
             if route.is_read:
-                compare(route, *(url for url, _ in both.values()))
+                compare(route, *(url for url, _ in known.values()))
             counted = statements(route, url, server, address.database)
-            measured = {name: (where, process, route) for name, (where, process) in both.items()}
+            measured = {name: (where, process, route) for name, (where, process) in known.items()}
             for name, figures in by_turns(measured, 16, 2 if quick else TURNS, database_pid):
                 yield row | {"who": name, "clients": 16, "statements": counted} | figures
             if route.is_crowded and not quick:
@@ -179,7 +183,9 @@ def rows(
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./bench.sh", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10,000 posts and 16 clients only")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--quick", action="store_true", help="10,000 posts and 16 clients only")
+    only.add_argument("--growth", action="store_true", help="1 client, at all sizes, only")
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=URL", help="measure that one too"
     )
@@ -188,13 +194,17 @@ def main() -> None:
         sys.exit("bench.sh: wrk is missing: apt-get install wrk")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and so stop what was started
     peers = dict(peer.split("=", 1) for peer in arguments.peer)
-    results = FOLDER / "quick" if arguments.quick else ROOT / "docs" / "performance"
+    results = ROOT / "docs" / "performance"
+    if arguments.quick or arguments.growth:
+        results = FOLDER / ("quick" if arguments.quick else "growth")
     results.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         server, database_pid = stack.enter_context(servers.postgresql(FOLDER))
         found: list[dict[str, Any]] = []
         sizes = SIZES[:1] if arguments.quick else SIZES
-        measured = [rows(server, database_pid, n, arguments.quick, peers) for n in sizes]
+        measured = []
+        if not arguments.growth:
+            measured = [rows(server, database_pid, n, arguments.quick, peers) for n in sizes]
         if not arguments.quick:
             measured.append(growth(server, database_pid))
         for row in itertools.chain(*measured):
