@@ -118,3 +118,48 @@ def test_superusers_delete_posts_of_those_who_block_them(sign_up, api_client):
     assert ana.post(f"/user/block/{root_id}").status_code == 201
     assert root.get(f"/post/{post_id}/").status_code == 404
     assert root.delete(f"/post/{post_id}/").status_code == 204
+
+
+def test_a_mention_across_a_block_is_plain_text(api_client, sign_up):
+    ana, bia = sign_up("ana"), sign_up("bia")
+    named = [{"id": bia.id, "username": "bia"}]
+    before = ana.write("oi @bia")
+    assert before["mentions"] == named
+    for blocker, other in ((ana, bia), (bia, ana)):
+        path = f"/user/block/{other.id}"
+        assert blocker.post(path).status_code == 201
+        after = ana.write("oi @bia")
+        assert after["mentions"] == []
+        assert bia.ids("/user/me/notifications/") == []
+        for post in (before, after):
+            for client in (api_client, ana):
+                assert client.get(f"/post/{post['id']}/").json()["mentions"] == []
+        assert blocker.delete(path).status_code == 204
+        assert api_client.get(f"/post/{before['id']}/").json()["mentions"] == named
+
+
+def test_a_block_and_a_mute_delete_notifications(sign_up):
+    ana, bia, caio = sign_up("ana"), sign_up("bia"), sign_up("caio")
+
+    def meet() -> None:
+        post = ana.write()["id"]
+        for user in (bia, caio):
+            user.write("@ana", post)
+            user.post(f"/post/{post}/like/")
+        ana.write("@bia @caio")
+
+    def told(user) -> list[str]:
+        found = user.get("/user/me/notifications/").json()
+        assert user.get("/user/me/").json()["unread_count"] == len(found)
+        return [f"{item['kind']} {item['user']['username']}" for item in found]
+
+    by_both = ["like caio", "reply caio", "like bia", "reply bia"]
+    meet()
+    assert (told(ana), told(bia), told(caio)) == (by_both, ["mention ana"], ["mention ana"])
+    assert ana.post(f"/user/mute/{bia.id}").status_code == 201
+    assert (told(ana), told(bia)) == (by_both[:2], ["mention ana"])
+    meet()
+    assert (told(ana), told(bia)) == (by_both[:2] * 2, ["mention ana"] * 2)
+    assert ana.delete(f"/user/mute/{bia.id}").status_code == 204
+    assert ana.post(f"/user/block/{bia.id}").status_code == 201
+    assert (told(ana), told(bia), told(caio)) == (by_both[:2] * 2, [], ["mention ana"] * 2)

@@ -11,6 +11,7 @@ from tests.routes import about
 
 PUBLIC = {"id", "username", "avatar", "bio"}
 COUNTS = {"post_count", "follower_count", "following_count"}
+RELATIONS = ["followed", "follows_you", "blocked", "muted"]
 ROCHACBRUNO = {
     "email": "rochacbruno@gmail.com",
     "username": "rochacbruno",
@@ -84,7 +85,7 @@ def test_profile(api_client, sign_up):
     ana.follow(bia)
     ana.write("reply", bia.write()["id"])
     profile = api_client.get("/user/ana/").json()
-    assert set(profile) == PUBLIC | COUNTS
+    assert set(profile) == PUBLIC | COUNTS | {*RELATIONS}
     assert profile["bio"] == "Oi"
     assert (profile["post_count"], profile["following_count"]) == (1, 1)
     assert api_client.get("/user/bia/").json()["follower_count"] == 1
@@ -114,7 +115,7 @@ def test_a_name_that_only_looks_like_one(api_client, sign_up):
 
 def test_me(api_client_user1):
     me = api_client_user1.get("/user/me/").json()
-    assert set(me) == PUBLIC | COUNTS | {"email", "superuser", "unread_count"}
+    assert set(me) == PUBLIC | COUNTS | {*RELATIONS} | {"email", "superuser", "unread_count"}
     assert (me["email"], me["superuser"]) == ("user1@pamps.com", False)
     command("promote", "user1")
     assert api_client_user1.get("/user/me/").json()["superuser"] is True
@@ -292,3 +293,22 @@ def test_what_is_not_known_is_ignored(api_client, api_client_user1):
         plain = api_client_user1.get(path)
         assert api_client_user1.get(path, params={"page": 2, "sort": "x"}).json() == plain.json()
     assert api_client_user1.ids("/post/", offset=1) == [post_id]
+
+
+def test_what_is_between_two_users(api_client, sign_up):
+    ana, bia = sign_up("ana"), sign_up("bia")
+
+    def between(client, username: str) -> list[bool | None]:
+        profile = client.get(f"/user/{username}/").json()
+        return [profile[name] for name in RELATIONS]
+
+    nothing = [False] * 4
+    assert between(ana, "bia") == between(ana, "ana") == between(ana, "me") == nothing
+    ana.follow(bia)
+    ana.post(f"/user/mute/{bia.id}")
+    assert between(ana, "bia") == [True, False, False, True]
+    assert between(bia, "ana") == [False, True, False, False]
+    ana.post(f"/user/block/{bia.id}")
+    assert between(ana, "bia") == [False, False, True, True]
+    assert between(bia, "ana") == nothing
+    assert between(api_client, "ana") == between(api_client, "bia") == [None] * 4

@@ -23,6 +23,7 @@ from pamps.models.columns import (
 )
 from pamps.models.notification import Inbox
 from pamps.models.types import Bio, Email, Password, PictureUrl, SafeText, Username, examples
+from pamps.models.visibility import has_pair
 from pamps.security import is_common_password
 
 
@@ -92,10 +93,12 @@ def user_not_deleted(user_id: int) -> Condition:
 PUBLIC_COLUMNS = [col(User.id), col(User.username), col(User.avatar), col(User.bio)]
 COUNTERS = [col(User.post_count), col(User.follower_count), col(User.following_count)]
 PROFILE_COLUMNS = [*PUBLIC_COLUMNS, *COUNTERS]
+RELATIONS = ("followed", "follows_you", "blocked", "muted")
 _unread = select(col(Inbox.unread_count)).where(col(Inbox.user_id) == User.id).correlate(User)
 UNREAD_COUNT: Column = sa.func.coalesce(_unread.scalar_subquery(), sa.literal_column("0"))
 OWN_PROFILE_COLUMNS: list[Column | Mapped[Any]] = [
     *PROFILE_COLUMNS,
+    *[sa.false().label(name) for name in RELATIONS],
     col(User.email),
     col(User.superuser),
     UNREAD_COUNT.label("unread_count"),
@@ -107,17 +110,32 @@ def users() -> AnySelect:
     return select(*PUBLIC_COLUMNS).where(NOT_DELETED)
 
 
+def named_profile() -> AnySelect:
+    """Select the profile of the named user, as `viewer_id` or an anonymous caller sees it."""
+    user_id = sa.inspect(User).columns.id
+    pairs = {
+        "followed": has_pair("social", VIEWER_ID, user_id),
+        "follows_you": has_pair("social", user_id, VIEWER_ID),
+        "blocked": has_pair("block", VIEWER_ID, user_id),
+        "muted": has_pair("mute", VIEWER_ID, user_id),
+    }
+    relations = [
+        sa.case((VIEWER_ID.is_(None), None), else_=pairs[name]).label(name) for name in RELATIONS
+    ]
+    return select(*PROFILE_COLUMNS, *relations).where(IS_NAMED)
+
+
 def own_profile() -> AnySelect:
     return select(*OWN_PROFILE_COLUMNS).where(IS_VIEWER)
 
 
 def insert_user() -> ReturningInsert[*tuple[Any, ...]]:
-    """Insert a user, and return the profile."""
+    """Insert a user, and return the profile as an anonymous caller sees it."""
     columns = ["email", "username", "avatar", "bio", "password"]
     values = select(*[sa.bindparam(name, type_=sa.Text) for name in columns])
     # The other columns get the defaults of the database.
     user = sa.insert(User).from_select(columns, values, include_defaults=False)
-    return user.returning(*PROFILE_COLUMNS)
+    return user.returning(*PROFILE_COLUMNS, *[sa.null().label(name) for name in RELATIONS])
 
 
 def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
@@ -203,11 +221,18 @@ Users = list[UserResponse]
 
 
 class UserProfile(UserResponse):
-    """A user and their counts; replies count as posts."""
+    """A user and their counts; replies count as posts.
+
+    What is between the user and the caller is null for an anonymous caller.
+    """
 
     post_count: int
     follower_count: int
     following_count: int
+    followed: bool | None
+    follows_you: bool | None
+    blocked: bool | None
+    muted: bool | None
 
 
 class UserMe(UserProfile):

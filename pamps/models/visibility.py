@@ -41,10 +41,15 @@ def _author_if_in(table: str, viewer: str, author_id: UserId) -> Column:
 
 def is_block(one: Column, other: Column) -> Condition:
     """Return the condition that there is a block between two users, in either direction."""
-    block = SQLModel.metadata.tables["block"].alias("between")
-    pair = sa.tuple_(block.c.from_id, block.c.to_id)
-    is_pair = pair.in_([sa.tuple_(one, other), sa.tuple_(other, one)])
-    return sa.select(sa.true()).where(is_pair).correlate_except(block).exists()
+    return has_pair("block", one, other) | has_pair("block", other, one)
+
+
+def has_pair(table: str, from_id: Column, to_id: Column) -> Condition:
+    """Return the condition that a table such as "block" has the row of two users."""
+    rows = SQLModel.metadata.tables[table].alias()
+    is_pair = (rows.c.from_id == from_id) & (rows.c.to_id == to_id)
+    found = sa.select(sa.true()).where(is_pair).correlate_except(rows)
+    return sa.func.coalesce(found.scalar_subquery(), sa.false())
 
 
 def is_blocked(one: UserId, other: UserId) -> Condition:

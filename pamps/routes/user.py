@@ -10,7 +10,15 @@ from sqlmodel import col, select
 
 from pamps import db, hashing
 from pamps.audit import record_audit
-from pamps.auth import Address, AuthenticatedUser, CurrentUser, FreshUser, require_fresh
+from pamps.auth import (
+    OPTIONAL_SIGN_IN,
+    Address,
+    AuthenticatedUser,
+    CurrentUser,
+    FreshUser,
+    OptionalUser,
+    require_fresh,
+)
 from pamps.db import Query, Row, Transaction
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import DELETE_ACCOUNT, start_deletion
@@ -18,7 +26,6 @@ from pamps.models import User
 from pamps.models.types import SafeText, fold_case
 from pamps.models.user import (
     IS_NAMED,
-    PROFILE_COLUMNS,
     UserMe,
     UserPatch,
     UserProfile,
@@ -26,6 +33,7 @@ from pamps.models.user import (
     UserResponse,
     Users,
     insert_user,
+    named_profile,
     own_profile,
     update_user,
     users,
@@ -57,7 +65,7 @@ def blocked() -> HTTPException:
 NAMED_USER = Parent(select(col(User.id)).where(IS_NAMED), user_not_found)
 
 USERS = PaginatedQuery(users(), col(User.id), newest_first=False)
-NAMED_PROFILE = Query(select(*PROFILE_COLUMNS).where(IS_NAMED))
+NAMED_PROFILE = Query(named_profile())
 OWN_PROFILE = Query(own_profile())
 LOCKED_PROFILE = Query(own_profile().with_for_update(key_share=True))
 INSERT_USER = Query(insert_user())
@@ -150,10 +158,10 @@ async def delete_me(user: FreshUser, address: Address, request: Request) -> None
     start_deletion()
 
 
-@router.get("/{username}/", response_model=UserProfile)
-async def get_user_by_username(username: Name, request: Request) -> Response:
-    """Show a user's profile."""
-    profile = await NAMED_PROFILE.first(username=username)
+@router.get("/{username}/", response_model=UserProfile, **OPTIONAL_SIGN_IN)
+async def get_user_by_username(username: Name, request: Request, user: OptionalUser) -> Response:
+    """Show a user's profile, and for a signed-in caller what is between the two."""
+    profile = await NAMED_PROFILE.first(viewer_id=user and user.id, username=username)
     if profile is None:
         raise user_not_found()
     return conditional_response(request, profile)
