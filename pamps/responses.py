@@ -4,9 +4,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 from fastapi import HTTPException, Request, Response
+from pydantic import BaseModel
 
 # What a response shows: one row, or a list of rows.
 Content = Mapping[str, object] | Sequence[Mapping[str, object]]
@@ -67,6 +69,13 @@ def insert_response(row: dict[str, object]) -> Response:
     """Respond with a row of `insert_or_get`: 201 if it is new, 200 if it was there before."""
     status = 201 if row.pop("created") else 200
     return json_response(row, status)
+
+
+def insert_options(model: type[BaseModel], errors: Mapping[int | str, Any] | None = None) -> Any:
+    """Return the options of a route that sends an `insert_response`, and these errors."""
+    existing = {"model": model, "description": "The same row, which was there already."}
+    responses = {200: existing, **(errors or {})}
+    return {"status_code": 201, "response_model": model, "responses": responses}
 
 
 def conditional_response(

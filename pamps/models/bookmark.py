@@ -1,44 +1,24 @@
-"""Bookmarks: table, queries, response."""
-
-from datetime import datetime
+"""Bookmarks: table, queries."""
 
 import sqlalchemy as sa
-from pydantic import BaseModel
-from sqlmodel import SQLModel, col
 
-from pamps.models.columns import (
-    VIEWER_ID,
-    AnySelect,
-    created_at,
-    foreign_key,
-    identity,
-)
-from pamps.models.post import Post, existing_post, insert_for_post, posts
+from pamps.models.columns import AnySelect
+from pamps.models.interaction import Interaction, delete_interaction, insert_interaction
+from pamps.models.post import existing_post
 
 
-class Bookmark(SQLModel, table=True):
-    """`user_id` has bookmarked `post_id`. The ids are in the order of the bookmarks."""
+class Bookmark(Interaction, table=True):
+    """`user_id` has bookmarked `post_id`."""
 
     __table_args__ = (
         sa.Index("ix_bookmark_user", "user_id", "id"),
         sa.Index("ix_bookmark_post", "post_id"),
     )
 
-    user_id: int = foreign_key("user.id", caller=True, primary_key=True)
-    post_id: int = foreign_key("post.id", primary_key=True)
-    id: int = identity()
-    date: datetime = created_at()
-
-
-def bookmarked_posts() -> AnySelect:
-    """Select the posts that `viewer_id` has bookmarked."""
-    bookmarked = posts(include_muted=True).join(Bookmark, col(Bookmark.post_id) == Post.id)
-    return bookmarked.where(col(Bookmark.user_id) == VIEWER_ID)
-
 
 def bookmark() -> AnySelect:
     """Bookmark `post_id` for `viewer_id`; return the bookmark, and if it is new (`created`)."""
-    return sa.select(*insert_for_post(Bookmark, ignore_blocks=True).c)
+    return sa.select(*insert_interaction(Bookmark, ignore_blocks=True).c)
 
 
 def unbookmark() -> AnySelect:
@@ -47,14 +27,4 @@ def unbookmark() -> AnySelect:
     Nothing is returned if the post does not exist.
     """
     post = existing_post().cte("post")
-    bookmark = sa.delete(Bookmark).where(col(Bookmark.post_id) == post.c.id)
-    deleted = bookmark.where(col(Bookmark.user_id) == VIEWER_ID).cte("deleted")
-    return sa.select(post.c.id).add_cte(deleted)
-
-
-class BookmarkResponse(BaseModel):
-    """`user_id` has bookmarked `post_id` since `date`."""
-
-    user_id: int
-    post_id: int
-    date: datetime
+    return sa.select(post.c.id).add_cte(delete_interaction(Bookmark, post))

@@ -92,18 +92,6 @@ def notify(recipients: AnySelect | Union) -> list[sa.CTE]:
     return [new.cte("notified")]
 
 
-def notify_author(kind: str, post: sa.CTE) -> list[sa.CTE]:
-    """Tell the author of a post, which is its `user_id` and `id`, of an act of the viewer."""
-    return notify(recipients(kind, post.c.user_id, post.c.id))
-
-
-def unnotify_author(kind: str, post: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
-    """Delete what `notify_author` has stored."""
-    is_act = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == kind)
-    about = (col(Notification.user_id) == post.c.user_id, col(Notification.post_id) == post.c.id)
-    return unnotify(notifications_where(is_act, *about))
-
-
 def expired_notifications(limit: int) -> AnySelect:
     """Delete up to `limit` notifications that are no longer kept, the oldest first."""
     kept = timedelta(days=settings.social.notifications_days)

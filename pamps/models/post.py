@@ -21,12 +21,11 @@ from pamps.models.columns import (
     foreign_key,
     id_parameter,
     identity,
-    insert_or_get,
     text_column,
 )
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visible
-from pamps.models.user import IS_VIEWER, NOT_DELETED, User, user_not_deleted
-from pamps.models.visibility import is_block, is_blocked, visible_to_viewer
+from pamps.models.user import NOT_DELETED, User, user_not_deleted
+from pamps.models.visibility import is_block, visible_to_viewer
 
 REPLY, NO_REPLY = sa.text("parent_id IS NOT NULL"), sa.text("parent_id IS NULL")
 
@@ -133,22 +132,6 @@ def posts(*, include_muted: bool = False) -> AnySelect:
 def existing_post() -> AnySelect:
     """Select the id of the post `post_id`, if it and its author exist."""
     return sa.select(col(Post.id)).where(col(Post.id) == POST_ID, user_not_deleted(Post.user_id))
-
-
-def insert_for_post(table: type[SQLModel], *, ignore_blocks: bool = False) -> sa.CTE:
-    """Insert the row of `viewer_id` for `post_id`, such as a like; see `insert_or_get`.
-
-    Nothing is inserted or returned if that user or that post does not exist, or if there is a block
-    between the user and the author.
-    """
-    # The user is locked first: see docs/decisions/0006-counters.md.
-    user = sa.select(col(User.id)).where(IS_VIEWER)
-    locked = user.with_for_update(read=True, key_share=True).cte("locked")
-    post = existing_post()
-    if not ignore_blocks:
-        post = post.where(~is_blocked(locked.c.id, col(Post.user_id)))
-    allowed = sa.select(locked.c.id).where(post.exists())
-    return insert_or_get(table, (VIEWER_ID, POST_ID), allowed)
 
 
 def thread(replies: int) -> AnySelect:

@@ -3,41 +3,33 @@
 from fastapi import APIRouter, Request, Response
 from sqlmodel import col
 
-from pamps.auth import AuthenticatedUser, check_session
+from pamps.auth import AuthenticatedUser
 from pamps.db import Query
 from pamps.models import Bookmark
-from pamps.models.bookmark import BookmarkResponse, bookmark, bookmarked_posts, unbookmark
+from pamps.models.bookmark import bookmark, unbookmark
+from pamps.models.columns import VIEWER_ID
+from pamps.models.interaction import InteractionResponse, posts_with
 from pamps.models.post import Posts
 from pamps.models.types import Id
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import insert_response
+from pamps.responses import insert_options
+from pamps.routes.like import insert_for_post
 from pamps.routes.post import post_not_found
 from pamps.state import ActiveTransaction
 
 router = APIRouter(tags=["post"])
 
-BOOKMARKED_POSTS = PaginatedQuery(bookmarked_posts(), col(Bookmark.id))
+BOOKMARKED_POSTS = PaginatedQuery(posts_with(Bookmark, VIEWER_ID), col(Bookmark.id))
 BOOKMARK = Query(bookmark())
 UNBOOKMARK = Query(unbookmark())
 
-BOOKMARKED_ALREADY = {"model": BookmarkResponse, "description": "You bookmarked it already."}
 
-
-@router.post(
-    "/post/{post_id}/bookmark/",
-    status_code=201,
-    response_model=BookmarkResponse,
-    responses={200: BOOKMARKED_ALREADY},
-)
+@router.post("/post/{post_id}/bookmark/", **insert_options(InteractionResponse))
 async def bookmark_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
     """Bookmark a post."""
-    bookmarked = await BOOKMARK.first(transaction, viewer_id=user.id, post_id=post_id)
-    if bookmarked is None:
-        await check_session(user, transaction)
-        raise post_not_found()
-    return insert_response(bookmarked)
+    return await insert_for_post(BOOKMARK, user, post_id, transaction)
 
 
 @router.delete("/post/{post_id}/bookmark/", status_code=204)

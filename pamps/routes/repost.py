@@ -6,38 +6,36 @@ from sqlmodel import col
 from pamps.auth import AuthenticatedUser
 from pamps.db import Query
 from pamps.errors import error_responses
-from pamps.models import Repost
-from pamps.models.repost import RepostResponse, repost, reposters, undo_repost
+from pamps.models import Post, Repost
+from pamps.models.interaction import (
+    InteractionResponse,
+    delete_counted,
+    insert_counted,
+    users_with,
+)
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import insert_response
-from pamps.routes.post import EXISTING_POST, post_not_found, refused_for_post
+from pamps.responses import insert_options
+from pamps.routes.like import insert_for_post
+from pamps.routes.post import EXISTING_POST, post_not_found
 from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post/{post_id}", tags=["post"])
 
-REPOST = Query(repost())
-UNDO_REPOST = Query(undo_repost())
-REPOSTERS = PaginatedQuery(reposters(EXISTING_POST.id), col(Repost.id), parent=EXISTING_POST)
-
-REPOSTED_ALREADY = {"model": RepostResponse, "description": "You reposted it already."}
-
-
-@router.post(
-    "/repost/",
-    status_code=201,
-    response_model=RepostResponse,
-    responses={200: REPOSTED_ALREADY, **error_responses(403)},
+REPOST = Query(insert_counted(Repost, col(Post.repost_count), "repost"))
+UNDO_REPOST = Query(delete_counted(Repost, col(Post.repost_count), "repost"))
+REPOSTERS = PaginatedQuery(
+    users_with(Repost, EXISTING_POST.id), col(Repost.id), parent=EXISTING_POST
 )
+
+
+@router.post("/repost/", **insert_options(InteractionResponse, error_responses(403)))
 async def repost_post(
     post_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
     """Repost a post: show it in the timelines of your followers."""
-    reposted = await REPOST.first(transaction, viewer_id=user.id, post_id=post_id)
-    if reposted is None:
-        raise await refused_for_post(user, post_id, transaction)
-    return insert_response(reposted)
+    return await insert_for_post(REPOST, user, post_id, transaction)
 
 
 @router.delete("/repost/", status_code=204)

@@ -93,7 +93,8 @@ def test_references(name):
 def test_the_recipe_shows_the_code():
     """Its listings are what is in the files of bookmarks, which were made by it."""
     recipe = (CHECKOUT / "docs" / "development.md").read_text("utf-8").split("## Recipe: ")[1]
-    files = ("pamps/models/bookmark.py", "pamps/routes/bookmark.py", "tests/test_bookmark.py")
+    models = ("pamps/models/interaction.py", "pamps/models/bookmark.py")
+    files = (*models, "pamps/routes/bookmark.py", "tests/test_bookmark.py")
     code = "\n".join((CHECKOUT / file).read_text("utf-8") for file in files)
     listings = re.findall(r"```python\n(.*?)```", recipe.split("\n## ")[0], re.DOTALL)
     blocks = [block.strip("\n") for listing in listings for block in listing.split("\n\n\n")]
