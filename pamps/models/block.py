@@ -1,32 +1,24 @@
-"""Blocks: table, queries, response."""
-
-from datetime import datetime
+"""Blocks: table, query."""
 
 import sqlalchemy as sa
-from pydantic import BaseModel
 from sqlalchemy.orm import Mapped
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
-from pamps.models.columns import VIEWER_ID, AnySelect, Condition, created_at, foreign_key, identity
+from pamps.models.columns import VIEWER_ID, AnySelect, Condition
 from pamps.models.follow import Social, change_counters
 from pamps.models.notification import Notification, notifications_where, unnotify
-from pamps.models.pair import insert_pair
+from pamps.models.pair import Pair, insert_pair
 from pamps.models.user import USER_ID
 
 
-class Block(SQLModel, table=True):
-    """`from_id` blocks `to_id`. Later blocks have larger ids."""
+class Block(Pair, table=True):
+    """`from_id` blocks `to_id`."""
 
     __table_args__ = (
         sa.Index("ix_block_from", "from_id", "id"),
         sa.Index("ix_block_to", "to_id", "id"),
         sa.CheckConstraint("from_id <> to_id", name="not_self"),
     )
-
-    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
-    to_id: int = foreign_key("user.id", primary_key=True)
-    id: int = identity()
-    date: datetime = created_at()
 
 
 def block() -> AnySelect:
@@ -47,11 +39,3 @@ def block() -> AnySelect:
 def _are_both(one: Mapped[int], other: Mapped[int]) -> Condition:
     """Return the condition that two columns have the two users, in either order."""
     return sa.tuple_(one, other).in_([sa.tuple_(VIEWER_ID, USER_ID), sa.tuple_(USER_ID, VIEWER_ID)])
-
-
-class BlockResponse(BaseModel):
-    """`from_id` blocks `to_id` since `date`."""
-
-    from_id: int
-    to_id: int
-    date: datetime

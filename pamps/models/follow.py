@@ -1,21 +1,10 @@
-"""Who follows whom: table, queries, response."""
-
-from datetime import datetime
+"""Who follows whom: table, queries."""
 
 import sqlalchemy as sa
-from pydantic import BaseModel
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from pamps.config import settings
-from pamps.models.columns import (
-    VIEWER_ID,
-    AnySelect,
-    Column,
-    created_at,
-    foreign_key,
-    identity,
-    insert_or_get,
-)
+from pamps.models.columns import VIEWER_ID, AnySelect, Column, insert_or_get
 from pamps.models.notification import (
     Notification,
     notifications_where,
@@ -23,12 +12,13 @@ from pamps.models.notification import (
     recipients,
     unnotify,
 )
+from pamps.models.pair import BOTH_USERS, Pair
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 from pamps.models.visibility import is_block, is_blocked
 
 
-class Social(SQLModel, table=True):
-    """`from_id` follows `to_id`. Later follows have larger ids."""
+class Social(Pair, table=True):
+    """`from_id` follows `to_id`."""
 
     __table_args__ = (
         sa.Index("ix_social_followers", "to_id", "id"),
@@ -36,20 +26,10 @@ class Social(SQLModel, table=True):
         sa.CheckConstraint("from_id <> to_id", name="not_self"),
     )
 
-    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
-    to_id: int = foreign_key("user.id", primary_key=True)
-    id: int = identity()
-    date: datetime = created_at()
-
 
 def followers(user_id: Column) -> AnySelect:
     """Select the users who follow a user."""
     return users().join(Social, col(Social.from_id) == User.id).where(col(Social.to_id) == user_id)
-
-
-def following(user_id: Column) -> AnySelect:
-    """Select the users whom a user follows."""
-    return users().join(Social, col(Social.to_id) == User.id).where(col(Social.from_id) == user_id)
 
 
 def follow() -> AnySelect:
@@ -95,8 +75,7 @@ def unfollow() -> AnySelect:
 
 def _locked_users() -> sa.CTE:
     """Lock both users, in the order of docs/decisions/0006-counters.md."""
-    both = col(User.id).in_((VIEWER_ID, USER_ID))
-    users = sa.select(col(User.id), col(User.following_count)).where(both, NOT_DELETED)
+    users = sa.select(col(User.id), col(User.following_count)).where(BOTH_USERS)
     return users.order_by(col(User.id)).with_for_update(key_share=True).cte("locked")
 
 
@@ -105,18 +84,9 @@ def change_counters(follows: sa.CTE, amount: int) -> sa.CTE:
     each = sa.select(amount * sa.func.count()).select_from(follows)
     follower = each.where(follows.c.from_id == User.id).scalar_subquery()
     followed = each.where(follows.c.to_id == User.id).scalar_subquery()
-    both = col(User.id).in_((VIEWER_ID, USER_ID))
-    counted = sa.update(User).where(both, sa.exists().select_from(follows))
+    counted = sa.update(User).where(BOTH_USERS, sa.exists().select_from(follows))
     counted = counted.values(
         following_count=sa.func.greatest(User.following_count + follower, 0),
         follower_count=sa.func.greatest(User.follower_count + followed, 0),
     )
     return counted.cte("counted")
-
-
-class SocialResponse(BaseModel):
-    """`from_id` follows `to_id` since `date`."""
-
-    from_id: int
-    to_id: int
-    date: datetime

@@ -1,12 +1,32 @@
-"""What blocks and mutes share: rows that the user `viewer_id` has for the user `user_id`."""
+"""Pairs of users: what follows, blocks and mutes share, which are a user's rows for other users."""
+
+from datetime import datetime
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlmodel import SQLModel, col
 
-from pamps.models.columns import VIEWER_ID, AnySelect, insert_or_get
+from pamps.models.columns import (
+    VIEWER_ID,
+    AnySelect,
+    Column,
+    created_at,
+    foreign_key,
+    identity,
+    insert_or_get,
+)
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 
 BOTH_USERS = col(User.id).in_((VIEWER_ID, USER_ID)) & NOT_DELETED
+
+
+class Pair(SQLModel):
+    """The columns of the tables. The ids are in the order in which the rows were stored."""
+
+    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    to_id: int = foreign_key("user.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created_at()
 
 
 def lock_pair() -> AnySelect:
@@ -18,8 +38,8 @@ def lock_pair() -> AnySelect:
     return sa.select(col(User.id)).where(BOTH_USERS).order_by(col(User.id)).with_for_update()
 
 
-def insert_pair(table: type[SQLModel]) -> sa.CTE:
-    """Insert the row of the users, who are locked; see `insert_or_get`.
+def insert_pair(table: type[Pair]) -> sa.CTE:
+    """Insert the row of `viewer_id` for `user_id`, who are locked; see `insert_or_get`.
 
     Nothing is inserted or returned if one of them does not exist.
     """
@@ -27,16 +47,22 @@ def insert_pair(table: type[SQLModel]) -> sa.CTE:
     return insert_or_get(table, (VIEWER_ID, USER_ID), both.having(sa.func.count() == 2))
 
 
-def delete_pair(table: type[SQLModel]) -> AnySelect:
-    """Delete the row of the users, if there is one; return a row if `user_id` exists."""
-    columns = sa.inspect(table).columns
-    row = sa.delete(table).where(columns.from_id == VIEWER_ID, columns.to_id == USER_ID)
+def delete_pair(table: type[Pair]) -> AnySelect:
+    """Delete the row of `viewer_id` for `user_id`, if any; return a row if `user_id` exists."""
+    row = sa.delete(table).where(col(table.from_id) == VIEWER_ID, col(table.to_id) == USER_ID)
     user = sa.select(col(User.id)).where(col(User.id) == USER_ID, NOT_DELETED)
     return user.add_cte(row.cte("deleted"))
 
 
-def paired_users(table: type[SQLModel]) -> AnySelect:
-    """Select the users for whom `viewer_id` has rows in the table."""
-    columns = sa.inspect(table).columns
-    paired = users().join(table, columns.to_id == User.id)
-    return paired.where(columns.from_id == VIEWER_ID)
+def paired_users(table: type[Pair], user_id: Column) -> AnySelect:
+    """Select the users for whom a user has a row."""
+    paired = users().join(table, col(table.to_id) == User.id)
+    return paired.where(col(table.from_id) == user_id)
+
+
+class SocialResponse(BaseModel):
+    """`from_id` follows, blocks or mutes `to_id` since `date`."""
+
+    from_id: int
+    to_id: int
+    date: datetime

@@ -8,12 +8,13 @@ from pamps.auth import AuthenticatedUser, CurrentUser, check_session
 from pamps.db import Query, Transaction
 from pamps.errors import error_responses
 from pamps.models import Block
-from pamps.models.block import BlockResponse, block
-from pamps.models.pair import delete_pair, lock_pair, paired_users
+from pamps.models.block import block
+from pamps.models.columns import VIEWER_ID
+from pamps.models.pair import SocialResponse, delete_pair, lock_pair, paired_users
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import insert_response
+from pamps.responses import insert_options, insert_response
 from pamps.routes.user import user_not_found
 from pamps.state import ActiveTransaction
 
@@ -22,9 +23,7 @@ router = APIRouter(prefix="/user", tags=["user"])
 LOCK_PAIR = Query(lock_pair())
 BLOCK = Query(block())
 UNBLOCK = Query(delete_pair(Block))
-BLOCKED_USERS = PaginatedQuery(paired_users(Block), col(Block.id))
-
-BLOCKED_ALREADY = {"model": BlockResponse, "description": "You block them already."}
+BLOCKED_USERS = PaginatedQuery(paired_users(Block, VIEWER_ID), col(Block.id))
 
 
 async def insert_pair(
@@ -45,12 +44,7 @@ async def insert_pair(
     return insert_response(row)
 
 
-@router.post(
-    "/block/{user_id}",
-    status_code=201,
-    response_model=BlockResponse,
-    responses={200: BLOCKED_ALREADY, **error_responses(400)},
-)
+@router.post("/block/{user_id}", **insert_options(SocialResponse, error_responses(400)))
 async def block_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:

@@ -9,20 +9,14 @@ from pamps.config import settings
 from pamps.db import Query
 from pamps.errors import error_responses
 from pamps.models import Post, Social
-from pamps.models.follow import (
-    SocialResponse,
-    existing_follow,
-    follow,
-    followers,
-    following,
-    unfollow,
-)
+from pamps.models.follow import existing_follow, follow, followers, unfollow
+from pamps.models.pair import SocialResponse, paired_users
 from pamps.models.post import Posts
 from pamps.models.timeline import timeline
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
-from pamps.responses import insert_response, json_response
+from pamps.responses import insert_options, insert_response, json_response
 from pamps.routes.user import NAMED_USER, Name, blocked, user_not_found
 from pamps.state import ActiveTransaction
 
@@ -33,9 +27,7 @@ FOLLOW = Query(follow())
 EXISTING_FOLLOW = Query(existing_follow())
 UNFOLLOW = Query(unfollow())
 FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
-FOLLOWING = PaginatedQuery(following(NAMED_USER.id), col(Social.id), parent=NAMED_USER)
-
-FOLLOWED_ALREADY = {"model": SocialResponse, "description": "You follow them already."}
+FOLLOWING = PaginatedQuery(paired_users(Social, NAMED_USER.id), col(Social.id), parent=NAMED_USER)
 
 
 @router.get("/timeline", response_model=Posts)
@@ -44,12 +36,7 @@ async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePa
     return await page.response(request, TIMELINE, viewer_id=user.id)
 
 
-@router.post(
-    "/follow/{user_id}",
-    status_code=201,
-    response_model=SocialResponse,
-    responses={200: FOLLOWED_ALREADY, **error_responses(400, 403)},
-)
+@router.post("/follow/{user_id}", **insert_options(SocialResponse, error_responses(400, 403)))
 async def follow_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:

@@ -7,11 +7,13 @@ from pamps.auth import AuthenticatedUser
 from pamps.db import Query
 from pamps.errors import error_responses
 from pamps.models import Mute
-from pamps.models.mute import MuteResponse, mute
-from pamps.models.pair import delete_pair, paired_users
+from pamps.models.columns import VIEWER_ID
+from pamps.models.mute import mute
+from pamps.models.pair import SocialResponse, delete_pair, paired_users
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
+from pamps.responses import insert_options
 from pamps.routes.block import insert_pair
 from pamps.routes.user import user_not_found
 from pamps.state import ActiveTransaction
@@ -20,17 +22,10 @@ router = APIRouter(prefix="/user", tags=["user"])
 
 MUTE = Query(mute())
 UNMUTE = Query(delete_pair(Mute))
-MUTED_USERS = PaginatedQuery(paired_users(Mute), col(Mute.id))
-
-MUTED_ALREADY = {"model": MuteResponse, "description": "You mute them already."}
+MUTED_USERS = PaginatedQuery(paired_users(Mute, VIEWER_ID), col(Mute.id))
 
 
-@router.post(
-    "/mute/{user_id}",
-    status_code=201,
-    response_model=MuteResponse,
-    responses={200: MUTED_ALREADY, **error_responses(400)},
-)
+@router.post("/mute/{user_id}", **insert_options(SocialResponse, error_responses(400)))
 async def mute_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
