@@ -121,6 +121,12 @@ def about(thing: str) -> list[Route]:
     return [route for route in ROUTES if f"{{{thing}}}" in route.path]
 
 
+def path_about(route: Route, user: User, post_id: int) -> str:
+    """The path of a route that reads, about a user and a post."""
+    known = {"username": user.username, "user_id": user.id, "post_id": post_id, "tag": "tag"}
+    return route.path.format(**known)
+
+
 def values(owner: User, post_id: int, caller: str = "", new: str = "new") -> dict[str, object]:
     """What placeholders of paths and bodies stand for, when `caller` asks about the owner."""
     return {
@@ -203,8 +209,7 @@ class Crowd:
 
     def path(self, route: Route) -> str:
         """The path about ana and her post."""
-        known = {"username": "ana", "user_id": self.ana.id, "post_id": self.post_id, "tag": "tag"}
-        return route.path.format(**known)
+        return path_about(route, self.ana, self.post_id)
 
     def reader(self, route: Route) -> httpx.Client:
         """Somebody who may read it: anybody, or ana."""
