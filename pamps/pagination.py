@@ -14,11 +14,10 @@ from fastapi import HTTPException, Query as QueryParameters, Request, Response
 from pydantic import BaseModel, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, literal_column, select, true
-from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from pamps.db import Query, Row
-from pamps.models.columns import LIMIT, VIEWER_ID, AnySelect, page_of
+from pamps.models.columns import LIMIT, VIEWER_ID, AnySelect, IdColumn, page_of
 from pamps.models.types import BIGINT, Id, PositiveId, digits
 from pamps.paths import reference
 from pamps.responses import conditional_response
@@ -56,7 +55,7 @@ class PaginatedQuery:
     def __init__(
         self,
         statement: AnySelect,
-        key: Mapped[int],
+        key: IdColumn,
         *,
         newest_first: bool = True,
         parent: Parent | None = None,

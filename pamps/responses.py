@@ -68,6 +68,7 @@ def json_response(
 def insert_response(row: dict[str, object]) -> Response:
     """Respond with a row of `insert_or_get`: 201 if it is new, 200 if it was there before."""
     status = 201 if row.pop("created") else 200
+    del row["id"]
     return json_response(row, status)
 
 

@@ -41,14 +41,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "post_id", name=op.f("pk_repost")),
     )
     op.create_index("ix_repost_post", "repost", ["post_id", "id"], unique=False)
-    op.create_index("ix_repost_user", "repost", ["user_id", "id"], unique=False)
     op.add_column(
         "post", sa.Column("repost_count", sa.Integer(), server_default="0", nullable=False)
     )
     check_counts("like_count", "reply_count", "repost_count")
+    op.create_table(
+        "entry",
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("post_id", sa.BigInteger(), nullable=False),
+        sa.Column("author_id", sa.BigInteger(), nullable=False),
+    )
+    op.execute("INSERT INTO entry SELECT user_id, id, id, user_id FROM post ORDER BY id")
+    key = "PRIMARY KEY (user_id, id) INCLUDE (post_id, author_id)"
+    op.execute(f"ALTER TABLE entry ADD CONSTRAINT pk_entry {key}")
+    op.create_index("ix_entry_post", "entry", ["post_id"], unique=False)
+    for table in ("post", "user"):
+        name = op.f(f"fk_entry_{table}_id")
+        op.create_foreign_key(name, "entry", table, [f"{table}_id"], ["id"], ondelete="CASCADE")
 
 
 def downgrade() -> None:
     check_counts("like_count", "reply_count")
     op.drop_column("post", "repost_count")
     op.drop_table("repost")
+    op.drop_table("entry")

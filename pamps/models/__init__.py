@@ -13,4 +13,5 @@ from .post import Post as Post
 from .repost import Repost as Repost
 from .session import UserSession as UserSession
 from .tag import Tag as Tag
+from .timeline import Entry as Entry
 from .user import User as User

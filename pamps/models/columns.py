@@ -18,6 +18,7 @@ SQLModel.metadata.naming_convention = {
 Column = sa.ColumnElement[Any]
 Condition = sa.ColumnElement[bool]
 AnySelect = sa.Select[*tuple[Any, ...]]
+IdColumn = Column | Mapped[int]
 
 
 def id_parameter(name: str) -> sa.BindParameter[int]:
@@ -35,7 +36,7 @@ LIMIT = id_parameter("limit")
 
 def page_of(
     statement: AnySelect,
-    key: Mapped[int],
+    key: IdColumn,
     *,
     newest_first: bool = True,
     limit: sa.ColumnElement[int] = LIMIT,
@@ -46,13 +47,13 @@ def page_of(
 
 
 def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySelect) -> sa.CTE:
-    """Insert a row unless its primary key exists; return its key, `date`, and whether it is new.
+    """Insert a row unless its primary key exists; return it, and as `created` whether it is new.
 
     It is one statement, so that of two concurrent requests exactly one gets `created = true`.
     Nothing is inserted or returned if `allowed` has no row. The rows that `allowed` locks are
     locked first.
     """
-    columns = sa.inspect(table).primary_key
+    columns, all_columns = sa.inspect(table).primary_key, sa.inspect(table).columns
     values = sa.select(*key).select_from(allowed.cte("allowed"))
     statement = insert(table).from_select(list(columns), values)
     # A no-op update, so that RETURNING also returns an existing row.
@@ -60,7 +61,7 @@ def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySele
     statement = statement.on_conflict_do_update(index_elements=columns, set_=same)
     # `xmax` is 0 only for a row that this statement inserted.
     is_new = sa.literal_column("xmax = 0", sa.Boolean).label("created")
-    return statement.returning(*columns, sa.inspect(table).columns.date, is_new).cte("added")
+    return statement.returning(*all_columns, is_new).cte("added")
 
 
 def identity(*, primary_key: bool = False) -> int:

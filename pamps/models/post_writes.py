@@ -23,6 +23,7 @@ from pamps.models.post import (
     tags,
 )
 from pamps.models.tag import Tag
+from pamps.models.timeline import Entry, insert_entries
 from pamps.models.user import IS_VIEWER, NOT_DELETED, User, fold_case_sql, user_not_deleted
 from pamps.models.visibility import is_blocked
 
@@ -88,7 +89,8 @@ def insert_post() -> AnySelect:
     reply = recipients("reply", parent.c.user_id, stored.c.id).select_from(stored)
     parent_user_id = sa.select(parent.c.user_id).scalar_subquery()
     told = reply.union_all(_newly_mentioned(stored, parent_user_id, NOBODY))
-    return query.add_cte(_insert_tags(stored), *notify(told))
+    entry = insert_entries(sa.select(stored.c.user_id, stored.c.id, stored.c.id, stored.c.user_id))
+    return query.add_cte(_insert_tags(stored), entry, *notify(told))
 
 
 def update_text() -> AnySelect:
@@ -146,7 +148,10 @@ def remove_post(removal: sa.Delete | sa.Update) -> AnySelect:
     written = written.values(post_count=sa.func.greatest(User.post_count - 1, 0))
     replied = sa.update(Post).where(col(Post.id) == post.c.parent_id, removed.c.id == POST_ID)
     replied = replied.values(reply_count=sa.func.greatest(Post.reply_count - 1, 0))
-    return sa.select(removed.c.id).add_cte(written.cte("written"), replied.cte("replied"))
+    is_entry = (col(Entry.user_id) == post.c.user_id) & (col(Entry.id) == removed.c.id)
+    entry = sa.delete(Entry).where(is_entry).cte("entry_deleted")
+    others = written.cte("written"), replied.cte("replied")
+    return sa.select(removed.c.id).add_cte(entry, *others)
 
 
 def delete_locked_post() -> AnySelect:

@@ -15,6 +15,7 @@ from pamps.models.columns import (
     AnySelect,
     Column,
     Condition,
+    IdColumn,
     counter,
     flag,
     id_parameter,
@@ -81,7 +82,7 @@ IS_NAMED = (fold_case_sql(col(User.username)) == USERNAME) & NOT_DELETED
 IS_VIEWER = (col(User.id) == VIEWER_ID) & NOT_DELETED
 
 
-def user_not_deleted(user_id: int) -> Condition:
+def user_not_deleted(user_id: int | IdColumn) -> Condition:
     """Return the condition that a row belongs to a user who is not deleted.
 
     Few users are ever marked deleted, so reading all their ids once a statement is cheap.

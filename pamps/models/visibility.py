@@ -1,15 +1,12 @@
 """What blocks and mutes hide from users, and what blocks keep them from doing."""
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel
 
-from pamps.models.columns import VIEWER_ID, Column, Condition
-
-UserId = Column | Mapped[int]
+from pamps.models.columns import VIEWER_ID, Column, Condition, IdColumn
 
 
-def visible_to_viewer(author_id: UserId, *, include_muted: bool = False) -> Condition:
+def visible_to_viewer(author_id: IdColumn, *, include_muted: bool = False) -> Condition:
     """Return the condition that blocks and mutes do not hide an author's posts from `viewer_id`.
 
     Use it below every LIMIT, as `user_not_deleted`. It looks up each author, and never reads all
@@ -23,7 +20,7 @@ def visible_to_viewer(author_id: UserId, *, include_muted: bool = False) -> Cond
     return VIEWER_ID.is_(None) | author_id.is_distinct_from(sa.func.coalesce(*hidden))
 
 
-def _author_if_in(table: str, viewer: str, author_id: UserId) -> Column:
+def _author_if_in(table: str, viewer: str, author_id: IdColumn) -> Column:
     """Return the id of the author if a table has a row of both users; else null.
 
     `viewer` is the column of the table that has the viewer.
@@ -52,7 +49,7 @@ def has_pair(table: str, from_id: Column, to_id: Column) -> Condition:
     return sa.func.coalesce(found.scalar_subquery(), sa.false())
 
 
-def is_blocked(one: UserId, other: UserId) -> Condition:
+def is_blocked(one: IdColumn, other: IdColumn) -> Condition:
     """Ask for a block between two users, in a statement that has locked one of them.
 
     The function of the database sees blocks that were committed while the statement waited for the
@@ -61,6 +58,6 @@ def is_blocked(one: UserId, other: UserId) -> Condition:
     return sa.func.is_blocked(one, other, type_=sa.Boolean)
 
 
-def is_muted(from_id: UserId, to_id: UserId) -> Condition:
+def is_muted(from_id: IdColumn, to_id: IdColumn) -> Condition:
     """Ask for a mute of `to_id` by `from_id`, in a statement that has locked one of them."""
     return sa.func.is_muted(from_id, to_id, type_=sa.Boolean)

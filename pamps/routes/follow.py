@@ -8,11 +8,10 @@ from pamps.auth import AuthenticatedUser, check_session
 from pamps.config import settings
 from pamps.db import Query
 from pamps.errors import error_responses
-from pamps.models import Post, Social
+from pamps.models import Social
 from pamps.models.follow import existing_follow, follow, followers, unfollow
 from pamps.models.pair import SocialResponse, paired_users
-from pamps.models.post import Posts
-from pamps.models.timeline import timeline
+from pamps.models.timeline import ENTRY_ID, TimelineEntry, timeline
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
@@ -22,7 +21,7 @@ from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/user", tags=["user"])
 
-TIMELINE = PaginatedQuery(timeline(), col(Post.id), newer=timeline(newest_first=False))
+TIMELINE = PaginatedQuery(timeline(), ENTRY_ID, newer=timeline(newest_first=False))
 FOLLOW = Query(follow())
 EXISTING_FOLLOW = Query(existing_follow())
 UNFOLLOW = Query(unfollow())
@@ -30,9 +29,9 @@ FOLLOWERS = PaginatedQuery(followers(NAMED_USER.id), col(Social.id), parent=NAME
 FOLLOWING = PaginatedQuery(paired_users(Social, NAMED_USER.id), col(Social.id), parent=NAMED_USER)
 
 
-@router.get("/timeline", response_model=Posts)
+@router.get("/timeline", response_model=list[TimelineEntry])
 async def get_timeline(user: AuthenticatedUser, request: Request, page: ActivePage) -> Response:
-    """List the posts of everyone that you follow, replies included, the newest first."""
+    """List the posts and reposts of everyone that you follow, replies included, newest first."""
     return await page.response(request, TIMELINE, viewer_id=user.id)
 
 

@@ -6,13 +6,9 @@ from sqlmodel import col
 from pamps.auth import AuthenticatedUser
 from pamps.db import Query
 from pamps.errors import error_responses
-from pamps.models import Post, Repost
-from pamps.models.interaction import (
-    InteractionResponse,
-    delete_counted,
-    insert_counted,
-    users_with,
-)
+from pamps.models import Repost
+from pamps.models.interaction import InteractionResponse, users_with
+from pamps.models.repost import repost, undo_repost
 from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
@@ -23,8 +19,8 @@ from pamps.state import ActiveTransaction
 
 router = APIRouter(prefix="/post/{post_id}", tags=["post"])
 
-REPOST = Query(insert_counted(Repost, col(Post.repost_count), "repost"))
-UNDO_REPOST = Query(delete_counted(Repost, col(Post.repost_count), "repost"))
+REPOST = Query(repost())
+UNDO_REPOST = Query(undo_repost())
 REPOSTERS = PaginatedQuery(
     users_with(Repost, EXISTING_POST.id), col(Repost.id), parent=EXISTING_POST
 )
