@@ -38,8 +38,8 @@ SELECT format('DROP INDEX %%I', indexname), indexdef FROM pg_indexes
 WHERE format('%%I', tablename) = ANY(%s) AND indexname NOT LIKE 'pk_%%'
 """
 TABLES = ['"user"', "post", "social", '"like"', "bookmark", "repost", "tag", "block", "mute"]
-TABLES += ["inbox", "notification"]
-WITHOUT_ID = ["repost", "tag", "inbox"]
+TABLES += ["entry", "inbox", "notification"]
+WITHOUT_ID = ["repost", "tag", "entry", "inbox"]
 
 
 def post_id(number: int) -> int:
@@ -98,6 +98,7 @@ def make(address: str, posts: int) -> None:
         run(rows.TAGGED)
         run(rows.USER)
         run(rows.POST)
+        run(rows.ENTRY)
         run(rows.TAG)
         run(rows.HIDDEN, table="block", first=553)
         run(rows.HIDDEN, table="mute", first=554)

@@ -35,7 +35,9 @@ def lists(cursor: Any, posts: int) -> Lists:
     def most(counter: str) -> Any:
         return one(f"SELECT id FROM post WHERE id > {posts} / 2 ORDER BY {counter} DESC LIMIT 1")
 
-    author = one('SELECT username FROM "user" WHERE id < 500 ORDER BY post_count DESC LIMIT 1')
+    author = one(
+        'SELECT username FROM "user" WHERE id BETWEEN 6 AND 500 ORDER BY post_count DESC LIMIT 1'
+    )
     fan = one('SELECT username FROM "user" WHERE id % 4 = 0 AND id > 550 LIMIT 1')
     home, old = post.HOME_POSTS, {"cursor": post_id(posts // 2)}
     readers = {
@@ -66,7 +68,7 @@ def lists(cursor: Any, posts: int) -> Lists:
         "timeline of reader_500, from the middle": (follow.TIMELINE, readers["reader_500"] | old),
         "timeline of reader_500, news": (
             follow.TIMELINE,
-            readers["reader_500"] | {"cursor": post_id(posts) - 100, "newest_first": False},
+            readers["reader_500"] | {"cursor": post_id(posts * 99 // 100), "newest_first": False},
         ),
         "posts that a user likes": (like.LIKED_POSTS, {"username": fan}),
         "who likes a post": (like.LIKERS, {"post_id": most("like_count")}),

@@ -57,6 +57,8 @@ DONE = ", ".join(
     f"(SELECT true FROM {table} d WHERE d.user_id = %(me)s AND d.post_id = p.id) IS NOT NULL"
     for table in ('"like"', "repost", "bookmark")
 )
+REPOSTED_BY = """, CASE WHEN e.id <> e.post_id THEN (SELECT json_build_object('id', r.id,
+'username', r.username, 'avatar', r.avatar) FROM "user" r WHERE r.id = e.user_id) END"""
 
 
 def post(row):
@@ -121,12 +123,14 @@ def timeline(request: Request):
     with database() as db:
         me = caller(request, db)[0]
         db.execute(
-            POST.format(done=DONE) + "WHERE p.id IN (SELECT n.id FROM social s, LATERAL (SELECT id"
-            " FROM post WHERE user_id = s.to_id ORDER BY id DESC LIMIT 20) n WHERE s.from_id ="
-            " %(me)s ORDER BY n.id DESC LIMIT 20) ORDER BY p.id DESC",
+            POST.format(done=DONE + REPOSTED_BY)
+            + "JOIN (SELECT n.* FROM social s, LATERAL (SELECT id, user_id, post_id FROM entry"
+            " WHERE user_id = s.to_id AND author_id <> %(me)s ORDER BY id DESC LIMIT 20) n"
+            " WHERE s.from_id = %(me)s ORDER BY n.id DESC LIMIT 20) e ON e.post_id = p.id"
+            " ORDER BY e.id DESC",
             {"me": me},
         )
-        return answer([post(row) for row in db.fetchall()])
+        return answer([post(row) | {"reposted_by": row[17]} for row in db.fetchall()])
 
 
 @app.get("/user/{username}/")

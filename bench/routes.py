@@ -111,7 +111,12 @@ def routes(address: URL, url: str, posts: int) -> list[Route]:
         read("profile", [f"/user/{name}/" for name in people], has_floor=True),
         read("a user's posts", [f"/post/user/{name}/" for name in names], has_floor=True),
         *(
-            read(f"timeline, following {READERS[name]:,}", ["/user/timeline"], readers[name])
+            read(
+                f"timeline, following {READERS[name]:,}",
+                ["/user/timeline"],
+                readers[name],
+                has_floor=True,
+            )
             for name in ("reader_50", "reader_500", "reader_5000")
         ),
         read("timeline of 500, 100 blocks", ["/user/timeline"], readers["blocker_500"]),

@@ -154,6 +154,12 @@ LEFT JOIN (SELECT parent of, count(*) replies FROM written GROUP BY 1) b ON b.of
 LEFT JOIN (SELECT post_id, count(*) reposts FROM repost GROUP BY 1) c ON c.post_id = id
 ORDER BY id
 """
+ENTRY = """
+INSERT INTO entry (user_id, id, post_id, author_id)
+SELECT user_id, id, id, user_id FROM post
+UNION ALL SELECT r.user_id, r.id, r.post_id, p.user_id FROM repost r JOIN post p ON p.id = r.post_id
+ORDER BY 2
+"""
 TAG = """
 INSERT INTO tag (tag, post_id, user_id, date)
 SELECT unnest(tags), id, user_id, date FROM post WHERE tags IS NOT NULL

@@ -42,6 +42,7 @@ def fill(address: str) -> None:
         Attempt,
         Audit,
         Block,
+        Entry,
         IdempotencyKey,
         Inbox,
         Mute,
@@ -77,6 +78,7 @@ def fill(address: str) -> None:
                 Social(from_id=ana.id, to_id=bia.id),
                 Block(from_id=ana.id, to_id=bia.id),
                 Mute(from_id=bia.id, to_id=ana.id),
+                Entry(user_id=ana.id, id=posts[0].id, post_id=posts[0].id, author_id=ana.id),
                 Tag(tag="é_🐦", post_id=posts[0].id, user_id=ana.id),
                 Inbox(user_id=ana.id, unread_count=1),
                 UserSession(

@@ -39,6 +39,10 @@ SELECT * FROM (SELECT id, date < lag(date) OVER (ORDER BY id) AS is_older FROM {
 WHERE is_older
 """
 TIMELINE = "(SELECT id, date FROM post UNION ALL SELECT id, date FROM repost) AS entry"
+ENTRIES = """
+SELECT user_id, id, id, user_id FROM post UNION ALL SELECT r.user_id, r.id, post_id, p.user_id
+FROM repost AS r JOIN post AS p ON p.id = post_id ORDER BY 1, 2
+"""
 TEXTS = """
 SELECT p.id, text, coalesce(tags, '{}'), array(SELECT username FROM unnest(mention_ids)
     WITH ORDINALITY AS m (id, n) JOIN "user" AS u ON u.id = m.id ORDER BY n) FROM post AS p
@@ -59,6 +63,7 @@ def test_fake_data(api_client):
     assert counts[0] == 1000
     assert 200 < counts[1] < 400
     assert query("SELECT id FROM post WHERE parent_id >= id") == []
+    assert sorted(query("SELECT user_id, id, post_id, author_id FROM entry")) == query(ENTRIES)
     name = api_client.get("/user/").json()[0]["username"]
     assert sign_in(api_client, name, "pamps")
 

@@ -202,7 +202,7 @@ def fake_data(
     posts: Annotated[int, typer.Option(min=0, help="How many posts, replies included.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
 ) -> None:
-    """Fill the database with made-up users, posts, replies, likes and follows."""
+    """Fill the database with made-up users, their posts, and what they do."""
     from pamps.config import ENVIRONMENT
     from pamps.maintenance import fake
 

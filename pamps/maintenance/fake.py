@@ -10,16 +10,14 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, islice
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
 
 from rich.progress import Progress
 from sqlalchemy import func, select
 from sqlmodel import Session
 
 from pamps.db import psycopg2_connection
-from pamps.maintenance.fake_text import Writer
+from pamps.maintenance.fake_posts import Draft, Writer, popular
 
 # The password of all generated users; production refuses it.
 PASSWORD = "pamps"  # nosec B105
@@ -29,31 +27,15 @@ PASSWORD_HASH = (  # nosec B105
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
 FOLLOWS_PER_USER, BLOCKS_PER_USER, MUTES_PER_USER, UNREAD_PER_USER = 10, 0.5, 0.5, 5
-LIKES_PER_POST, REPOSTS_PER_POST, BOOKMARKS_PER_POST, REPLIES = 3, 0.3, 0.2, 0.3
-# How many posts of a hundred have no hashtag, one, two, …; and the same for mentions.
-TAGS, MENTIONS = [70, 20, 7, 3], [80, 15, 5]
-# The average number of posts between a reply and its parent.
-REPLY_DISTANCE = 500
+LIKES_PER_POST, REPOSTS_PER_POST, BOOKMARKS_PER_POST = 3, 0.3, 0.2
 # Recent, so that notifications are kept and some hashtags are of this week.
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 START = END - timedelta(days=365)
 
-Item = TypeVar("Item")
 # Who did it, to which user or post, and when. A post is known by the index of its draft.
 Act = tuple[int, int, datetime]
 # Who is told, what happened, who did it, with which post, and when.
 Notification = tuple[int, str, int, int | None, datetime]
-
-
-class Draft(NamedTuple):
-    """A post that has no id yet. `parent` is the index of the draft that it replies to."""
-
-    user_id: int
-    date: datetime
-    parent: int | None
-    mention_ids: list[int]
-    tags: list[str]
-    text: str
 
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
@@ -73,11 +55,11 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
         accounts = [(id, *writer.user(id)) for id in progress.track(user_ids, description="Users")]
         names = {id: name for id, name, _ in accounts}
         dates = sorted(_date(rng, START) for _ in range(posts))
-        written = _drafts(rng, writer, names, famous, apart, dates)
+        written = writer.drafts(names, famous, apart, dates)
         drafts = list(progress.track(written, posts, description="Posts"))
-        popular = rng.sample(range(posts), posts)
+        favourites = rng.sample(range(posts), posts)
         likes, reposts, bookmarks = (
-            _acts(rng, user_ids, popular, round(posts * per_post), dates)
+            _acts(rng, user_ids, favourites, round(posts * per_post), dates)
             for per_post in (LIKES_PER_POST, REPOSTS_PER_POST, BOOKMARKS_PER_POST)
         )
         likes, reposts = (
@@ -88,7 +70,10 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
         dates += [date for *_, date in reposts]
         by_date = sorted(range(len(dates)), key=dates.__getitem__)
         reserved = _reserve(session, "post", len(dates))
-        ids = [id for _, id in sorted(zip(by_date, reserved, strict=True))]
+        in_turn = [id for _, id in sorted(zip(by_date, reserved, strict=True))]
+        ids, repost_ids = in_turn[:posts], in_turn[posts:]
+        shown = [(draft.user_id, index) for index, draft in enumerate(drafts)]
+        shown += [repost[:2] for repost in reposts]
 
         silent = apart | {mute[:2] for mute in mutes}
         told = [
@@ -119,7 +104,7 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
                 (id, draft.user_id, draft.date, None if draft.parent is None else ids[draft.parent])
                 + (_array(draft.mention_ids), _array(draft.tags), draft.text)
                 + (liked[index], replies[index], reposted[index])
-                for index, (id, draft) in enumerate(zip(ids, drafts, strict=False))
+                for index, (id, draft) in enumerate(zip(ids, drafts, strict=True))
             ),
             f"social {pair}": follows,
             f"block {pair}": blocks,
@@ -128,11 +113,15 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
             f"bookmark {of_post}": ((user, ids[post], date) for user, post, date in bookmarks),
             "repost (id, user_id, post_id, date)": (
                 (id, user, ids[post], date)
-                for id, (user, post, date) in zip(ids[posts:], reposts, strict=True)
+                for id, (user, post, date) in zip(repost_ids, reposts, strict=True)
+            ),
+            "entry (user_id, id, post_id, author_id)": (
+                (user_id, id, ids[post], drafts[post].user_id)
+                for id, (user_id, post) in zip(in_turn, shown, strict=True)
             ),
             "tag (tag, post_id, user_id, date)": (
                 (tag, id, draft.user_id, draft.date)
-                for id, draft in zip(ids, drafts, strict=False)
+                for id, draft in zip(ids, drafts, strict=True)
                 for tag in draft.tags
             ),
             "inbox (user_id, unread_count, read_id)": (
@@ -151,12 +140,6 @@ def _reserve(session: Session, table: str, count: int) -> list[int]:
     return list(session.scalars(select(next_id).select_from(func.generate_series(1, count))))
 
 
-def _popular(rng: random.Random, ranking: Sequence[Item], count: int) -> list[Item]:
-    """Choose some items much more often than others: the n-th as often as 1/n (Zipf's law)."""
-    weights = list(accumulate(1 / rank for rank in range(1, len(ranking) + 1)))
-    return rng.choices(ranking, cum_weights=weights, k=count) if ranking else []
-
-
 def _acts(
     rng: random.Random,
     users: Sequence[int],
@@ -165,7 +148,7 @@ def _acts(
     dates: Sequence[datetime] | None = None,
 ) -> list[Act]:
     """Have users do something to popular users, or to posts after their `dates`, once to each."""
-    pairs = zip(rng.choices(users, k=count), _popular(rng, ranking, count), strict=False)
+    pairs = zip(rng.choices(users, k=count), popular(rng, ranking, count), strict=False)
     acts = [
         (by, to, _date(rng, dates[to] if dates else START))
         for by, to in dict.fromkeys(pairs)
@@ -176,37 +159,6 @@ def _acts(
 
 def _date(rng: random.Random, start: datetime) -> datetime:
     return END - rng.random() * (END - start)
-
-
-def _drafts(
-    rng: random.Random,
-    writer: Writer,
-    names: dict[int, str],
-    famous: Sequence[int],
-    apart: set[tuple[int, int]],
-    dates: Sequence[datetime],
-) -> Iterator[Draft]:
-    count = len(dates)
-    authors = _popular(rng, famous, count)
-    mentioned = iter(_popular(rng, famous, count * len(MENTIONS)))
-    tags = iter(_popular(rng, writer.tags(), count * len(TAGS)))
-    for index, author in enumerate(authors):
-        parent = None
-        if index and rng.random() < REPLIES:
-            parent = max(0, index - 1 - int(rng.expovariate(1 / REPLY_DISTANCE)))
-            if (author, authors[parent]) in apart:
-                parent = None
-        others = _some(rng, mentioned, MENTIONS)
-        mention_ids = [id for id in others if id != author and (id, author) not in apart]
-        used = _some(rng, tags, TAGS)
-        text = writer.text((names[id] for id in mention_ids), used)
-        yield Draft(author, dates[index], parent, mention_ids, used, text)
-
-
-def _some(rng: random.Random, items: Iterator[Item], weights: Sequence[int]) -> list[Item]:
-    """Take as many different items as the weights say: the n-th is that of n items."""
-    (count,) = rng.choices(range(len(weights)), weights)
-    return list(dict.fromkeys(islice(items, count)))
 
 
 def _told(
