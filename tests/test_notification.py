@@ -174,6 +174,15 @@ def test_reading(sign_up):
     assert (unread_count(ana), unread_count(bia)) == (1, 0)
 
 
+def test_nothing_is_read_that_is_yet_to_come(sign_up):
+    ana, bia = sign_up("ana"), sign_up("bia")
+    bia.follow(ana)
+    bia.delete(f"/user/follow/{ana.id}")
+    read(ana, 2**63 - 1)
+    bia.follow(ana)
+    assert (shown(ana), unread_count(ana)) == ([("follow", False)], 1)
+
+
 def test_deleted_users_and_posts_are_not_shown(sign_up):
     from pamps.maintenance.deletion import MANY_REFERENCES
 

@@ -50,8 +50,8 @@ def lock_inbox() -> AnySelect:
 def read_notifications() -> sa.Update:
     """Mark the notifications of `viewer_id` as read, from the oldest to the one with id `up_to`."""
     # Not beyond the newest, so that none of the future is read.
-    newest = sa.select(sa.func.max(Notification.id)).where(OWN).scalar_subquery()
-    read_id = sa.func.greatest(Inbox.read_id, sa.func.least(UP_TO, newest))
+    newest = sa.select(sa.func.coalesce(sa.func.max(Notification.id), 0)).where(OWN)
+    read_id = sa.func.greatest(Inbox.read_id, sa.func.least(UP_TO, newest.scalar_subquery()))
     unread = sa.select(sa.func.count()).select_from(Notification)
     unread = unread.where(OWN, col(Notification.id) > read_id).correlate(Inbox)
     values = {"read_id": read_id, "unread_count": unread.scalar_subquery()}
