@@ -92,6 +92,17 @@ def notify(recipients: AnySelect | Union) -> list[sa.CTE]:
     return [new.cte("notified")]
 
 
+def inboxes_locked_first(rows: sa.CTE, user_ids: Column) -> Condition:
+    """Return a condition that is always true, but makes PostgreSQL lock inboxes first, in order.
+
+    For a statement with `notify` and `unnotify`. `user_ids` are those of one of the `rows`.
+    """
+    inboxes = sa.select(col(Inbox.user_id)).join(rows, col(Inbox.user_id) == sa.any_(user_ids))
+    inboxes = inboxes.order_by(col(Inbox.user_id)).with_for_update(of=Inbox, key_share=True)
+    locked = inboxes.cte("inboxes_first")
+    return sa.select(sa.func.count()).select_from(locked).scalar_subquery() >= 0
+
+
 def expired_notifications(limit: int) -> AnySelect:
     """Delete up to `limit` notifications that are no longer kept, the oldest first."""
     kept = timedelta(days=settings.social.notifications_days)

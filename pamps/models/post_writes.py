@@ -7,6 +7,7 @@ from sqlmodel import col
 from pamps.models.columns import VIEWER_ID, AnySelect, Column
 from pamps.models.notification import (
     Notification,
+    inboxes_locked_first,
     notifications_where,
     notify,
     recipients,
@@ -105,17 +106,20 @@ def update_text() -> AnySelect:
     author = user.with_for_update(read=True, key_share=True).cte("author")
     changed = sa.update(Post).where(is_same, col(Post.user_id) == author.c.id).values(values)
     post = changed.returning(*sa.inspect(Post).columns).cte("changed")
-    is_gone = (col(Tag.post_id) == post.c.id) & (col(Tag.tag) != sa.all_(tags(post)))
-    gone = sa.delete(Tag).where(is_gone).cte("deleted_tags")
+    is_unused = (col(Tag.post_id) == post.c.id) & (col(Tag.tag) != sa.all_(tags(post)))
+    unused = sa.delete(Tag).where(is_unused).cte("deleted_tags")
     fields = post.c.text, post.c.edited_at, mentions(post), tags(post)
     mentioned = sa.select(col(Post.mention_ids)).where(is_same).scalar_subquery()
     before = sa.func.coalesce(mentioned, NOBODY)
     parent_user_id = sa.select(col(Post.user_id)).where(col(Post.id) == post.c.parent_id)
-    told = notify(_newly_mentioned(post, parent_user_id.scalar_subquery(), before))
+    after = sa.func.coalesce(post.c.mention_ids, NOBODY)
+    locked = inboxes_locked_first(post, before.concat(after))
+    new = _newly_mentioned(post, parent_user_id.scalar_subquery(), before)
+    told = notify(new.where(locked))
     is_mention = (col(Notification.post_id) == post.c.id) & (col(Notification.kind) == "mention")
-    still = sa.all_(sa.func.coalesce(post.c.mention_ids, NOBODY))
-    untold = unnotify(notifications_where(is_mention, col(Notification.user_id) != still))
-    return sa.select(*fields).add_cte(_insert_tags(post), gone, *told, *untold)
+    is_gone = col(Notification.user_id) != sa.all_(after)
+    untold = unnotify(notifications_where(is_mention, is_gone, locked))
+    return sa.select(*fields).add_cte(_insert_tags(post), unused, *told, *untold)
 
 
 def lock_post() -> AnySelect:
