@@ -63,11 +63,11 @@ def timeline(*, newest_first: bool = True) -> AnySelect:
         return page_of(entries, col(Entry.id), newest_first=newest_first, limit=limit)
 
     first = next_entries(col(Social.to_id), sa.literal_column("1")).lateral("first")
-    followed = sa.select(first.c.id, first.c.user_id).select_from(Social).join(first, sa.true())
+    followed = sa.select(first.c.id, col(Social.to_id)).join(first, sa.true())
     followed = followed.where(col(Social.from_id) == VIEWER_ID)
     # Sorted before they are looked up in blocks and mutes, so that only few are looked up.
     in_turn = followed.order_by(in_order(first.c.id)).subquery("in_turn")
-    shown = sa.select(in_turn).where(_is_shown(in_turn.c.user_id))
+    shown = sa.select(in_turn).where(_is_shown(in_turn.c.to_id))
     users = shown.order_by(in_order(in_turn.c.id)).limit(LIMIT).cte("users")
     # Their first entries fill a page, so what comes behind all of these is not on it.
     end = sa.func.min(users.c.id) if newest_first else sa.func.max(users.c.id)
@@ -76,7 +76,7 @@ def timeline(*, newest_first: bool = True) -> AnySelect:
         within = col(Entry.id) >= sa.func.coalesce(last, sa.literal_column("0"))
     else:
         within = col(Entry.id) <= sa.func.coalesce(last, sa.literal_column(str(2**63 - 1)))
-    page = next_entries(users.c.user_id, LIMIT, within).lateral("page")
+    page = next_entries(users.c.to_id, LIMIT, within).lateral("page")
     ids = sa.select(page).select_from(users).join(page, sa.true())
     entries = ids.order_by(in_order(page.c.id)).limit(LIMIT).subquery("entries")
 
