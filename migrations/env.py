@@ -49,5 +49,7 @@ if context.is_offline_mode():
     run_offline()
 else:
     with engine.connect() as connection:
-        connection.detach()  # it is closed in the end, which releases the lock
-        run_online(connection)
+        try:
+            run_online(connection)
+        finally:
+            connection.invalidate()  # closes it, which releases the lock

@@ -39,6 +39,8 @@ class Route(NamedTuple):
     """Whether everybody in a `Crowd` has done it to everybody else and their posts."""
     if_match: bool = False
     """Whether `If-Match` guards what it changes."""
+    query: str = ""
+    """Parameters without which it is refused."""
     keyed: bool = True
     """Of a POST: whether it takes an Idempotency-Key."""
 
@@ -49,6 +51,11 @@ class Route(NamedTuple):
     @property
     def path(self) -> str:
         return self.name.split()[1]
+
+    @property
+    def address(self) -> str:
+        """The path and the query."""
+        return self.path + self.query
 
     @property
     def form(self) -> bool:
@@ -94,6 +101,7 @@ ROUTES = [
     Route("GET /post/likes/{username}/", 200, 200, 200, ids="posts"),
     Route("GET /post/tag/{tag}/", 200, 200, 200, ids="posts"),
     Route("GET /tag/", 200, 200, 200),
+    Route("GET /post/search/", 200, 200, 200, ids="posts", query="?q=hello"),
     Route("GET /post/{post_id}/", 200, 200, 200),
     Route("GET /post/{post_id}/replies/", 200, 200, 200, ids="replies", oldest_first=True),
     Route("PATCH /post/{post_id}/", 401, 403, 200, {"text": "x"}, if_match=True),
@@ -124,7 +132,7 @@ def about(thing: str) -> list[Route]:
 def path_about(route: Route, user: User, post_id: int) -> str:
     """The path of a route that reads, about a user and a post."""
     known = {"username": user.username, "user_id": user.id, "post_id": post_id, "tag": "tag"}
-    return route.path.format(**known)
+    return route.address.format(**known)
 
 
 def values(owner: User, post_id: int, caller: str = "", new: str = "new") -> dict[str, object]:

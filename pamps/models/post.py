@@ -27,6 +27,10 @@ from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visibl
 from pamps.models.user import NOT_DELETED, User, user_not_deleted
 from pamps.models.visibility import is_block, visible_to_viewer
 
+# The words of a post, as they are indexed: see docs/decisions/0019-search.md.
+SEARCH_VECTOR: Column = sa.literal_column(
+    "search_vector(id, search_words('unaccent'::regdictionary, text))"
+)
 REPLY, NO_REPLY = sa.text("parent_id IS NOT NULL"), sa.text("parent_id IS NULL")
 
 
@@ -41,6 +45,7 @@ class Post(SQLModel, table=True):
         sa.Index("ix_post_user", "user_id", "id"),
         sa.Index("ix_post_user_home", "user_id", "id", postgresql_where=NO_REPLY),
         sa.Index("ix_post_replies", "parent_id", "id", postgresql_where=REPLY),
+        sa.Index("ix_post_search", SEARCH_VECTOR, postgresql_using="gin"),
         sa.CheckConstraint("text <> ''", name="text"),
         sa.CheckConstraint("least(like_count, reply_count, repost_count) >= 0", name="counts"),
     )

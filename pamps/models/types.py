@@ -176,6 +176,12 @@ Password = Annotated[
     ),
     no_nul,
 ]
+SearchText = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": VISIBLE_PATTERN}),
+    visible,
+    no_nul,
+]
 Bio = Annotated[
     str,
     Field(max_length=1000, json_schema_extra={"pattern": f"^$|{VISIBLE_PATTERN}"}),

@@ -18,13 +18,14 @@ from . import (
     notification,
     post,
     repost,
+    search,
     session,
     tag,
     user,
 )
 
 # In the order of the documentation. The routes of an inner list are sorted together.
-POST_MODULES, USER_MODULES = [post, like, repost, tag], [user, follow, block, mute]
+POST_MODULES, USER_MODULES = [post, like, repost, tag, search], [user, follow, block, mute]
 MODULES = [
     POST_MODULES,
     USER_MODULES,

@@ -1,6 +1,7 @@
 """The index of the API."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 
 from pamps.paths import reference
@@ -11,11 +12,11 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def index(request: Request) -> Response:
-    """Refer to the documentation, and to every GET route whose path has no parameter."""
+    """Refer to the documentation, and to every GET route that needs no parameter."""
     app = request.app
     links = {"docs": "docs", "openapi": app.openapi_url.strip("/")} if app.openapi_url else {}
     for route in app.routes:
-        if isinstance(route, APIRoute) and route.include_in_schema and _has_plain_path(route):
+        if isinstance(route, APIRoute) and route.include_in_schema and _needs_no_parameter(route):
             links[route.name] = route.path.lstrip("/")
     links = {name: reference(request, path) for name, path in links.items()}
     return conditional_response(
@@ -23,5 +24,6 @@ async def index(request: Request) -> Response:
     )
 
 
-def _has_plain_path(route: APIRoute) -> bool:
-    return "{" not in route.path and "GET" in (route.methods or ())
+def _needs_no_parameter(route: APIRoute) -> bool:
+    needed = any(field.field_info.is_required() for field in get_flat_params(route.dependant))
+    return not needed and "GET" in (route.methods or ())

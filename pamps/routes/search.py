@@ -1,0 +1,34 @@
+"""Search for posts."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query as QueryParameters, Request, Response
+from pydantic import Field
+from sqlmodel import col
+
+from pamps.auth import OPTIONAL_SIGN_IN, OptionalUser
+from pamps.models import Post
+from pamps.models.post import Posts
+from pamps.models.search import found_posts
+from pamps.models.types import SearchText
+from pamps.pagination import NewestFirstPage, PaginatedQuery
+
+router = APIRouter()
+
+FOUND_POSTS = PaginatedQuery(found_posts(), col(Post.id), newer=found_posts(newest_first=False))
+
+
+class PostSearchPage(NewestFirstPage):
+    """The page of found posts that a request asks for."""
+
+    q: Annotated[
+        SearchText, Field(description='Words, `"phrases"`, and what is `-not` in the post.')
+    ]
+
+
+@router.get("/post/search/", response_model=Posts, tags=["post"], **OPTIONAL_SIGN_IN)
+async def search_posts(
+    request: Request, page: Annotated[PostSearchPage, QueryParameters()], user: OptionalUser
+) -> Response:
+    """List the posts with certain words, in any case and with any accents, the newest first."""
+    return await page.response(request, FOUND_POSTS, viewer_id=user and user.id, q=page.q)

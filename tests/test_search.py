@@ -1,0 +1,113 @@
+"""Search for posts and for users."""
+
+import pytest
+
+from tests.databases import execute, here
+
+
+@pytest.fixture
+def search(api_client):
+    def search(q: str) -> list[str]:
+        response = api_client.get("/post/search/", params={"q": q})
+        assert response.status_code == 200, response.text
+        return [post["text"] for post in response.json()]
+
+    return search
+
+
+TEXTS = [
+    "Olá, PÁSSARO!",
+    "o pa\N{COMBINING ACUTE ACCENT}ssaro e/ou a ave",
+    "ave maria, bom dia",
+    "um dia bom — “ótimo”",
+    "https://example.com/pássaro?x=1 #são_joão @ana",
+    "ΟΔΟΣ ЖЁЛТЫЙ Straße ﬁm",
+    "bem-te-vi -12 3.14 <b>x</b>",
+]
+A, B, C, D, E, F, G = TEXTS
+QUERIES = {
+    "passaro": [E, B, A],
+    "PÁSSARO": [E, B, A],
+    "pa\N{COMBINING ACUTE ACCENT}ssaro -ave": [E, A],
+    "-ave -ola -bom": [G, F, E],
+    "ave": [C, B],
+    "ave - maria": [C],
+    "av": [],
+    "bom dia": [D, C],
+    '"bom dia"': [C],
+    "“bom dia”": [C],
+    '"dia bom" otimo': [D],
+    '-"bom dia" dia': [D],
+    "maria or ola": [C, A],
+    "example.com": [E],
+    "#são_joão": [E],
+    "@ana": [E],
+    "οδός": [F],
+    "желтый STRASSE fim": [F],
+    "bem-te-vi": [G],
+    "te 12 3.14": [G],
+    "b": [G],
+    "'": [],
+    '"': [],
+    "- — …": [],
+    "|&!():*\\": [],
+    "a' & b:* | !c <-> d\\": [],
+}
+
+
+@pytest.mark.parametrize("q", QUERIES)
+def test_what_a_search_finds(api_client_user1, search, q):
+    for text in TEXTS:
+        api_client_user1.write(text)
+    assert search(q) == QUERIES[q]
+
+
+def test_words_of_any_length(api_client_user1, search):
+    texts = ["x" * 255, "🐦" * 255, "ﷺ" * 255, "㌀" * 255, "Å" * 255, "'\"\\ " * 60 + "end"]
+    for text in texts:
+        api_client_user1.write(text)
+        assert search(text)[:1] == [text] or text == texts[1]
+    assert search("end") == texts[-1:]
+
+
+def test_an_edited_and_a_deleted_post(api_client_user1, search):
+    first, second = api_client_user1.write("old words"), api_client_user1.write("old things")
+    api_client_user1.patch(f"/post/{first['id']}/", json={"text": "new words"})
+    assert search("old") == ["old things"]
+    assert search("new") == ["new words"]
+    api_client_user1.delete(f"/post/{second['id']}/")
+    assert search("old") == []
+
+
+@pytest.mark.parametrize("q", ["", " ", "\u200b", "x" * 256])
+def test_a_search_for_nothing(api_client, q):
+    for path in ("/post/search/",):
+        response = api_client.get(path, params={"q": q})
+        assert response.status_code == 422
+        assert response.json()["detail"][0]["loc"] == ["query", "q"]
+
+
+def test_what_blocks_and_mutes_hide(api_client_user1, api_client_user2, search):
+    post = api_client_user2.write("hidden")
+    assert api_client_user1.ids("/post/search/?q=hidden") == [post["id"]]
+    for path in ("block", "mute"):
+        api_client_user1.post(f"/user/{path}/{api_client_user2.id}")
+        assert api_client_user1.ids("/post/search/?q=hidden") == []
+        assert search("hidden") == ["hidden"]
+        api_client_user1.delete(f"/user/{path}/{api_client_user2.id}")
+
+
+# Ids on both sides of where blocks begin, and far from each other.
+IDS = [1, 4095, 4096, 4097, 8191, 8192, 12288, 131071, 131072, 135168, 262144, 1000000]
+
+
+@pytest.mark.parametrize("q", ["hello", "-nothing", "hello or x", '"hello world"'])
+@pytest.mark.parametrize("limit", [1, 3, 20])
+def test_each_post_is_found_once_in_whatever_block(api_client_user1, q, limit):
+    path, user_id = f"/post/search/?q={q}&limit={limit}", api_client_user1.id
+    rows = ", ".join(f"({id_}, 'Hello, world!', {user_id})" for id_ in IDS)
+    execute(here(), f"INSERT INTO post (id, text, user_id) VALUES {rows}")
+    found = [post["id"] for page in api_client_user1.walk(path) for post in page]
+    assert found == IDS[::-1]
+    pages = list(api_client_user1.walk(f"{path}&newer_than=0", "prev"))
+    assert [post["id"] for page in pages[::-1] for post in page] == IDS[::-1]
