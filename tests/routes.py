@@ -101,7 +101,7 @@ ROUTES = [
     Route("GET /post/likes/{username}/", 200, 200, 200, ids="posts"),
     Route("GET /post/tag/{tag}/", 200, 200, 200, ids="posts"),
     Route("GET /tag/", 200, 200, 200),
-    Route("GET /post/search/", 200, 200, 200, ids="posts", query="?q=hello"),
+    Route("GET /post/search/", 200, 200, 200, ids="posts", query="?q=hello+or+words"),
     Route("GET /post/{post_id}/", 200, 200, 200),
     Route("GET /post/{post_id}/replies/", 200, 200, 200, ids="replies", oldest_first=True),
     Route("PATCH /post/{post_id}/", 401, 403, 200, {"text": "x"}, if_match=True),
