@@ -188,9 +188,10 @@ async def create(request: Request):
         with database() as db:
             me = caller(request, db)
             db.execute(
-                'WITH author AS (UPDATE "user" SET post_count = post_count + 1 WHERE id = %s)'
-                " INSERT INTO post (text, user_id) VALUES (%s, %s) RETURNING id, text, date,"
-                " user_id, parent_id, edited_at, like_count, reply_count",
+                'WITH author AS (UPDATE "user" SET post_count = post_count + 1 WHERE id = %s),'
+                " stored AS (INSERT INTO post (text, user_id) VALUES (%s, %s) RETURNING *), entries"
+                " AS (INSERT INTO entry SELECT user_id, id, id, user_id FROM stored) SELECT id,"
+                " text, date, user_id, parent_id, edited_at, like_count, reply_count FROM stored",
                 (me[0], body["text"], me[0]),
             )
             return answer(post((*db.fetchone(), *me, 0, [], [], False, False, False)), 201)

@@ -7,17 +7,17 @@ a block between them, and users are notified as by the API.
 import csv
 import io
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
 from rich.progress import Progress
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlmodel import Session
 
 from pamps.db import psycopg2_connection
-from pamps.maintenance.fake_posts import Draft, Writer, popular
+from pamps.maintenance.fake_posts import Writer, popular
 
 # The password of all generated users; production refuses it.
 PASSWORD = "pamps"  # nosec B105
@@ -26,7 +26,7 @@ PASSWORD_HASH = (  # nosec B105
     "$argon2id$v=19$m=19456,t=2,p=1$bWFkZS11cC11c2Vycy0xNg"
     "$yDWvhXFUmS4+GIWFR1AQsUGiNkgFuG9VAppZou6Zc0g"
 )
-FOLLOWS_PER_USER, BLOCKS_PER_USER, MUTES_PER_USER, UNREAD_PER_USER = 10, 0.5, 0.5, 5
+FOLLOWS_PER_USER, BLOCKS_PER_USER, MUTES_PER_USER = 10, 0.5, 0.5
 LIKES_PER_POST, REPOSTS_PER_POST, BOOKMARKS_PER_POST = 3, 0.3, 0.2
 # Recent, so that notifications are kept and some hashtags are of this week.
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -34,8 +34,36 @@ START = END - timedelta(days=365)
 
 # Who did it, to which user or post, and when. A post is known by the index of its draft.
 Act = tuple[int, int, datetime]
-# Who is told, what happened, who did it, with which post, and when.
-Notification = tuple[int, str, int, int | None, datetime]
+
+# What the API would have stored with the posts and acts of the new users.
+DERIVED = """
+INSERT INTO tag (tag, post_id, user_id, date)
+SELECT unnest(tags), id, user_id, date FROM post WHERE user_id BETWEEN :first AND :last;
+INSERT INTO entry (user_id, id, post_id, author_id)
+SELECT user_id, id, id, user_id FROM post WHERE user_id BETWEEN :first AND :last UNION ALL
+SELECT r.user_id, r.id, p.id, p.user_id FROM repost AS r JOIN post AS p ON p.id = r.post_id
+WHERE r.user_id BETWEEN :first AND :last;
+WITH act (user_id, kind, from_id, post_id, date) AS (
+    SELECT to_id, 'follow', from_id, NULL, date FROM social UNION ALL
+    SELECT p.user_id, 'like', l.user_id, p.id, l.date
+    FROM "like" AS l JOIN post AS p ON p.id = l.post_id UNION ALL
+    SELECT p.user_id, 'repost', r.user_id, p.id, r.date
+    FROM repost AS r JOIN post AS p ON p.id = r.post_id UNION ALL
+    SELECT p.user_id, 'reply', r.user_id, r.id, r.date
+    FROM post AS r JOIN post AS p ON p.id = r.parent_id UNION ALL
+    SELECT to_id, 'mention', m.user_id, m.id, m.date
+    FROM post AS m LEFT JOIN post AS p ON p.id = m.parent_id, unnest(m.mention_ids) AS to_id
+    WHERE to_id IS DISTINCT FROM p.user_id
+), told AS (
+    INSERT INTO notification (user_id, kind, from_id, post_id, date)
+    SELECT * FROM act WHERE from_id BETWEEN :first AND :last AND user_id <> from_id
+        AND (user_id, from_id) NOT IN (SELECT from_id, to_id FROM mute)
+    ORDER BY date, user_id RETURNING user_id, id
+)
+INSERT INTO inbox (user_id, unread_count, read_id)
+SELECT user_id, least(count(*), 5), coalesce((array_agg(id ORDER BY id DESC))[6], 0)
+FROM told GROUP BY user_id
+"""
 
 
 def load(session: Session, users: int, posts: int, seed: int | None) -> None:
@@ -72,20 +100,6 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
         reserved = _reserve(session, "post", len(dates))
         in_turn = [id for _, id in sorted(zip(by_date, reserved, strict=True))]
         ids, repost_ids = in_turn[:posts], in_turn[posts:]
-        shown = [(draft.user_id, index) for index, draft in enumerate(drafts)]
-        shown += [repost[:2] for repost in reposts]
-
-        silent = apart | {mute[:2] for mute in mutes}
-        told = [
-            (user_id, kind, from_id, None if post is None else ids[post], date)
-            for user_id, kind, from_id, post, date in _told(drafts, follows, likes, reposts)
-            if user_id != from_id and (user_id, from_id) not in silent
-        ]
-        told.sort(key=itemgetter(4))
-        told_ids = _reserve(session, "notification", len(told))
-        inboxes: dict[int, list[int]] = defaultdict(list)
-        for id, (user_id, *_) in zip(told_ids, told, strict=True):
-            inboxes[user_id].append(id)
 
         written_by = Counter(draft.user_id for draft in drafts)
         followers, following = (Counter(follow[n] for follow in follows) for n in (1, 0))
@@ -115,24 +129,11 @@ def load(session: Session, users: int, posts: int, seed: int | None) -> None:
                 (id, user, ids[post], date)
                 for id, (user, post, date) in zip(repost_ids, reposts, strict=True)
             ),
-            "entry (user_id, id, post_id, author_id)": (
-                (user_id, id, ids[post], drafts[post].user_id)
-                for id, (user_id, post) in zip(in_turn, shown, strict=True)
-            ),
-            "tag (tag, post_id, user_id, date)": (
-                (tag, id, draft.user_id, draft.date)
-                for id, draft in zip(ids, drafts, strict=True)
-                for tag in draft.tags
-            ),
-            "inbox (user_id, unread_count, read_id)": (
-                (user_id, *_unread(rng, received)) for user_id, received in inboxes.items()
-            ),
-            "notification (id, user_id, kind, from_id, post_id, date)": (
-                (id, *notification) for id, notification in zip(told_ids, told, strict=True)
-            ),
         }
         for table, rows in progress.track(tables.items(), description="Storing"):
             _copy(session, table, rows)
+        for statement in DERIVED.split(";"):
+            session.execute(text(statement), {"first": user_ids[0], "last": user_ids[-1]})
 
 
 def _reserve(session: Session, table: str, count: int) -> list[int]:
@@ -159,31 +160,6 @@ def _acts(
 
 def _date(rng: random.Random, start: datetime) -> datetime:
     return END - rng.random() * (END - start)
-
-
-def _told(
-    drafts: Sequence[Draft], follows: list[Act], likes: list[Act], reposts: list[Act]
-) -> Iterator[Notification]:
-    """Yield whom the API would tell of what."""
-    for from_id, to_id, date in follows:
-        yield to_id, "follow", from_id, None, date
-    for kind, acts in (("like", likes), ("repost", reposts)):
-        for user_id, post, date in acts:
-            yield drafts[post].user_id, kind, user_id, post, date
-    for index, draft in enumerate(drafts):
-        replied = None if draft.parent is None else drafts[draft.parent].user_id
-        if replied is not None:
-            yield replied, "reply", draft.user_id, index, draft.date
-        for user_id in draft.mention_ids:
-            # Who is told of a reply is not told of a mention in it.
-            if user_id != replied:
-                yield user_id, "mention", draft.user_id, index, draft.date
-
-
-def _unread(rng: random.Random, received: Sequence[int]) -> tuple[int, int]:
-    """Leave some of a user's last notifications unread; return how many, and the last read id."""
-    unread = min(len(received), int(rng.expovariate(1 / UNREAD_PER_USER)))
-    return unread, [0, *received][len(received) - unread]
 
 
 def _array(items: Sequence[object]) -> str | None:
