@@ -159,15 +159,7 @@ class Page(Limit):
         self, request: Request, query: PaginatedQuery, /, **parameters: object
     ) -> Response:
         """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
-        return await self._response(request, query, None, parameters)
-
-    async def _response(
-        self,
-        request: Request,
-        query: PaginatedQuery,
-        newer_than: int | None,
-        parameters: Mapping[str, object],
-    ) -> Response:
+        newer_than = self.newer_than if isinstance(self, NewestFirstPage) else None
         rows, positions = await query.rows(self.limit, self.cursor, newer_than, parameters)
         asked = [item for item in request.query_params.items() if item[0] not in POSITION_NAMES]
         address = f"{reference(request)}?{urlencode(asked)}{'&' if asked else ''}"
@@ -189,12 +181,6 @@ class NewestFirstPage(Page):
         if value is not None and info.data.get("cursor") is not None:
             raise PydanticCustomError("newer_than", "Give either cursor or newer_than, not both")
         return value
-
-    async def response(
-        self, request: Request, query: PaginatedQuery, /, **parameters: object
-    ) -> Response:
-        """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
-        return await self._response(request, query, self.newer_than, parameters)
 
 
 def link_header(address: str, positions: Positions) -> dict[str, str]:

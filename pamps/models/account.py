@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import AnySelect, Condition
-from pamps.models.notification import Notification, notifications_where, unnotify
+from pamps.models.notification import Notification, unnotify
 from pamps.models.post import Post
 from pamps.models.post_writes import remove_post
 from pamps.models.session import UserSession
@@ -151,7 +151,7 @@ def _delete_notifications(picked: sa.CTE) -> Ids:
     """Delete notifications, and subtract them from inboxes."""
     is_picked = [col(Notification.user_id) == picked.c.user_id, col(Notification.id) == picked.c.id]
     # Another transaction that deletes some of them may lock them in another order.
-    deleted, counted = unnotify(notifications_where(*is_picked), skip_locked=True)
+    deleted, counted = unnotify(*is_picked, skip_locked=True)
     return sa.select(deleted.c.id).add_cte(counted)
 
 

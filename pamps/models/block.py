@@ -6,7 +6,7 @@ from sqlmodel import col
 
 from pamps.models.columns import VIEWER_ID, AnySelect, Condition
 from pamps.models.follow import Social, change_counters
-from pamps.models.notification import Notification, notifications_where, unnotify
+from pamps.models.notification import Notification, unnotify
 from pamps.models.pair import Pair, insert_pair
 from pamps.models.user import USER_ID
 
@@ -32,7 +32,7 @@ def block() -> AnySelect:
     follows = sa.delete(Social).where(_are_both(col(Social.from_id), col(Social.to_id)), is_blocked)
     ended = follows.returning(col(Social.from_id), col(Social.to_id)).cte("ended")
     told = _are_both(col(Notification.from_id), col(Notification.user_id))
-    untold = unnotify(notifications_where(told, is_blocked))
+    untold = unnotify(told, is_blocked)
     return sa.select(*added.c).add_cte(change_counters(ended, -1), *untold)
 
 

@@ -5,13 +5,7 @@ from sqlmodel import col
 
 from pamps.config import settings
 from pamps.models.columns import VIEWER_ID, AnySelect, Column, insert_or_get
-from pamps.models.notification import (
-    Notification,
-    notifications_where,
-    notify,
-    recipients,
-    unnotify,
-)
+from pamps.models.notification import Notification, notify, recipients, unnotify
 from pamps.models.pair import BOTH_USERS, Pair
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 from pamps.models.visibility import is_block, is_blocked
@@ -69,8 +63,8 @@ def unfollow() -> AnySelect:
     gone = pair.where(exist).returning(col(Social.from_id), col(Social.to_id)).cte("gone")
     user = sa.select(locked.c.id).where(locked.c.id == USER_ID)
     is_follow = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == "follow")
-    told = notifications_where(is_follow, col(Notification.user_id) == gone.c.to_id)
-    return user.add_cte(change_counters(gone, -1), *unnotify(told))
+    untold = unnotify(is_follow, col(Notification.user_id) == gone.c.to_id)
+    return user.add_cte(change_counters(gone, -1), *untold)
 
 
 def _locked_users() -> sa.CTE:

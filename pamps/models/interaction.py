@@ -16,13 +16,7 @@ from pamps.models.columns import (
     identity,
     insert_or_get,
 )
-from pamps.models.notification import (
-    Notification,
-    notifications_where,
-    notify,
-    recipients,
-    unnotify,
-)
+from pamps.models.notification import Notification, notify, recipients, unnotify
 from pamps.models.post import POST_ID, Post, existing_post, posts
 from pamps.models.user import IS_VIEWER, User, users
 from pamps.models.visibility import is_blocked
@@ -96,7 +90,7 @@ def delete_counted(table: type[Interaction], counter: Mapped[int], kind: str) ->
         col(Notification.user_id) == changed.c.user_id,
         col(Notification.post_id) == changed.c.id,
     )
-    return sa.select(post.c.id).add_cte(*unnotify(notifications_where(is_act, *about)))
+    return sa.select(post.c.id).add_cte(*unnotify(is_act, *about))
 
 
 class InteractionResponse(BaseModel):

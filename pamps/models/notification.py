@@ -60,6 +60,9 @@ class Notification(SQLModel, table=True):
     date: datetime = created_at()
 
 
+KEY = col(Notification.user_id), col(Notification.id)
+
+
 def recipients(kind: str, user_id: Column, post_id: Column = NO_POST) -> AnySelect:
     """Select users for `notify`."""
     kinds: Column = sa.literal_column(f"'{kind}'")
@@ -106,28 +109,25 @@ def inboxes_locked_first(rows: sa.CTE, user_ids: Column) -> Condition:
 def expired_notifications(limit: int) -> AnySelect:
     """Delete up to `limit` notifications that are no longer kept, the oldest first."""
     kept = timedelta(days=settings.social.notifications_days)
-    oldest = sa.select(col(Notification.user_id), col(Notification.id))
-    oldest = oldest.where(col(Notification.date) < sa.func.now() - kept)
+    oldest = sa.select(*KEY).where(col(Notification.date) < sa.func.now() - kept)
     oldest = oldest.order_by(col(Notification.date)).limit(limit)
-    deleted, counted = unnotify(oldest, skip_locked=True)
+    deleted, counted = _delete(oldest, skip_locked=True)
     return sa.select(deleted.c.id).add_cte(counted)
 
 
-def notifications_where(*conditions: Condition) -> AnySelect:
-    """Select the keys of notifications for `unnotify`, in the order in which it locks them."""
-    key = col(Notification.user_id), col(Notification.id)
-    return sa.select(*key).where(*conditions).order_by(*key)
+def unnotify(*conditions: Condition, skip_locked: bool = False) -> tuple[sa.CTE, sa.CTE]:
+    """Delete the notifications that fulfil conditions, and correct the inboxes: see `_delete`."""
+    return _delete(sa.select(*KEY).where(*conditions).order_by(*KEY), skip_locked)
 
 
-def unnotify(keys: AnySelect, *, skip_locked: bool = False) -> tuple[sa.CTE, sa.CTE]:
+def _delete(keys: AnySelect, skip_locked: bool) -> tuple[sa.CTE, sa.CTE]:
     """Delete notifications, and subtract from the inboxes those that were not read.
 
     The first of the two tables has the `user_id` and the `id` of each.
     """
-    key = col(Notification.user_id), col(Notification.id)
     rows = keys.with_for_update(of=Notification, skip_locked=skip_locked).cte("unwanted")
-    is_row = (key[0] == rows.c.user_id) & (key[1] == rows.c.id)
-    gone = sa.delete(Notification).where(is_row).returning(*key).cte("unnotified")
+    is_row = sa.tuple_(*KEY) == sa.tuple_(*rows.c)
+    gone = sa.delete(Notification).where(is_row).returning(*KEY).cte("unnotified")
     ids = sa.func.array_agg(gone.c.id).label("ids")
     of_user = sa.select(gone.c.user_id, ids).group_by(gone.c.user_id).subquery("of_user")
     # Computed again by PostgreSQL for an inbox that changed while this statement waited for it.

@@ -8,7 +8,6 @@ from pamps.models.columns import VIEWER_ID, AnySelect, Column
 from pamps.models.notification import (
     Notification,
     inboxes_locked_first,
-    notifications_where,
     notify,
     recipients,
     unnotify,
@@ -118,7 +117,7 @@ def update_text() -> AnySelect:
     told = notify(new.where(locked))
     is_mention = (col(Notification.post_id) == post.c.id) & (col(Notification.kind) == "mention")
     is_gone = col(Notification.user_id) != sa.all_(after)
-    untold = unnotify(notifications_where(is_mention, is_gone, locked))
+    untold = unnotify(is_mention, is_gone, locked)
     return sa.select(*fields).add_cte(_insert_tags(post), unused, *told, *untold)
 
 
@@ -162,4 +161,4 @@ def delete_locked_post() -> AnySelect:
     """Delete the post `post_id` and the notifications of it: see `remove_post`."""
     deleted = remove_post(sa.delete(Post))
     is_told = col(Notification.post_id) == deleted.selected_columns.id
-    return deleted.add_cte(*unnotify(notifications_where(is_told)))
+    return deleted.add_cte(*unnotify(is_told))

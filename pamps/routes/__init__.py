@@ -26,16 +26,7 @@ from . import (
 
 # In the order of the documentation. The routes of an inner list are sorted together.
 POST_MODULES, USER_MODULES = [post, like, repost, tag, search], [user, follow, block, mute]
-MODULES = [
-    POST_MODULES,
-    USER_MODULES,
-    [bookmark],
-    [notification],
-    [auth, session],
-    [admin],
-    [health],
-    [index],
-]
+OTHER_MODULES = [[bookmark], [notification], [auth, session], [admin], [health], [index]]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:
@@ -44,7 +35,7 @@ def _begins_with_parameter(route: BaseRoute) -> bool:
 
 
 routes: list[BaseRoute] = []
-for modules in MODULES:
+for modules in [POST_MODULES, USER_MODULES, *OTHER_MODULES]:
     # Literal paths win over parameters: `/user/me/` is never `/user/{username}/`.
     group = [route for module in modules for route in module.router.routes]
     routes += sorted(group, key=_begins_with_parameter)
