@@ -3,6 +3,7 @@
 from typing import Any
 
 from bench.data import READERS, WRITERS, post_id
+from bench.routes import PAGE_100, SEARCHES
 from pamps.db import Query
 from pamps.pagination import PaginatedQuery
 from pamps.routes import (
@@ -12,6 +13,7 @@ from pamps.routes import (
     notification,
     post,
     repost,
+    search,
     session,
     tag,
     user,
@@ -53,6 +55,11 @@ def lists(cursor: Any, posts: int) -> Lists:
         )
         for (of_kind, unread), query in notification.NOTIFICATIONS.items()
     }
+    searches = {
+        f"post search, {matches}": (search.FOUND_POSTS, {"q": words})
+        for matches, words in SEARCHES.items()
+    }
+    page_100 = {"q": "apple", "cursor": one(PAGE_100.format(posts=posts))}
     return {
         "home": (home, {}),
         "home, from the middle": (home, old),
@@ -77,6 +84,9 @@ def lists(cursor: Any, posts: int) -> Lists:
         "tag page": (tag.TAGGED_POSTS, {"tag": "tag_1"}),
         "tag page, signed in": (tag.TAGGED_POSTS, viewer | {"tag": "tag_1"}),
         "tag page, one post": (tag.TAGGED_POSTS, {"tag": "only_150"}),
+        **searches,
+        "post search, signed in": (search.FOUND_POSTS, viewer | {"q": "apple"}),
+        "post search, page 100": (search.FOUND_POSTS, page_100),
         "popular tags": (tag.POPULAR_TAGS, {}),
         "followers": (follow.FOLLOWERS, {"username": "user_1"}),
         "following": (follow.FOLLOWING, named),

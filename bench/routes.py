@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 from sqlalchemy import URL
 
@@ -24,10 +25,15 @@ SEARCHES = {
     "100": "cedar",
     "one": "unique",
     "none": "absent",
-    "a phrase": "%22green+apple+tree%22",
-    "two that never meet": "apple+river",
-    "without": "apple+-tree",
+    "a phrase": '"green apple tree"',
+    "two that never meet": "apple river",
+    "without": "apple -tree",
 }
+# The id before page 100 of the posts with a common word.
+PAGE_100 = """
+SELECT id FROM post WHERE text LIKE '%apple%' ORDER BY id DESC
+OFFSET least(99 * 20, {posts} / 20) - 1 LIMIT 1
+"""
 
 
 @dataclass
@@ -49,12 +55,8 @@ def routes(address: URL, url: str, posts: int) -> list[Route]:
     def gets(paths: list[str], token: str = "") -> list[Request]:
         return [Request("GET", path, token) for path in paths]
 
-    def posts_like(words: str, page: int) -> str:
-        """The cursor of a page of the posts with these words."""
-        ids = f"SELECT id FROM post WHERE text LIKE '%{words}%' ORDER BY id DESC"
-        return column(f"{ids} OFFSET least({20 * (page - 1)}, {posts} / 20) - 1 LIMIT 1")[0]
-
     last_id = post_id(posts)
+    (page_100,) = column(PAGE_100.format(posts=posts))
     page_1000 = column(
         "SELECT id FROM post WHERE parent_id IS NULL ORDER BY id DESC"
         f" OFFSET least({posts} / 2, 20000) LIMIT 1"
@@ -129,10 +131,10 @@ def routes(address: URL, url: str, posts: int) -> list[Route]:
         read("tag page, one post", [f"/post/tag/only_{n * 100 + 50}/" for n in range(50)]),
         read("popular tags", ["/tag/"]),
         *(
-            read(f"post search, {matches}", [f"/post/search/?q={words}"])
+            read(f"post search, {matches}", [f"/post/search/?q={quote_plus(words)}"])
             for matches, words in SEARCHES.items()
         ),
-        read("post search, page 100", [f"/post/search/?q=apple&cursor={posts_like('apple', 100)}"]),
+        read("post search, page 100", [f"/post/search/?q=apple&cursor={page_100}"]),
         read("user search", [f"/user/search/?q={name[:-1]}" for name in people]),
         read("user search, common", [f"/user/search/?q={name.split('_')[0]}" for name in people]),
         read(
