@@ -46,6 +46,21 @@ def page_of(
     return statement.order_by(key.desc() if newest_first else key).limit(limit)
 
 
+def has_row(table: str, **key: IdColumn) -> Condition:
+    """Return the condition that a table such as "like" has the row with a key."""
+    # The table is found by its name, as in a foreign key: its module may import the caller's.
+    rows = SQLModel.metadata.tables[table].alias(f"{table}_row")
+    is_row = [rows.c[name] == value for name, value in key.items()]
+    # No EXISTS: for a viewer whom it does not know, PostgreSQL would read all of their rows first.
+    found = sa.select(sa.true()).where(*is_row).correlate_except(rows)
+    return sa.func.coalesce(found.scalar_subquery(), sa.false())
+
+
+def unless_anonymous(value: Column) -> Column:
+    """Return a value, or null without a viewer."""
+    return sa.case((VIEWER_ID.is_(None), None), else_=value)
+
+
 def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySelect) -> sa.CTE:
     """Insert a row unless its primary key exists; return it, and as `created` whether it is new.
 

@@ -19,9 +19,11 @@ from pamps.models.columns import (
     counter,
     created_at,
     foreign_key,
+    has_row,
     id_parameter,
     identity,
     text_column,
+    unless_anonymous,
 )
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visible
 from pamps.models.user import NOT_DELETED, User, user_not_deleted
@@ -107,28 +109,17 @@ def mentions(post: sa.FromClause) -> Column:
     return sa.case((post.c.mention_ids.is_(None), EMPTY), else_=found).label("mentions")
 
 
-def viewer_has(table: str) -> Column:
-    """Whether `viewer_id` has a row for the post in a table such as "like"; null if anonymous."""
-    # The table is found by its name, as in a foreign key: its module imports this one.
-    own = SQLModel.metadata.tables[table].alias("own")
-    # No EXISTS: for a viewer whom it does not know, PostgreSQL would read all of their rows first.
-    found = sa.select(sa.true()).where(own.c.post_id == Post.id, own.c.user_id == VIEWER_ID)
-    has = sa.func.coalesce(found.scalar_subquery(), sa.false())
-    return sa.case((VIEWER_ID.is_(None), None), else_=has)
-
-
 def posts(*, include_muted: bool = False) -> AnySelect:
     """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them.
 
     `include_muted` is for what users ask for by themselves, such as one post or a user's posts.
     """
-    columns = response_columns(
-        sa.inspect(Post).local_table,
-        AUTHOR_COLUMNS,
-        liked=viewer_has("like"),
-        reposted=viewer_has("repost"),
-        bookmarked=viewer_has("bookmark"),
-    )
+    tables = {"liked": "like", "reposted": "repost", "bookmarked": "bookmark"}
+    own = {
+        field: unless_anonymous(has_row(table, user_id=VIEWER_ID, post_id=col(Post.id)))
+        for field, table in tables.items()
+    }
+    columns = response_columns(sa.inspect(Post).local_table, AUTHOR_COLUMNS, **own)
     query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
     visible = visible_to_viewer(col(Post.user_id), include_muted=include_muted)
     return query.where(NOT_DELETED, visible)

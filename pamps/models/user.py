@@ -18,13 +18,14 @@ from pamps.models.columns import (
     IdColumn,
     counter,
     flag,
+    has_row,
     id_parameter,
     identity,
     text_column,
+    unless_anonymous,
 )
 from pamps.models.notification import Inbox
 from pamps.models.types import Bio, Email, Password, PictureUrl, SafeText, Username, examples
-from pamps.models.visibility import has_pair
 from pamps.security import is_common_password
 
 
@@ -113,17 +114,14 @@ def users() -> AnySelect:
 
 def named_profile() -> AnySelect:
     """Select the profile of the named user, as `viewer_id` or an anonymous caller sees it."""
-    user_id = sa.inspect(User).columns.id
-    pairs = {
-        "followed": has_pair("social", VIEWER_ID, user_id),
-        "follows_you": has_pair("social", user_id, VIEWER_ID),
-        "blocked": has_pair("block", VIEWER_ID, user_id),
-        "muted": has_pair("mute", VIEWER_ID, user_id),
+    relations = {
+        "followed": has_row("social", from_id=VIEWER_ID, to_id=col(User.id)),
+        "follows_you": has_row("social", from_id=col(User.id), to_id=VIEWER_ID),
+        "blocked": has_row("block", from_id=VIEWER_ID, to_id=col(User.id)),
+        "muted": has_row("mute", from_id=VIEWER_ID, to_id=col(User.id)),
     }
-    relations = [
-        sa.case((VIEWER_ID.is_(None), None), else_=pairs[name]).label(name) for name in RELATIONS
-    ]
-    return select(*PROFILE_COLUMNS, *relations).where(IS_NAMED)
+    columns = [unless_anonymous(relations[name]).label(name) for name in RELATIONS]
+    return select(*PROFILE_COLUMNS, *columns).where(IS_NAMED)
 
 
 def own_profile() -> AnySelect:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from pamps.models.columns import VIEWER_ID, Column, Condition, IdColumn
+from pamps.models.columns import VIEWER_ID, Column, Condition, IdColumn, has_row
 
 
 def visible_to_viewer(author_id: IdColumn, *, include_muted: bool = False) -> Condition:
@@ -38,15 +38,7 @@ def _author_if_in(table: str, viewer: str, author_id: IdColumn) -> Column:
 
 def is_block(one: Column, other: Column) -> Condition:
     """Return the condition that there is a block between two users, in either direction."""
-    return has_pair("block", one, other) | has_pair("block", other, one)
-
-
-def has_pair(table: str, from_id: Column, to_id: Column) -> Condition:
-    """Return the condition that a table such as "block" has the row of two users."""
-    rows = SQLModel.metadata.tables[table].alias()
-    is_pair = (rows.c.from_id == from_id) & (rows.c.to_id == to_id)
-    found = sa.select(sa.true()).where(is_pair).correlate_except(rows)
-    return sa.func.coalesce(found.scalar_subquery(), sa.false())
+    return has_row("block", from_id=one, to_id=other) | has_row("block", from_id=other, to_id=one)
 
 
 def is_blocked(one: IdColumn, other: IdColumn) -> Condition:

@@ -91,12 +91,8 @@ USER_POSTS = {
     (False, "oldest"): user_posts(WITHOUT_REPLIES, newest_first=False),
     (False, "newest"): user_posts(WITHOUT_REPLIES),
 }
-REPLIES = PaginatedQuery(
-    posts().where(col(Post.parent_id) == VISIBLE_POST.id),
-    col(Post.id),
-    newest_first=False,
-    parent=VISIBLE_POST,
-)
+REPLIES_TO = posts().where(col(Post.parent_id) == VISIBLE_POST.id)
+REPLIES = PaginatedQuery(REPLIES_TO, col(Post.id), newest_first=False, parent=VISIBLE_POST)
 THREAD = Query(thread(replies=DEFAULT_LIMIT + 1))
 FIND_POST = Query(existing_post())
 READ_POST = Query(posts(include_muted=True).where(col(Post.id) == POST_ID))
@@ -212,10 +208,8 @@ async def update_post(
     changed = None
     while changed is None:
         check_precondition(request, post, IF_MATCH_FIELDS)
-        texts = {"old_text": post["text"], "new_text": patch.text}
-        changed = await UPDATE_TEXT.first(
-            viewer_id=user.id, post_id=post["id"], **texts, **entities
-        )
+        values = {**entities, "old_text": post["text"], "new_text": patch.text}
+        changed = await UPDATE_TEXT.first(viewer_id=user.id, post_id=post["id"], **values)
         if changed is None:  # It was edited or deleted after it was read.
             post, cursor = await read_thread(post["id"], user)
     post |= changed
