@@ -140,10 +140,8 @@ class _RowMapper:
         # For each inner dict, the innermost first: the indexes of its first and after its last
         # column, and their names.
         self._inner: list[tuple[int, int, list[str]]] = []
-        while deepest := max(self.names, key=lambda name: name.count("."), default=""):
+        while "." in (deepest := max(self.names, key=lambda name: name.count("."), default="")):
             prefix = deepest.rpartition(".")[0]
-            if not prefix:
-                break
             prefixes = [name.rpartition(".")[0] for name in self.names]
             start, end = prefixes.index(prefix), prefixes.index(prefix) + prefixes.count(prefix)
             fields = [name.rpartition(".")[2] for name in self.names[start:end]]

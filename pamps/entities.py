@@ -1,6 +1,7 @@
 """Mentions and hashtags: finding them in a text."""
 
 import re
+from collections.abc import Iterator
 from itertools import islice, pairwise, takewhile
 from typing import NamedTuple
 from unicodedata import category, normalize
@@ -48,9 +49,8 @@ def _is_word(character: str) -> bool:
     return character == "_"
 
 
-def _names(text: str) -> list[str]:
-    """Return the mentioned names in a text with two spaces at each end."""
-    names = []
+def _names(text: str) -> Iterator[str]:
+    """Yield the mentioned names in a text with two spaces at each end."""
     for match in _name.finditer(text):
         start, end = match.span()
         before, previous, following, after = (text[n] for n in (start - 2, start - 1, end, end + 1))
@@ -60,22 +60,16 @@ def _names(text: str) -> list[str]:
         ends &= following not in ".-" or not _is_word(after)
         if begins and ends:
             # Only ASCII, so this is what `fold_case` does.
-            names.append(match[1].lower())
-    return names
+            yield match[1].lower()
 
 
-def _tags(text: str) -> list[str]:
-    """Return the hashtags in a text that begins with a space."""
-    tags = []
+def _tags(text: str) -> Iterator[str]:
+    """Yield the hashtags in a text that begins with a space."""
     for before, piece in pairwise(_number_sign.sub("#", text).split("#")):
         # Nothing is before a `#` that follows another one.
         if before and before[-1] not in "&/" and not _is_word(before[-1]):
             characters = normalize("NFKC", piece[: MAX_RAW_TAG_LENGTH + 1])
             tag = "".join(islice(takewhile(_is_word, characters), MAX_TAG_LENGTH + 1))
-            if len(tag) <= MAX_TAG_LENGTH and any(map(_is_letter, tag)):
-                tags.append(fold_tag(tag))
-    return tags
-
-
-def _is_letter(character: str) -> bool:
-    return character.isalpha() or character == "_"
+            has_letter = any(character.isalpha() or character == "_" for character in tag)
+            if has_letter and len(tag) <= MAX_TAG_LENGTH:
+                yield fold_tag(tag)
