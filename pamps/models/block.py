@@ -4,10 +4,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from pamps.models.columns import VIEWER_ID, AnySelect, Condition
+from pamps.models.columns import VIEWER_ID, AnySelect, Condition, Pair
 from pamps.models.follow import Social, change_counters
 from pamps.models.notification import Notification, unnotify
-from pamps.models.pair import Pair, insert_pair
+from pamps.models.pair import insert_pair
 from pamps.models.user import USER_ID
 
 

@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from pamps.models.columns import AnySelect
-from pamps.models.interaction import Interaction, delete_interaction, insert_interaction
+from pamps.models.columns import AnySelect, Interaction
+from pamps.models.interaction import delete_interaction, insert_interaction
 from pamps.models.post import existing_post
 
 

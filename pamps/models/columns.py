@@ -130,3 +130,21 @@ def created_at() -> datetime:
     """When the row was inserted, by the database's clock."""
     column: datetime = Field(None, sa_column_kwargs={"server_default": sa.func.now()})
     return column
+
+
+class Interaction(SQLModel):
+    """The columns of likes, reposts and bookmarks. Rows that are stored later have larger ids."""
+
+    user_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    post_id: int = foreign_key("post.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created_at()
+
+
+class Pair(SQLModel):
+    """The columns of follows, blocks and mutes. Rows that are stored later have larger ids."""
+
+    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
+    to_id: int = foreign_key("user.id", primary_key=True)
+    id: int = identity()
+    date: datetime = created_at()

@@ -4,9 +4,9 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from pamps.config import settings
-from pamps.models.columns import VIEWER_ID, AnySelect, Column, insert_or_get
+from pamps.models.columns import VIEWER_ID, AnySelect, Column, Pair, insert_or_get
 from pamps.models.notification import Notification, notify, recipients, unnotify
-from pamps.models.pair import BOTH_USERS, Pair
+from pamps.models.pair import BOTH_USERS
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 from pamps.models.visibility import is_block, is_blocked
 

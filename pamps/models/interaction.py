@@ -5,30 +5,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.orm import Mapped
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
-from pamps.models.columns import (
-    VIEWER_ID,
-    AnySelect,
-    Column,
-    created_at,
-    foreign_key,
-    identity,
-    insert_or_get,
-)
+from pamps.models.columns import VIEWER_ID, AnySelect, Column, Interaction, insert_or_get
 from pamps.models.notification import Notification, notify, recipients, unnotify
 from pamps.models.post import POST_ID, Post, existing_post, posts
 from pamps.models.user import IS_VIEWER, User, users
 from pamps.models.visibility import is_blocked
-
-
-class Interaction(SQLModel):
-    """The columns of the tables. The ids are in the order in which the rows were stored."""
-
-    user_id: int = foreign_key("user.id", caller=True, primary_key=True)
-    post_id: int = foreign_key("post.id", primary_key=True)
-    id: int = identity()
-    date: datetime = created_at()
 
 
 def posts_with(table: type[Interaction], user_id: Column) -> AnySelect:

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from pamps.models.interaction import Interaction
+from pamps.models.columns import Interaction
 
 
 class Like(Interaction, table=True):

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from sqlmodel import col
 
-from pamps.models.columns import VIEWER_ID, AnySelect
+from pamps.models.columns import VIEWER_ID, AnySelect, Pair
 from pamps.models.notification import Notification, unnotify
-from pamps.models.pair import Pair, insert_pair
+from pamps.models.pair import insert_pair
 from pamps.models.user import USER_ID
 
 

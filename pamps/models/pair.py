@@ -4,29 +4,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
-from pamps.models.columns import (
-    VIEWER_ID,
-    AnySelect,
-    Column,
-    created_at,
-    foreign_key,
-    identity,
-    insert_or_get,
-)
+from pamps.models.columns import VIEWER_ID, AnySelect, Column, Pair, insert_or_get
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
 
 BOTH_USERS = col(User.id).in_((VIEWER_ID, USER_ID)) & NOT_DELETED
-
-
-class Pair(SQLModel):
-    """The columns of the tables. The ids are in the order in which the rows were stored."""
-
-    from_id: int = foreign_key("user.id", caller=True, primary_key=True)
-    to_id: int = foreign_key("user.id", primary_key=True)
-    id: int = identity()
-    date: datetime = created_at()
 
 
 def lock_pair() -> AnySelect:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlmodel import Field, col
 
-from pamps.models.columns import VIEWER_ID, AnySelect
-from pamps.models.interaction import Interaction, delete_counted, insert_counted
+from pamps.models.columns import VIEWER_ID, AnySelect, Interaction
+from pamps.models.interaction import delete_counted, insert_counted
 from pamps.models.post import POST_ID, Post
 from pamps.models.timeline import Entry, insert_entries
 

@@ -93,7 +93,7 @@ def test_references(name):
 def test_the_recipe_shows_the_code():
     """Its listings are what is in the files of bookmarks, which were made by it."""
     recipe = (CHECKOUT / "docs" / "development.md").read_text("utf-8").split("## Recipe: ")[1]
-    models = ("pamps/models/interaction.py", "pamps/models/bookmark.py")
+    models = tuple(f"pamps/models/{name}.py" for name in ("columns", "interaction", "bookmark"))
     files = (*models, "pamps/routes/bookmark.py", "tests/test_bookmark.py")
     code = "\n".join((CHECKOUT / file).read_text("utf-8") for file in files)
     listings = re.findall(r"```python\n(.*?)```", recipe.split("\n## ")[0], re.DOTALL)
