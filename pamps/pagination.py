@@ -90,16 +90,14 @@ class PaginatedQuery:
         rows = await self._query(newest_first, is_anonymous, size).all(**values)
         if self.parent and not rows:
             raise self.parent.not_found()
-        keys = [row.pop("cursor") for row in rows]
-        if keys == [None]:
-            rows, keys = [], []
+        rows = [row for row in rows if row["cursor"] is not None]
         has_next = len(rows) > limit
-        rows, keys = rows[:limit], keys[:limit]
+        del rows[limit:]
         if newer_than is not None:
             rows.reverse()
-            keys.reverse()
             # The page is next to an item that is older, unless that was deleted meanwhile.
             has_next = bool(rows and newer_than)
+        keys = [row.pop("cursor") for row in rows]
         positions: Positions = {}
         if has_next:
             positions["next"] = f"cursor={keys[-1]}"
