@@ -35,10 +35,12 @@ class Runners:
         return answers
 
 
-def as_user(user: Client, method: str, path: str) -> Callable[[Client], Answer]:
+def as_user(
+    user: Client, method: str, path: str, body: object = None
+) -> Callable[[Client], Answer]:
     def send(client: Client) -> Answer:
         client.token = user.token
-        return client.request(method, path)
+        return client.request(method, path, body)
 
     return send
 
@@ -76,11 +78,15 @@ def races(stage: Stage, rounds: int, at_once: int, crosswise: int) -> None:
 
         for n in range(rounds):
             post = ana.insist("POST", "/post/", {"text": f"round {n}"})["id"]
-            answers = runners.run(*[as_user(bia, "POST", f"/post/{post}/like/")] * at_once)
-            of_one_row(answers, "likes", count("like", f"post_id = {post}"))
-            answers = runners.run(*[as_user(bia, "POST", f"/user/follow/{ana.id}")] * at_once)
-            of_one_row(answers, "follows", count("social", f"from_id = {bia.id}"))
-            assert bia.request("DELETE", f"/user/follow/{ana.id}").status == 204
+            for table in ("like", "repost", "bookmark"):
+                answers = runners.run(*[as_user(bia, "POST", f"/post/{post}/{table}/")] * at_once)
+                of_one_row(answers, f"{table}s", count(table, f"post_id = {post}"))
+            for noun, table in {"follow": "social", "mute": "mute", "block": "block"}.items():
+                path = f"/user/{noun}/{ana.id}"
+                answers = runners.run(*[as_user(bia, "POST", path)] * at_once)
+                of_one_row(answers, f"{noun}s", count(table, f"from_id = {bia.id}"))
+                assert bia.request("DELETE", path).status == 204
+            _block_at_once(stage, runners, ana, bia, count)
             _refresh_at_once(stage, runners, world.newcomers(1)[0], at_once, count)
         for _ in range(crosswise):
             _crosswise(runners, ana, bia)
@@ -118,6 +124,34 @@ def _refresh_at_once(
     right = _statuses(answers) == {200: at_once} and len(bodies) == 1 and sessions() == before
     told = f"{len(bodies)} different answers, {_statuses(answers)}"
     stage.expect(right, f"plain refreshes: {told}, sessions {before} and then {sessions()}")
+
+
+def _block_at_once(
+    stage: Stage, runners: Runners, ana: Client, bia: Client, count: Callable[[str, str], int]
+) -> None:
+    """Both act on each other while one blocks the other: in the end there is only the block."""
+    posts = {user: user.insist("POST", "/post/", {"text": "block"})["id"] for user in (ana, bia)}
+    acts = [
+        as_user(one, "POST", path, body)
+        for one, other in ((ana, bia), (bia, ana))
+        for path, body in (
+            (f"/user/follow/{other.id}", None),
+            (f"/post/{posts[other]}/like/", None),
+            (f"/post/{posts[other]}/repost/", None),
+            ("/post/", {"text": "reply", "parent_id": posts[other]}),
+        )
+    ]
+    path = f"/user/block/{bia.id}"
+    half = len(acts) // 2
+    answers = runners.run(*acts[:half], as_user(ana, "POST", path), *acts[half:])
+    between = f"from_id IN ({ana.id}, {bia.id})"
+    follows, told = count("social", between), count("notification", between)
+    right = set(_statuses(answers)) <= {200, 201, 403} and not follows and not told
+    told_of = f"{_statuses(answers)}, {follows} follows, {told} notifications"
+    stage.expect(right, f"a block and acts at once: {told_of}")
+    late = _statuses(runners.run(*acts))
+    stage.expect(late == {403: len(acts)}, f"acts after a block: {late}")
+    assert ana.request("DELETE", path).status == 204
 
 
 def _crosswise(runners: Runners, ana: Client, bia: Client) -> None:

@@ -2,15 +2,16 @@
 
 from sqlalchemy import make_url
 
-from tests.databases import assert_counters_are_true, execute
+from tests.databases import assert_counters_are_true, execute, query
 from tests.helpers import Client, at_once
 from tests.servers import signed_in
 
 
-def test_the_same_like_and_follow_many_times(sign_up):
+def test_the_same_thing_many_times(sign_up):
     ana, bia = sign_up("ana"), sign_up("bia")
     post = ana.write()
-    paths = f"/post/{post['id']}/like/", f"/post/{post['id']}/repost/", f"/user/follow/{ana.id}"
+    paths = [f"/post/{post['id']}/{noun}/" for noun in ("like", "repost", "bookmark")]
+    paths += [f"/user/{noun}/{ana.id}" for noun in ("follow", "mute", "block")]
     for path in paths:
         responses = at_once(*[lambda path=path: bia.post(path)] * 20)
         assert sorted(response.status_code for response in responses) == [200] * 19 + [201]
@@ -109,6 +110,40 @@ def test_everybody_does_everything(sign_up):
                     assert user.delete(f"/post/{reply['id']}/").status_code == 204
 
     at_once(*[lambda user=user: live(user) for user in users])
+    assert_counters_are_true()
+
+
+def test_everybody_blocks_and_mutes_everybody_meanwhile(sign_up):
+    users = [sign_up(f"user{n}") for n in range(4)]
+    posts = [user.write() for user in users]
+
+    def live(user: Client) -> set[int]:
+        statuses = []
+        for round_ in range(3):
+            for other, post in zip(users, posts, strict=True):
+                if other is user:
+                    continue
+                statuses += [
+                    user.post(path, json=body).status_code
+                    for path, body in (
+                        (f"/user/follow/{other.id}", None),
+                        (f"/post/{post['id']}/like/", None),
+                        (f"/post/{post['id']}/repost/", None),
+                        ("/post/", {"text": f"@{other.username}", "parent_id": post["id"]}),
+                        (f"/user/mute/{other.id}", None),
+                        (f"/user/block/{other.id}", None),
+                    )
+                ]
+                if round_ < 2:
+                    for noun in ("mute", "block"):
+                        assert user.delete(f"/user/{noun}/{other.id}").status_code == 204
+        return set(statuses)
+
+    for statuses in at_once(*[lambda user=user: live(user) for user in users]):
+        assert statuses <= {200, 201, 403}
+    assert query("SELECT count(*) FROM block") == query("SELECT count(*) FROM mute") == [(12,)]
+    # Everybody blocks everybody in the end.
+    assert query("SELECT * FROM social") == query("SELECT * FROM notification") == []
     assert_counters_are_true()
 
 

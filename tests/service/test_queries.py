@@ -129,8 +129,8 @@ def test_writes(recorder, remote_sign_up):
         assert min(counts) == 2, requests[0]
 
 
-def test_what_a_viewer_has_liked_is_looked_up_for_each_post(on_other_database):
-    """Whatever PostgreSQL expects: a plan that reads all likes of a viewer first may be kept."""
+def test_what_a_viewer_likes_and_blocks_is_looked_up_for_each_post(on_other_database):
+    """Whatever PostgreSQL expects: a plan that reads all rows of a viewer first may be kept."""
     from pamps.db import engine
     from pamps.routes.post import HOME_POSTS
 
@@ -143,6 +143,9 @@ def test_what_a_viewer_has_liked_is_looked_up_for_each_post(on_other_database):
                SELECT 'x', id FROM "user", generate_series(1, 400)""",
             """INSERT INTO "like" (user_id, post_id) SELECT u.id, p.id FROM "user" u, post p
                WHERE p.id % 100 = u.id""",
+            """INSERT INTO block (from_id, to_id)
+               SELECT a.id, b.id FROM "user" a, "user" b WHERE a.id <> b.id""",
+            "INSERT INTO mute (from_id, to_id) SELECT from_id, to_id FROM block",
             "ANALYZE",
             "SET LOCAL plan_cache_mode = force_generic_plan",
             "PREPARE home AS " + query._sql.decode(),
@@ -150,5 +153,13 @@ def test_what_a_viewer_has_liked_is_looked_up_for_each_post(on_other_database):
             connection.exec_driver_sql(statement.replace("%", "%%"))
         plan = connection.exec_driver_sql("EXPLAIN EXECUTE home(1, 1000)").scalars().all()
         connection.exec_driver_sql("DEALLOCATE home")
+    plan = [line.strip() for line in plan]
     assert any('"like" like_row' in line for line in plan)
-    assert "Index Cond: (user_id = $1)" not in map(str.strip, plan)
+    assert "Index Cond: (user_id = $1)" not in plan
+    # Only to learn whether there are any, by the first of them.
+    for index in ("ix_block_from", "ix_block_to", "ix_mute_from"):
+        line = next(n for n, line in enumerate(plan) if f"using {index} on" in line)
+        assert plan[line - 1].startswith("->  Limit"), plan[line - 1]
+    assert sum(line.startswith("Index Cond: (from_id = $1)") for line in plan) == 2
+    assert plan.count("Index Cond: (to_id = $1)") == 1
+    assert not any("Seq Scan on block" in line or "Seq Scan on mute" in line for line in plan)
