@@ -44,12 +44,16 @@ def follow() -> AnySelect:
 
 
 def existing_follow() -> AnySelect:
-    """Select the follow of `user_id` by `viewer_id`, and whether they are `blocked`.
+    """Select the follow of `user_id` by `viewer_id`, and what would keep them from a new one.
 
-    Its columns are null if the user exists but is not followed; there is no row without a user.
+    That is whether they are `blocked`, and whether `viewer_id` follows `too_many`. The follow's
+    columns are null if the user exists but is not followed; there is no row without a user.
     """
     blocked = is_block(VIEWER_ID, sa.inspect(User).columns.id).label("blocked")
-    columns = col(Social.from_id), col(Social.to_id), col(Social.date), blocked
+    viewer = sa.inspect(User).local_table.alias("viewer")
+    number = sa.select(viewer.c.following_count).where(viewer.c.id == VIEWER_ID).scalar_subquery()
+    too_many = (number >= settings.social.max_following).label("too_many")
+    columns = col(Social.from_id), col(Social.to_id), col(Social.date), blocked, too_many
     query = sa.select(*columns).select_from(User)
     is_follow = (col(Social.to_id) == col(User.id)) & (col(Social.from_id) == VIEWER_ID)
     return query.outerjoin(Social, is_follow).where(col(User.id) == USER_ID, NOT_DELETED)

@@ -42,20 +42,23 @@ async def follow_user(
     """Follow a user."""
     if user_id == user.id:
         raise HTTPException(400, "You cannot follow yourself")
-    row = await FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
-    if row:
-        return insert_response(row)
-    await check_session(user, transaction)
-    row = await EXISTING_FOLLOW.first(transaction, viewer_id=user.id, user_id=user_id)
-    if row is None:
-        raise user_not_found()
-    if row.pop("blocked"):
-        raise blocked()
-    if row["from_id"] is None:
-        message = f"You follow {settings.social.max_following} users, the most that are allowed"
-        error = {"type": "too_many_follows", "loc": ("path", "user_id"), "msg": message}
-        raise RequestValidationError([error])
-    return json_response(row)
+    pair = {"viewer_id": user.id, "user_id": user_id}
+    while not (row := await FOLLOW.first(transaction, **pair)):
+        await check_session(user, transaction)
+        found = await EXISTING_FOLLOW.first(transaction, **pair)
+        if found is None:
+            raise user_not_found()
+        is_blocked, follows_too_many = found.pop("blocked"), found.pop("too_many")
+        if is_blocked:
+            raise blocked()
+        if found["from_id"] is not None:
+            return json_response(found)
+        if follows_too_many:
+            message = f"You follow {settings.social.max_following} users, the most that are allowed"
+            error = {"type": "too_many_follows", "loc": ("path", "user_id"), "msg": message}
+            raise RequestValidationError([error])
+        # What kept them from it is over, such as a block.
+    return insert_response(row)
 
 
 @router.delete("/follow/{user_id}", status_code=204)
