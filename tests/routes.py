@@ -83,8 +83,6 @@ ROUTES = [
     Route("DELETE /user/me/sessions/{session_id}/", 401, 404, 204),
     Route("POST /user/follow/{user_id}", 401, 201, 400, mutual=True),
     Route("DELETE /user/follow/{user_id}", 401, 204, 204),
-    Route("POST /user/block/{user_id}", 401, 201, 400),
-    Route("DELETE /user/block/{user_id}", 401, 204, 204),
     Route("GET /user/me/blocks/", 401, 200, 200, ids="unwanted"),
     Route("POST /user/mute/{user_id}", 401, 201, 400),
     Route("DELETE /user/mute/{user_id}", 401, 204, 204),
@@ -117,6 +115,9 @@ ROUTES = [
     Route("GET /post/{post_id}/likes/", 200, 200, 200, ids="others"),
     Route("GET /user/me/notifications/", 401, 200, 200, ids="notifications"),
     Route("POST /user/me/notifications/read/", 401, 204, 204, UP_TO),
+    # Last, because after a block other requests are refused.
+    Route("POST /user/block/{user_id}", 401, 201, 400),
+    Route("DELETE /user/block/{user_id}", 401, 204, 204),
 ]
 READS = [route for route in ROUTES if route.method == "GET"]
 LISTS = [route for route in READS if route.ids]
