@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.databases import execute, here, locked, query, wait_for_deletions
-from tests.helpers import Client
+from tests.helpers import Client, at_once
 
 Entry = tuple[int, str | None]
 
@@ -170,6 +170,20 @@ def test_nothing_is_left_of_entries(ana, bia, caio, davi):
     assert entries(ana) == []
     wait_for_deletions(here())
     assert query("SELECT * FROM entry") == []
+
+
+def test_entries_are_true_after_everything_at_once(ana, bia, davi):
+    posts = [davi.write() for _ in range(2)]
+    paths = [f"/post/{post['id']}/repost/" for post in posts]
+    calls = [lambda path=path: bia.post(path) for path in paths * 12]
+    calls += [lambda path=path: bia.delete(path) for path in paths * 12]
+    answers = at_once(*calls, *[bia.write] * 4)
+    assert {answer.status_code for answer in answers[:48]} == {200, 201, 204}
+    assert query("SELECT * FROM entry ORDER BY id") == query(
+        """SELECT user_id, id, id, user_id FROM post
+        UNION ALL SELECT r.user_id, r.id, post.id, post.user_id FROM repost r
+        JOIN post ON post.id = post_id ORDER BY 2"""
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
