@@ -7,7 +7,7 @@ import psycopg2
 from pydantic import ValidationError
 from sqlalchemy.exc import TimeoutError as EnginePoolTimeout
 
-from pamps.db import engine
+from pamps.db import database_url, engine
 from pamps.folder import FolderError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
@@ -125,6 +125,12 @@ def explain(error: BaseException) -> str | None:
 
 def _grant(message: str) -> str:
     """Return which GRANT would give the permission that is missing."""
+    if found := re.match('permission denied to create extension "(.+)"', message):
+        name = engine.dialect.identifier_preparer.quote(str(database_url().database))
+        return (
+            f"; a superuser can CREATE EXTENSION {found[1]},"
+            f" or its owner can GRANT CREATE ON DATABASE {name} to that user"
+        )
     found = re.match("permission denied for (\\w+) (.+)", message)
     if not found or found[1] not in GRANTS:
         return ""

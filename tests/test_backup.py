@@ -1,5 +1,6 @@
 """Backups: what was there comes back to the last row, and a restore that fails changes nothing."""
 
+import os
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -161,6 +162,28 @@ def test_what_was_there_comes_back(database, tmp_path):
     used = "SELECT max(id) FROM (SELECT id FROM post UNION ALL SELECT id FROM repost) AS used"
     ((last_id,),) = execute(url, used)
     assert execute(url, insert) == [(last_id + 1,)]
+
+
+def test_a_backup_in_an_empty_database(here, tmp_path):
+    """By a user who may do no more than that, and who has none of the extensions yet."""
+    file, before, url = tmp_path / "pamps.backup", contents(here), make_url(here)
+    assert invoke("backup", file).returncode == 0
+    role = f"restorer_{os.getpid()}"
+    execute(
+        url,
+        "DROP SCHEMA public CASCADE",
+        f"CREATE ROLE {role} LOGIN PASSWORD '{canary.WORD}'",
+        f"CREATE SCHEMA public AUTHORIZATION {role}",
+        f"GRANT CREATE ON DATABASE {url.database} TO {role}",
+    )
+    restorer = url.set(username=role, password=canary.WORD)
+    try:
+        with working_on(restorer.render_as_string(hide_password=False)):
+            done = invoke("restore", "-f", file)
+            assert done.returncode == 0, done.stderr
+        assert contents(here) == before | {"session": []}
+    finally:
+        execute(url, f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
 
 
 def test_a_database_that_is_set_back_revives_no_token(on_other_database, tmp_path):

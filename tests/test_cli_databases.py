@@ -142,6 +142,19 @@ def test_missing_rights_name_the_grant(stranger, other_database):
             )
 
 
+def test_extensions_that_a_user_may_not_create(stranger, other_database):
+    """And may, as they are trusted ones, with no more than a right in the database."""
+    url, role = make_url(other_database), make_url(stranger).username
+    execute(url, "DROP SCHEMA public CASCADE", f"CREATE SCHEMA public AUTHORIZATION {role}")
+    grant = f"GRANT CREATE ON DATABASE {url.database} TO"
+    with working_on(stranger):
+        done = invoke("migrate")
+        assert_one_red_line(done, 'permission denied to create extension "unaccent"; a superuser ')
+        assert f"{grant.lower()} that user" in done.stderr.lower()
+        execute(url, f"{grant} {role}")
+        assert invoke("migrate").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "words"),
     [

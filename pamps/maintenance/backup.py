@@ -35,6 +35,8 @@ SELECT c.oid::regclass::text FROM pg_class AS c
 WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'f')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
 """
+# What a backup's functions and indexes need, and pg_dump leaves out as it belongs to no schema.
+EXTENSIONS = "CREATE EXTENSION IF NOT EXISTS unaccent; CREATE EXTENSION IF NOT EXISTS pg_trgm"
 NO_TABLES_OF_PAMPS = (schema.MISSING, *schema.NOT_OURS)
 # Lines that are commands of psql, not SQL.
 PSQL_COMMANDS = (b"\\restrict ", b"\\unrestrict ")
@@ -117,6 +119,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
         if others := connection.exec_driver_sql(OTHERS).scalar_one():
             raise BackupError(f"others are connected to the database ({others}): stop them first")
         _check_is_ours(connection)
+        connection.exec_driver_sql(EXTENSIONS)
         driver = psycopg2_connection(connection.connection)
         try:
             _drop_tables(driver.cursor())
