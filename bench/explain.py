@@ -12,11 +12,12 @@ from pamps.routes import (
     like,
     notification,
     post,
+    post_search,
     repost,
-    search,
     session,
     tag,
     user,
+    user_search,
 )
 
 HEAD = """# How PostgreSQL runs the lists
@@ -56,9 +57,10 @@ def lists(cursor: Any, posts: int) -> Lists:
         for (of_kind, unread), query in notification.NOTIFICATIONS.items()
     }
     searches = {
-        f"post search, {matches}": (search.FOUND_POSTS, {"q": words})
+        f"post search, {matches}": (post_search.FOUND_POSTS, {"q": words})
         for matches, words in SEARCHES.items()
     }
+    users_found = user_search.FOUND_USERS[20]
     page_100 = {"q": "apple", "cursor": one(PAGE_100.format(posts=posts))}
     return {
         "home": (home, {}),
@@ -85,8 +87,10 @@ def lists(cursor: Any, posts: int) -> Lists:
         "tag page, signed in": (tag.TAGGED_POSTS, viewer | {"tag": "tag_1"}),
         "tag page, one post": (tag.TAGGED_POSTS, {"tag": "only_150"}),
         **searches,
-        "post search, signed in": (search.FOUND_POSTS, viewer | {"q": "apple"}),
-        "post search, page 100": (search.FOUND_POSTS, page_100),
+        "post search, signed in": (post_search.FOUND_POSTS, viewer | {"q": "apple"}),
+        "post search, page 100": (post_search.FOUND_POSTS, page_100),
+        "user search": (users_found, {"q": "user_1", "cursor": "", "limit": 20}),
+        "user search, misspelt": (users_found, {"q": "reader50", "cursor": "", "limit": 20}),
         "popular tags": (tag.POPULAR_TAGS, {}),
         "followers": (follow.FOLLOWERS, {"username": "user_1"}),
         "following": (follow.FOLLOWING, named),

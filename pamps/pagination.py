@@ -158,10 +158,9 @@ class Page(Limit):
     ) -> Response:
         """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
         newer_than = self.newer_than if isinstance(self, NewestFirstPage) else None
-        rows, positions = await query.rows(self.limit, self.cursor, newer_than, parameters)
-        asked = [item for item in request.query_params.items() if item[0] not in POSITION_NAMES]
-        address = f"{reference(request)}?{urlencode(asked)}{'&' if asked else ''}"
-        return conditional_response(request, rows, link_header(address, positions), positions)
+        return list_response(
+            request, *await query.rows(self.limit, self.cursor, newer_than, parameters)
+        )
 
 
 class NewestFirstPage(Page):
@@ -179,6 +178,13 @@ class NewestFirstPage(Page):
         if value is not None and info.data.get("cursor") is not None:
             raise PydanticCustomError("newer_than", "Give either cursor or newer_than, not both")
         return value
+
+
+def list_response(request: Request, rows: list[Row], positions: Positions) -> Response:
+    """Respond with a page of a list, and refer to the pages at these positions."""
+    asked = [item for item in request.query_params.items() if item[0] not in POSITION_NAMES]
+    address = f"{reference(request)}?{urlencode(asked)}{'&' if asked else ''}"
+    return conditional_response(request, rows, link_header(address, positions), positions)
 
 
 def link_header(address: str, positions: Positions) -> dict[str, str]:

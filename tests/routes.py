@@ -74,6 +74,7 @@ ROUTES = [
     Route("POST /logout", 204, 204, 204, REFRESH, (b"", b"null", b"{}"), keyed=False),
     Route("GET /user/", 200, 200, 200, ids="users", oldest_first=True),
     Route("POST /user/", 201, 201, 201, ACCOUNT),
+    Route("GET /user/search/", 200, 200, 200, ids="named", oldest_first=True, query="?q=user"),
     Route("GET /user/timeline", 401, 200, 200, ids="posts"),
     Route("GET /user/me/", 401, 200, 200),
     Route("PATCH /user/me/", 401, 200, 200, {"bio": "x"}, (b"{}",), if_match=True),
@@ -208,6 +209,9 @@ class Crowd:
             "users": sorted([self.ana.id, *self._others, *self._unwanted]),
             "unwanted": self._unwanted[::-1],
             "others": self._others[::-1],
+            "named": [
+                id for _, id in sorted((f"user{n}", id) for n, id in enumerate(self._others))
+            ],
             "posts": self._posts[::-1],
             "home": [*self._posts[::-1], self.post_id],
             "first": [self.post_id],

@@ -89,8 +89,15 @@ BEGIN
     END LOOP;
 END $$
 """
-INDEX = "ix_post_search"
-VECTOR = sa.text("search_vector(id, search_words('unaccent'::regdictionary, text))")
+# By name: the table, the expression, and the condition.
+INDEXES = {
+    "ix_post_search": (
+        "post",
+        "search_vector(id, search_words('unaccent'::regdictionary, text))",
+        None,
+    ),
+    "ix_user_like": ("user", 'lower(username COLLATE "C") gin_trgm_ops', "NOT deleted"),
+}
 
 
 def upgrade() -> None:
@@ -99,13 +106,20 @@ def upgrade() -> None:
     for function in (SEARCH_WORDS, SEARCH_VECTOR, SEARCH_BLOCKS):
         op.execute(function.replace(":", r"\:"))
     with op.get_context().autocommit_block():
-        # One that was not finished is of no use.
-        op.drop_index(INDEX, "post", postgresql_concurrently=True, if_exists=True)
-        op.create_index(
-            INDEX, "post", [VECTOR], postgresql_using="gin", postgresql_concurrently=True
-        )
+        for name, (table, expression, condition) in INDEXES.items():
+            # One that was not finished is of no use.
+            op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)
+            op.create_index(
+                name,
+                table,
+                [sa.text(expression)],
+                postgresql_using="gin",
+                postgresql_where=condition and sa.text(condition),
+                postgresql_concurrently=True,
+            )
 
 
 def downgrade() -> None:
-    op.drop_index(INDEX, table_name="post")
+    for name, (table, *_) in INDEXES.items():
+        op.drop_index(name, table)
     op.execute("DROP FUNCTION search_blocks, search_vector, search_words")

@@ -34,11 +34,13 @@ def fold_case_sql(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnEleme
     return sa.func.lower(sa.collate(column, "C"))
 
 
+# A deleted account's name and e-mail may be taken again while its rows are being deleted.
+IS_NAMED_ROW = sa.text("NOT deleted")
+
+
 def _unique(name: str) -> sa.Index:
-    # A deleted account's name and e-mail may be taken again while its rows are being deleted.
     folded_column = fold_case_sql(sa.literal_column(name))
-    is_named = sa.text("NOT deleted")
-    return sa.Index(f"uq_user_{name}", folded_column, unique=True, postgresql_where=is_named)
+    return sa.Index(f"uq_user_{name}", folded_column, unique=True, postgresql_where=IS_NAMED_ROW)
 
 
 class User(SQLModel, table=True):
@@ -50,6 +52,12 @@ class User(SQLModel, table=True):
     __table_args__ = (
         _unique("email"),
         _unique("username"),
+        sa.Index(
+            "ix_user_like",
+            sa.text('lower(username COLLATE "C") gin_trgm_ops'),
+            postgresql_using="gin",
+            postgresql_where=IS_NAMED_ROW,
+        ),
         sa.Index("ix_user_deleted", "id", postgresql_where=sa.text("deleted")),
         sa.CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash, so that a plain password never reaches the disk.

@@ -17,15 +17,17 @@ from . import (
     mute,
     notification,
     post,
+    post_search,
     repost,
-    search,
     session,
     tag,
     user,
+    user_search,
 )
 
 # In the order of the documentation. The routes of an inner list are sorted together.
-POST_MODULES, USER_MODULES = [post, like, repost, tag, search], [user, follow, block, mute]
+POST_MODULES = [post, like, repost, tag, post_search]
+USER_MODULES = [user, user_search, follow, block, mute]
 OTHER_MODULES = [[bookmark], [notification], [auth, session], [admin], [health], [index]]
 
 

@@ -103,7 +103,9 @@ def test_every_parameter_of_every_query(api_client_user1, known):
             if parameter["in"] != "query":
                 continue
             name = parameter["name"]
-            bads = IN_TEXT[kind(parameter["schema"])] + BAD_QUERY.get(name, [])
+            bads = IN_TEXT[kind(parameter["schema"])].copy()
+            if kind(parameter["schema"]) == "integer":
+                bads += BAD_QUERY.get(name, [])
             for bad in [*bads, "9" * 60_000]:
                 response = api_client_user1.request(route.method, f"{path}?{name}={bad}")
                 assert response.status_code == 422, (route.name, name, bad[:20])

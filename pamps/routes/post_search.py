@@ -9,11 +9,11 @@ from sqlmodel import col
 from pamps.auth import OPTIONAL_SIGN_IN, OptionalUser
 from pamps.models import Post
 from pamps.models.post import Posts
-from pamps.models.search import found_posts
+from pamps.models.post_search import found_posts
 from pamps.models.types import SearchText
 from pamps.pagination import NewestFirstPage, PaginatedQuery
 
-router = APIRouter()
+router = APIRouter(prefix="/post", tags=["post"])
 
 FOUND_POSTS = PaginatedQuery(found_posts(), col(Post.id), newer=found_posts(newest_first=False))
 
@@ -21,12 +21,10 @@ FOUND_POSTS = PaginatedQuery(found_posts(), col(Post.id), newer=found_posts(newe
 class PostSearchPage(NewestFirstPage):
     """The page of found posts that a request asks for."""
 
-    q: Annotated[
-        SearchText, Field(description='Words, `"phrases"`, and what is `-not` in the post.')
-    ]
+    q: Annotated[SearchText, Field(description='Words, `"phrases"`, and `-words` not in a post.')]
 
 
-@router.get("/post/search/", response_model=Posts, tags=["post"], **OPTIONAL_SIGN_IN)
+@router.get("/search/", response_model=Posts, **OPTIONAL_SIGN_IN)
 async def search_posts(
     request: Request, page: Annotated[PostSearchPage, QueryParameters()], user: OptionalUser
 ) -> Response:

@@ -1,4 +1,4 @@
-"""Search: queries."""
+"""Search for posts: query."""
 
 import sqlalchemy as sa
 from sqlmodel import col
