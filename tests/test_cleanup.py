@@ -32,6 +32,20 @@ def test_expired_notifications_are_no_longer_unread(sign_up):
     assert ana.get("/user/me/").json()["unread_count"] == 2
 
 
+def test_a_batch_has_its_size_by_any_plan():
+    """A smaller or larger one would be taken for the last, and the others would stay."""
+    from pamps.db import engine
+    from pamps.models.attempt import expired_attempts
+    from pamps.models.idempotency import expired_keys
+
+    execute(here(), OLD)
+    with engine.begin() as connection:
+        for way in ("hashjoin", "mergejoin", "material", "hashagg", "sort"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+        for expired in (expired_keys, expired_attempts):
+            assert connection.execute(expired(100)).rowcount == 100, expired.__name__
+
+
 def test_expired_rows_go_without_a_request():
     """Answers after a day; attempts after an hour, the longest that they count."""
     from pamps.app import app

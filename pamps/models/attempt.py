@@ -60,5 +60,6 @@ def expired_attempts(limit: int) -> sa.Delete:
     longest = max(parse(text).get_expiry() for text in (*texts, limits.sign_ups))
     counting = col(Attempt.date).between(sa.func.now() - timedelta(seconds=longest), sa.func.now())
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(limit)
-    old = delete(Attempt).where(col(Attempt.id).in_(oldest.with_for_update(skip_locked=True)))
-    return old.where(not_(counting))
+    # A CTE runs once; a subquery may run for each row, and skip what is deleted already.
+    batch = oldest.with_for_update(skip_locked=True).cte("batch")
+    return delete(Attempt).where(col(Attempt.id) == batch.c.id, not_(counting))

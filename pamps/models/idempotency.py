@@ -65,5 +65,6 @@ def expired_keys(limit: int) -> sa.Delete:
     """Delete up to `limit` responses that are no longer kept, the oldest first."""
     oldest = select(IdempotencyKey.key).where(col(IdempotencyKey.date) < sa.func.now() - KEPT_FOR)
     oldest = oldest.order_by(col(IdempotencyKey.date)).limit(limit)
-    oldest = oldest.with_for_update(skip_locked=True)
-    return delete(IdempotencyKey).where(col(IdempotencyKey.key).in_(oldest))
+    # A CTE runs once; a subquery may run for each row, and skip what is deleted already.
+    batch = oldest.with_for_update(skip_locked=True).cte("batch")
+    return delete(IdempotencyKey).where(col(IdempotencyKey.key) == batch.c.key)

@@ -122,8 +122,9 @@ def replayed_token() -> AnySelect:
 def expired_sessions(limit: int) -> sa.Delete:
     """Delete up to `limit` sessions that have expired, the oldest first."""
     expired = sa.select(col(UserSession.sid)).where(~NOT_EXPIRED).order_by(col(UserSession.expires))
-    expired = expired.limit(limit).with_for_update(skip_locked=True)
-    return sa.delete(UserSession).where(col(UserSession.sid).in_(expired))
+    # A CTE runs once; a subquery may run for each row, and skip what is deleted already.
+    batch = expired.limit(limit).with_for_update(skip_locked=True).cte("batch")
+    return sa.delete(UserSession).where(col(UserSession.sid) == batch.c.sid)
 
 
 class SessionResponse(BaseModel):
