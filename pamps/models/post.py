@@ -114,6 +114,11 @@ def posts(*, include_muted: bool = False) -> AnySelect:
 
     `include_muted` is for what users ask for by themselves, such as one post or a user's posts.
     """
+    return all_posts().where(visible_to_viewer(col(Post.user_id), include_muted=include_muted))
+
+
+def all_posts() -> AnySelect:
+    """Select posts with their authors, without regard to blocks and mutes."""
     tables = {"liked": "like", "reposted": "repost", "bookmarked": "bookmark"}
     own = {
         field: unless_anonymous(has_row(table, user_id=VIEWER_ID, post_id=col(Post.id)))
@@ -121,8 +126,7 @@ def posts(*, include_muted: bool = False) -> AnySelect:
     }
     columns = response_columns(sa.inspect(Post).local_table, AUTHOR_COLUMNS, **own)
     query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
-    visible = visible_to_viewer(col(Post.user_id), include_muted=include_muted)
-    return query.where(NOT_DELETED, visible)
+    return query.where(NOT_DELETED)
 
 
 def existing_post() -> AnySelect:

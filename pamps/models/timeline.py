@@ -14,7 +14,7 @@ from pamps.models.columns import (
     page_of,
 )
 from pamps.models.follow import Social
-from pamps.models.post import ID, USERNAME, Post, PostAuthor, PostResponse, posts
+from pamps.models.post import ID, USERNAME, Post, PostAuthor, PostResponse, all_posts
 from pamps.models.user import User, user_not_deleted
 from pamps.models.visibility import visible_to_viewer
 
@@ -38,8 +38,21 @@ class Entry(SQLModel, table=True):
 
 
 AVATAR: Column = sa.literal_column("'avatar'")
+ENTRY = sa.inspect(Entry).local_table
 # The key of a timeline's pages.
 ENTRY_ID: Column = sa.literal_column("entries.id", sa.BigInteger)
+
+
+def _moved_posts() -> sa.CTE:
+    """Select the newest post of each deleted account."""
+    posts = sa.select(col(Post.id)).where(col(Post.user_id) == User.id)
+    newest = posts.order_by(col(Post.id).desc()).limit(sa.literal_column("1")).lateral("newest")
+    moved = sa.select(newest.c.id).select_from(User).join(newest, sa.true())
+    return moved.where(col(User.deleted)).cte("moved_posts")
+
+
+# A post that many have reposted is the only post of a deleted account until its rows are deleted.
+MOVED_POSTS = _moved_posts()
 
 
 def insert_entries(rows: AnySelect) -> sa.CTE:
@@ -51,56 +64,55 @@ def insert_entries(rows: AnySelect) -> sa.CTE:
 def timeline(*, newest_first: bool = True) -> AnySelect:
     """Select the posts and reposts of everyone that `viewer_id` follows, next to `cursor`.
 
-    A page of n entries is by at most n users. So find the n followed users with the next entries
-    (one index read each), then read only their entries.
+    Finds the next entry of each followed user by one index read. The first n of these that the
+    viewer sees fill a page of n, so what comes behind them all is not on it.
     """
     in_order = sa.desc if newest_first else sa.asc
 
-    def next_entries(user_id: IdColumn, limit: Column, *within: Condition) -> AnySelect:
-        entries = sa.select(col(Entry.id), col(Entry.user_id), col(Entry.post_id))
-        entries = entries.where(col(Entry.user_id) == user_id, *within)
-        entries = entries.where((col(Entry.id) == Entry.post_id) | _is_shown_repost())
-        return page_of(entries, col(Entry.id), newest_first=newest_first, limit=limit)
+    def next_entries(user_id: IdColumn, limit: Column, *conditions: Condition) -> AnySelect:
+        entries = sa.select(ENTRY).where(ENTRY.c.user_id == user_id, *conditions)
+        return page_of(entries, ENTRY.c.id, newest_first=newest_first, limit=limit)
+
+    def is_within(id_: Column) -> Condition:
+        return id_ >= last_id if newest_first else id_ <= last_id
+
+    def is_seen(entry: sa.FromClause) -> Condition:
+        # There is no block between users of whom one follows the other.
+        id_ = entry.c.user_id
+        return user_not_deleted(id_) & visible_to_viewer(id_, include_blocked=True)
 
     first = next_entries(col(Social.to_id), sa.literal_column("1")).lateral("first")
-    followed = sa.select(first.c.id, col(Social.to_id)).join(first, sa.true())
-    followed = followed.where(col(Social.from_id) == VIEWER_ID)
+    of_followed = sa.select(first).select_from(Social).join(first, sa.true())
+    followed = of_followed.where(col(Social.from_id) == VIEWER_ID).cte("followed")
     # Sorted before they are looked up in blocks and mutes, so that only few are looked up.
-    in_turn = followed.order_by(in_order(first.c.id)).subquery("in_turn")
-    shown = sa.select(in_turn).where(_is_shown(in_turn.c.to_id))
-    users = shown.order_by(in_order(in_turn.c.id)).limit(LIMIT).cte("users")
-    # Their first entries fill a page, so what comes behind all of these is not on it.
-    end = sa.func.min(users.c.id) if newest_first else sa.func.max(users.c.id)
-    last = sa.select(end).having(sa.func.count() == LIMIT).scalar_subquery()
-    if newest_first:
-        within = col(Entry.id) >= sa.func.coalesce(last, sa.literal_column("0"))
-    else:
-        within = col(Entry.id) <= sa.func.coalesce(last, sa.literal_column(str(2**63 - 1)))
-    page = next_entries(users.c.to_id, LIMIT, within).lateral("page")
-    ids = sa.select(page).select_from(users).join(page, sa.true())
-    entries = ids.order_by(in_order(page.c.id)).limit(LIMIT).subquery("entries")
+    in_turn = sa.select(followed).order_by(in_order(followed.c.id)).subquery("in_turn")
+    seen = sa.select(in_turn.c.id).where(is_seen(in_turn), _is_shown(in_turn))
+    ids = seen.order_by(in_order(in_turn.c.id)).limit(LIMIT).subquery("seen").c.id
+    end, of_all = (sa.func.min, "0") if newest_first else (sa.func.max, str(2**63 - 1))
+    of_page = sa.select(end(ids)).having(sa.func.count() == LIMIT).scalar_subquery()
+    last = sa.select(sa.func.coalesce(of_page, sa.literal_column(of_all)).label("id")).cte("last")
+    last_id = sa.select(last.c.id).scalar_subquery()
+    page = next_entries(followed.c.user_id, LIMIT, is_within(ENTRY.c.id), _is_shown(ENTRY))
+    of_user = page.lateral("of_user")
+    rows = sa.select(of_user).select_from(followed).join(of_user, sa.true())
+    rows = rows.where(is_within(followed.c.id), is_seen(followed)).order_by(in_order(of_user.c.id))
+    entries = rows.limit(LIMIT).subquery("entries")
 
     user = sa.inspect(User).local_table.alias("reposter")
     fields = ID, user.c.id, USERNAME, user.c.username, AVATAR, user.c.avatar
     reposter = sa.select(sa.func.json_build_object(*fields)).where(user.c.id == entries.c.user_id)
     is_repost = entries.c.id != entries.c.post_id
     reposted_by: Column = sa.case((is_repost, reposter.scalar_subquery()))
-    entry = posts().join(entries, entries.c.post_id == Post.id)
+    entry = all_posts().join(entries, entries.c.post_id == Post.id)
     return entry.add_columns(reposted_by.label("reposted_by"))
 
 
-def _is_shown_repost() -> Condition:
-    # A post with many reposts becomes the only post of a deleted account.
-    posts = sa.select(col(Post.id)).where(col(Post.user_id) == User.id)
-    newest = posts.order_by(col(Post.id).desc()).limit(sa.literal_column("1")).lateral("newest")
-    moved = sa.select(newest.c.id).select_from(User).join(newest, sa.true())
-    gone = sa.func.array(moved.where(col(User.deleted)).scalar_subquery())
-    is_kept = col(Entry.post_id) != sa.all_(gone)
-    return (col(Entry.author_id) != VIEWER_ID) & is_kept & _is_shown(col(Entry.author_id))
-
-
-def _is_shown(user_id: IdColumn) -> Condition:
-    return user_not_deleted(user_id) & visible_to_viewer(user_id)
+def _is_shown(entry: sa.FromClause) -> Condition:
+    """Return the condition that the viewer sees what an entry shows."""
+    moved = sa.func.array(sa.select(MOVED_POSTS.c.id).scalar_subquery())
+    is_kept = (entry.c.author_id != VIEWER_ID) & (entry.c.post_id != sa.all_(moved))
+    author = user_not_deleted(entry.c.author_id) & visible_to_viewer(entry.c.author_id)
+    return (entry.c.id == entry.c.post_id) | (is_kept & author)
 
 
 class TimelineEntry(PostResponse):

@@ -6,13 +6,17 @@ from sqlmodel import SQLModel
 from pamps.models.columns import VIEWER_ID, Column, Condition, IdColumn, has_row
 
 
-def visible_to_viewer(author_id: IdColumn, *, include_muted: bool = False) -> Condition:
+def visible_to_viewer(
+    author_id: IdColumn, *, include_muted: bool = False, include_blocked: bool = False
+) -> Condition:
     """Return the condition that blocks and mutes do not hide an author's posts from `viewer_id`.
 
     Use it below every LIMIT, as `user_not_deleted`. It looks up each author, and never reads all
     blocks of a user. Without a viewer it is true.
     """
-    pairs = [("block", "from_id"), ("block", "to_id")]
+    pairs = []
+    if not include_blocked:
+        pairs += [("block", "from_id"), ("block", "to_id")]
     if not include_muted:
         pairs.append(("mute", "from_id"))
     hidden = [_author_if_in(table, viewer, author_id) for table, viewer in pairs]
