@@ -49,9 +49,11 @@ END $$
 """
 # What to look for, one block after another from the cursor on: the rest of its small block and the
 # next one, then the large blocks, without the posts of those two. No row if there is no word.
+# `candidates` are posts with all words of a phrase, as the index does not know which words follow
+# each other; they are compared with `phrases`, which is null if there is none.
 SEARCH_BLOCKS = """
 CREATE OR REPLACE FUNCTION search_blocks(words text, cursor bigint, newest_first boolean)
-RETURNS TABLE (terms tsquery, start bigint)
+RETURNS TABLE (candidates tsquery, phrases tsquery, start bigint)
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 100 AS $$
 DECLARE
     -- A hyphen means "without" only between a blank and a word.
@@ -67,9 +69,14 @@ BEGIN
     IF numnode(query) = 0 OR first NOT BETWEEN 0 AND newest THEN
         RETURN;
     END IF;
+    IF pattern LIKE '%<%' THEN
+        phrases := query;
+        pattern := regexp_replace(pattern, '!+\\( [^()]+ \\)', '''#//''', 'g');
+        pattern := regexp_replace(pattern, '<[-0-9]+>', '&', 'g');
+    END IF;
     start := cursor;
     FOR n IN 1 .. 2 LOOP
-        terms := replace(format('''#//%s'' & (%s)', small, pattern), '#', (small >> 5)::text);
+        candidates := replace(format('''#//%s'' & (%s)', small, pattern), '#', (small >> 5)::text);
         RETURN NEXT;
         small := small + step;
     END LOOP;
@@ -78,12 +85,12 @@ BEGIN
     ELSE
         start := greatest(cursor, (small << 12) - 1);
     END IF;
-    IF querytree(query) = 'T' THEN
+    IF querytree(pattern::tsquery) = 'T' THEN
         -- It only says what is not in a post.
         pattern := format('''#//'' & (%s)', pattern);
     END IF;
     WHILE large BETWEEN 0 AND newest >> 17 LOOP
-        terms := replace(pattern, '#', large::text);
+        candidates := replace(pattern, '#', large::text);
         RETURN NEXT;
         large := large + step;
     END LOOP;
