@@ -75,6 +75,9 @@ def user(row):
     return {"id": row[0], "username": row[1], "avatar": row[2], "bio": row[3]}
 
 
+STRANGER = dict.fromkeys(("followed", "follows_you", "blocked", "muted"))
+
+
 def decode(part):
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
@@ -143,7 +146,7 @@ def profile(username: str):
         )
         row = db.fetchone()
         counts = {"post_count": row[4], "follower_count": row[5], "following_count": row[6]}
-        return answer(user(row) | counts)
+        return answer(user(row) | counts | STRANGER)
 
 
 @app.get("/user/{username}/followers/")
