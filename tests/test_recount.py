@@ -105,3 +105,20 @@ def test_recount_while_everybody_writes(sign_up):
     command("recount")
     assert_counters_are_true()
     assert command("recount") == RIGHT
+
+
+def test_posts_that_were_stored_by_sql_come_into_timelines(sign_up):
+    """As by a session in `pamps shell`."""
+    ana, bia, caio = sign_up("ana"), sign_up("bia"), sign_up("caio")
+    bia.follow(ana)
+    caio.write()
+    execute(
+        here(),
+        f"INSERT INTO post (text, user_id) VALUES ('hello', {ana.id})",
+        f"INSERT INTO repost (user_id, post_id) SELECT {ana.id}, id FROM post",
+    )
+    assert bia.get("/user/timeline").json() == []
+    assert "entry: corrected in 3 rows" in command("recount")
+    entries = bia.get("/user/timeline").json()
+    assert [entry["reposted_by"] is None for entry in entries] == [False, False, True]
+    assert command("recount") == RIGHT

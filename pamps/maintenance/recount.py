@@ -3,11 +3,12 @@
 from collections import Counter
 
 from sqlalchemy import ColumnElement, ScalarSelect, func, inspect, or_, true
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import Session, col, select, update
 
-from pamps.models import Inbox, Like, Notification, Post, Repost, Social, User
-from pamps.models.columns import Condition
+from pamps.models import Entry, Inbox, Like, Notification, Post, Repost, Social, User
+from pamps.models.columns import AnySelect, Column, Condition
 from pamps.models.user import NOT_DELETED, user_not_deleted
 
 # Rows checked by one statement; the wrong ones among them are locked together.
@@ -49,7 +50,29 @@ def recount(session: Session) -> dict[str, int]:
     existing = user_not_deleted(Post.user_id)
     posts = _recount(session, Post, POST_COUNTERS, existing, col(Post.id).desc())
     inboxes = _recount(session, Inbox, INBOX_COUNTERS, true(), col(Inbox.user_id))
-    return users | posts | inboxes
+    return users | posts | inboxes | _insert_missing_entries(session)
+
+
+def _insert_missing_entries(session: Session) -> dict[str, int]:
+    """Insert the timeline's entries of posts and reposts that were not stored by the API."""
+    author_id: Column = col(Post.user_id).label("author_id")
+    own: AnySelect = select(Post.user_id, Post.id, col(Post.id).label("post_id"), author_id)
+    reposts: AnySelect = select(Repost.user_id, Repost.id, Repost.post_id, author_id)
+    reposts = reposts.join(Post, col(Post.id) == Repost.post_id)
+    ids = select(col(Post.id)).order_by(col(Post.id)).limit(BATCH_SIZE)
+    added = last_id = 0
+    while batch := session.scalars(ids.where(col(Post.id) > last_id)).all():
+        last_id = batch[-1]
+        for rows in (own, reposts):
+            # Locked, so that no post is deleted before its entry is stored.
+            rows = rows.where(col(Post.id).in_(batch)).with_for_update(read=True, key_share=True)
+            entries = insert(Entry).from_select(
+                ["user_id", "id", "post_id", "author_id"], rows, include_defaults=False
+            )
+            stored = entries.on_conflict_do_nothing().returning(col(Entry.id))
+            added += len(session.execute(stored).all())
+        session.commit()
+    return {"entry": added} if added else {}
 
 
 def _recount(
