@@ -103,3 +103,28 @@ def test_each_post_is_found_once_in_whatever_block(api_client_user1, q, limit):
     assert found == IDS[::-1]
     pages = list(api_client_user1.walk(f"{path}&newer_than=0", "prev"))
     assert [post["id"] for page in pages[::-1] for post in page] == IDS[::-1]
+
+
+def test_a_search_reads_the_index_alone(on_other_database):
+    """Also as a statement that PostgreSQL has planned for all values."""
+    from pamps.db import engine
+    from pamps.routes.post_search import FOUND_POSTS
+
+    with engine.connect() as connection:
+        for statement in (
+            """INSERT INTO "user" (username, email, password)
+               SELECT 'u' || n, n || '@pamps.com', '$argon2$' FROM generate_series(1, 100) n""",
+            """INSERT INTO post (text, user_id) SELECT 'word' || n, 1 + n % 100
+               FROM generate_series(1, 5000) n""",
+            "ANALYZE",
+            "SET LOCAL plan_cache_mode = force_generic_plan",
+        ):
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+        for newest_first in (True, False):
+            query = FOUND_POSTS._query(newest_first, False, 20)
+            values = ", ".join("'word7'" if name == "q" else "1" for name in query._order)
+            connection.exec_driver_sql("PREPARE search AS " + query._sql.decode())
+            plan = connection.exec_driver_sql(f"EXPLAIN EXECUTE search({values})").scalars().all()
+            connection.exec_driver_sql("DEALLOCATE search")
+            assert any("Bitmap Index Scan on ix_post_search" in line for line in plan)
+            assert not any("Seq Scan on post" in line for line in plan)

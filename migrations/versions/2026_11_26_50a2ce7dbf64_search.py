@@ -121,6 +121,8 @@ def upgrade() -> None:
                 table,
                 [sa.text(expression)],
                 postgresql_using="gin",
+                # With it, each look into the index would read a list of new rows from end to end.
+                postgresql_with={"fastupdate": "off"},
                 postgresql_where=condition and sa.text(condition),
                 postgresql_concurrently=True,
             )

@@ -20,6 +20,10 @@ Condition = sa.ColumnElement[bool]
 AnySelect = sa.Select[*tuple[Any, ...]]
 IdColumn = Column | Mapped[int]
 
+# Options of indexes by what is in a value. With `fastupdate`, each look into one of them would read
+# a list of new rows from end to end.
+GIN: dict[str, Any] = {"postgresql_using": "gin", "postgresql_with": {"fastupdate": "off"}}
+
 
 def id_parameter(name: str) -> sa.BindParameter[int]:
     """Return a parameter of a query that is an id, or null."""

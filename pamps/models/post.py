@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, col
 
 from pamps.config import settings
 from pamps.models.columns import (
+    GIN,
     VIEWER_ID,
     AnySelect,
     Column,
@@ -47,7 +48,7 @@ class Post(SQLModel, table=True):
         sa.Index("ix_post_user", "user_id", "id"),
         sa.Index("ix_post_user_home", "user_id", "id", postgresql_where=NO_REPLY),
         sa.Index("ix_post_replies", "parent_id", "id", postgresql_where=REPLY),
-        sa.Index("ix_post_search", SEARCH_VECTOR, postgresql_using="gin"),
+        sa.Index("ix_post_search", SEARCH_VECTOR, **GIN),
         sa.CheckConstraint("text <> ''", name="text"),
         sa.CheckConstraint("least(like_count, reply_count, repost_count) >= 0", name="counts"),
     )

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, col, select
 
 from pamps.config import settings
 from pamps.models.columns import (
+    GIN,
     VIEWER_ID,
     AnySelect,
     Column,
@@ -36,6 +37,7 @@ def fold_case_sql(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnEleme
 
 # A deleted account's name and e-mail may be taken again while its rows are being deleted.
 IS_NAMED_ROW = sa.text("NOT deleted")
+NAME_TRIGRAMS = sa.text('lower(username COLLATE "C") gin_trgm_ops')
 
 
 def _unique(name: str) -> sa.Index:
@@ -52,12 +54,7 @@ class User(SQLModel, table=True):
     __table_args__ = (
         _unique("email"),
         _unique("username"),
-        sa.Index(
-            "ix_user_like",
-            sa.text('lower(username COLLATE "C") gin_trgm_ops'),
-            postgresql_using="gin",
-            postgresql_where=IS_NAMED_ROW,
-        ),
+        sa.Index("ix_user_like", NAME_TRIGRAMS, **GIN, postgresql_where=IS_NAMED_ROW),
         sa.Index("ix_user_deleted", "id", postgresql_where=sa.text("deleted")),
         sa.CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash, so that a plain password never reaches the disk.
