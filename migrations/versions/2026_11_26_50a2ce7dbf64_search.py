@@ -22,7 +22,7 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     plain text := normalize(text, NFKC);
 BEGIN
-    plain := translate(coalesce((ts_lexize(accents, plain))[1], plain), 'ς', 'σ');
+    plain := coalesce((ts_lexize(accents, plain))[1], plain);
     IF current_setting('server_version_num')::int >= 170000 THEN
         plain := lower(plain COLLATE pg_c_utf8);
         plain := regexp_replace(plain COLLATE pg_c_utf8, '[^[:alnum:]"-]+', ' ', 'g');
@@ -34,7 +34,7 @@ BEGIN
         -- PostgreSQL refuses words of more than 2,046 bytes.
         plain := regexp_replace(plain, '([^ "-]{255})[^ "-]+', '\\1', 'g');
     END IF;
-    RETURN plain;
+    RETURN translate(plain, 'ς', 'σ');
 END $$
 """
 SEARCH_VECTOR = """
