@@ -95,9 +95,21 @@ def test_names_are_the_same_in_every_language(options, anonymous):
         assert execute(make_url(address), query) == [("IBRAHIM",)]
 
 
+@pytest.mark.parametrize("options", [(TURKISH, UNICODE), ("LOCALE 'C'",)])
+def test_a_search_finds_the_same_in_every_language(options, anonymous):
+    with database(*options) as address, working_on(address):
+        command("migrate")
+        assert anonymous.post("/user/", json=USER).status_code == 201
+        ana = Client(anonymous, sign_in(anonymous, "ana", USER["password"])["access_token"])
+        post_id = ana.write("“ILHA”—ΟΔΟΣ; Ёлка İzmir")["id"]
+        for q in ("ilha", "οδός", "елка", "izmir", '"ilha οδος"'):
+            assert ana.ids("/post/search/", q=q) == [post_id], q
+        assert [user["username"] for user in ana.get("/user/search/?q=AN").json()] == ["ana"]
+
+
 def test_no_index_depends_on_the_language():
     query = "SELECT indexname, indexdef FROM pg_indexes WHERE indexdef LIKE '%lower(%'"
     found = dict(execute(make_url(os.environ["PAMPS_DB__uri"]), query))
-    assert set(found) == {"uq_user_email", "uq_user_username"}
+    assert set(found) == {"uq_user_email", "uq_user_username", "ix_user_like"}
     for definition in found.values():
         assert definition.count('COLLATE "C"') == definition.count("lower(")
