@@ -90,19 +90,25 @@ class PaginatedQuery:
         rows = await self._query(newest_first, is_anonymous, size).all(**values)
         if self.parent and not rows:
             raise self.parent.not_found()
-        rows = [row for row in rows if row["cursor"] is not None]
-        has_next = len(rows) > limit
+        # Where the page ends, if the query stopped there before the page was full.
+        end = next((row["cursor"] for row in rows if row.get("found") is False), None)
+        rows = [row for row in rows if row["cursor"] is not None and row.pop("found", True)]
+        is_full = len(rows) > limit
         del rows[limit:]
         if newer_than is not None:
             rows.reverse()
-            # The page is next to an item that is older, unless that was deleted meanwhile.
-            has_next = bool(rows and newer_than)
         keys = [row.pop("cursor") for row in rows]
+        last = keys[-1] if is_full else end
+        newest = keys[0] if keys else newer_than or 0
+        if newer_than is not None:
+            # The page is next to an item that is older, unless that was deleted meanwhile.
+            last = keys[-1] if keys and newer_than else None
+            newest = newest if is_full or end is None else end
         positions: Positions = {}
-        if has_next:
-            positions["next"] = f"cursor={keys[-1]}"
+        if last is not None:
+            positions["next"] = f"cursor={last}"
         if self.newest_first:
-            positions["prev"] = f"newer_than={keys[0] if keys else newer_than or 0}"
+            positions["prev"] = f"newer_than={newest}"
         return rows, positions
 
     def _statement(self, newest_first: bool) -> AnySelect:

@@ -128,3 +128,20 @@ def test_a_search_reads_the_index_alone(on_other_database):
             connection.exec_driver_sql("DEALLOCATE search")
             assert any("Bitmap Index Scan on ix_post_search" in line for line in plan)
             assert not any("Seq Scan on post" in line for line in plan)
+
+
+def test_a_page_ends_before_too_many_posts_are_compared_with_a_phrase(api_client_user1):
+    """The pages lead to all that there is, though one of them is empty."""
+    first = f"SELECT text, {api_client_user1.id} FROM unnest(ARRAY['green apple', 'first']) text"
+    many = f"SELECT 'apple and green', {api_client_user1.id} FROM generate_series(1, 1500)"
+    last = f"VALUES ('a green apple', {api_client_user1.id})"
+    for rows in (first, many, last):
+        execute(here(), f"INSERT INTO post (text, user_id) {rows}")
+    path = '/post/search/?q="green apple"'
+    pages = list(api_client_user1.walk(path))
+    found = [post["text"] for page in pages for post in page]
+    assert found == ["a green apple", "green apple"]
+    assert len(pages) == 2
+    pages = api_client_user1.walk(f"{path}&newer_than=0", "prev")
+    found = [post["text"] for page in pages for post in reversed(page)]
+    assert found == ["green apple", "a green apple"]
