@@ -35,7 +35,7 @@ from pamps.routes import routes
 from pamps.swagger import add_docs
 
 DESCRIPTION = """
-Short posts, replies, likes, and a timeline of the people you follow.
+Short posts, replies, likes and reposts, and a timeline of the people you follow.
 
 **Sign in** with `POST /token` (the *Authorize* button does that) and send the access token in the
 header `Authorization: Bearer …`. **Errors** are `{"detail": …}`. **Lists** are arrays of at most
@@ -48,8 +48,14 @@ after a lost connection or a **503**.
 
 TAGS = [
     {"name": "auth", "description": "Signing in and out, tokens, sessions, the password."},
-    {"name": "user", "description": "Accounts, profiles, follows and the timeline."},
-    {"name": "post", "description": "Posts, replies and likes."},
+    {
+        "name": "user",
+        "description": "Accounts, follows, blocks, mutes, notifications and the timeline.",
+    },
+    {
+        "name": "post",
+        "description": "Posts, replies, likes, reposts, bookmarks, hashtags and search.",
+    },
     {"name": "admin", "description": "What superusers may do to other accounts."},
 ]
 
