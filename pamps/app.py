@@ -50,11 +50,11 @@ TAGS = [
     {"name": "auth", "description": "Signing in and out, tokens, sessions, the password."},
     {
         "name": "user",
-        "description": "Accounts, follows, blocks, mutes, notifications and the timeline.",
+        "description": "Accounts, follows, blocks, mutes, notifications, the timeline.",
     },
     {
         "name": "post",
-        "description": "Posts, replies, likes, reposts, bookmarks, hashtags and search.",
+        "description": "Posts, likes, reposts, bookmarks, hashtags and search.",
     },
     {"name": "admin", "description": "What superusers may do to other accounts."},
 ]

@@ -12,9 +12,9 @@ from pamps.folder import FolderError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
 
-# SQLSTATEs: a table or a column that does not exist, as the schema is not that of this version; and
+# SQLSTATEs: a table, a column or a function that does not exist, as the schema is not that of this version; and
 # a server that is a standby.
-SCHEMA_CHANGED, READ_ONLY = ("42P01", "42703"), "25006"
+SCHEMA_CHANGED, READ_ONLY = ("42P01", "42703", "42883"), "25006"
 
 
 def _constraint_meanings() -> dict[str, tuple[int, str]]:
