@@ -12,8 +12,8 @@ from pamps.folder import FolderError
 from pamps.maintenance import MaintenanceError, schema
 from pamps.models import SQLModel
 
-# SQLSTATEs: a table, a column or a function that does not exist, as the schema is not that of this version; and
-# a server that is a standby.
+# SQLSTATEs: a table, a column or a function that does not exist, as the schema is not that of this
+# version; and a server that is a standby.
 SCHEMA_CHANGED, READ_ONLY = ("42P01", "42703", "42883"), "25006"
 
 
