@@ -32,7 +32,7 @@ def test_an_address_that_does_not_answer(other_database):
         ports = f"{silent.getsockname()[1]},{url.port}"
         url = url.set(host=None, port=None, query={"host": "127.0.0.1,127.0.0.1", "port": ports})
         settings = {"PAMPS_DB__uri": url.render_as_string(hide_password=False)}
-        settings["PAMPS_DB__connect_timeout"] = "1"
+        settings["PAMPS_DB__connect_timeout"] = "2"
         with served(settings) as (process, client), ThreadPoolExecutor(8) as pool:
             assert client.post("/user/", json=USER).status_code == 201
             assert attempts(silent) > 0
