@@ -105,6 +105,15 @@ def test_each_post_is_found_once_in_whatever_block(api_client_user1, q, limit):
     assert [post["id"] for page in pages[::-1] for post in page] == IDS[::-1]
 
 
+@pytest.mark.parametrize("position", ["cursor", "newer_than"])
+def test_the_largest_position(api_client_user1, position):
+    api_client_user1.post("/post/", json={"text": "ave"})
+    params = {"q": "ave", position: 2**63 - 1}
+    response = api_client_user1.get("/post/search/", params=params)
+    assert response.status_code == 200
+    assert len(response.json()) == (position == "cursor")
+
+
 def test_a_search_reads_the_index_alone(on_other_database):
     """Also as a statement that PostgreSQL has planned for all values."""
     from pamps.db import engine

@@ -60,8 +60,9 @@ DECLARE
     query tsquery := websearch_to_tsquery(
         'simple', regexp_replace(words, '(?<=[^ ])-|-(?![^ ])', ' ', 'g'));
     pattern text := regexp_replace(query::text, '''([^'']+)''', '''#/\\1''', 'g');
-    newest bigint := (SELECT max(id) FROM post);
-    first bigint := CASE WHEN newest_first THEN least(cursor - 1, newest) ELSE cursor + 1 END;
+    newest bigint := (SELECT coalesce(max(id), 0) FROM post);
+    first bigint := CASE WHEN newest_first THEN least(cursor - 1, newest)
+        ELSE least(cursor, newest) + 1 END;
     small bigint := first >> 12;
     large bigint := first >> 17;
     step int := CASE WHEN newest_first THEN -1 ELSE 1 END;
