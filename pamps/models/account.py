@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
 
 from pamps.models.columns import AnySelect, Condition
-from pamps.models.notification import Notification, unnotify
+from pamps.models.notification import Notification, delete_notifications
 from pamps.models.post import Post
 from pamps.models.post_writes import remove_post
 from pamps.models.session import UserSession
@@ -135,7 +135,7 @@ def _delete_rows(own: sa.Column[int]) -> Ids:
     key = own.table.primary_key
     picked = sa.select(*key).where(own == _locked_account()).limit(BATCH_SIZE).cte("picked")
     if own.table is NOTIFICATIONS:
-        return _delete_notifications(picked)
+        return _delete_picked_notifications(picked)
     gone = sa.delete(own.table).where(*[column == picked.c[column.key] for column in key])
     if str(own) not in COUNTERS:
         return sa.select(gone.returning(own.label("id")).cte("gone").c.id)
@@ -147,11 +147,11 @@ def _delete_rows(own: sa.Column[int]) -> Ids:
     return sa.select(rows.c.id).add_cte(counted.cte("counted"))
 
 
-def _delete_notifications(picked: sa.CTE) -> Ids:
+def _delete_picked_notifications(picked: sa.CTE) -> Ids:
     """Delete notifications, and subtract them from inboxes."""
     is_picked = [col(Notification.user_id) == picked.c.user_id, col(Notification.id) == picked.c.id]
     # Another transaction that deletes some of them may lock them in another order.
-    deleted, counted = unnotify(*is_picked, skip_locked=True)
+    deleted, counted = delete_notifications(*is_picked, skip_locked=True)
     return sa.select(deleted.c.id).add_cte(counted)
 
 
@@ -169,7 +169,7 @@ def _delete_rows_of_posts(post_id: sa.Column[int]) -> Ids:
     rows = sa.select(newest.c.id.label("locked_id"), *of_each.c)
     picked = rows.select_from(newest.join(of_each, sa.true())).limit(BATCH_SIZE).cte("picked")
     if post_id.table is NOTIFICATIONS:
-        return _delete_notifications(picked)
+        return _delete_picked_notifications(picked)
     gone = sa.delete(post_id.table).where(*[column == picked.c[column.key] for column in key])
     gone = gone.where(_locked_first(Post, sa.select(picked.c.locked_id)))
     return sa.select(gone.returning(post_id).cte("gone").c[post_id.key])

@@ -6,7 +6,7 @@ from sqlmodel import col
 
 from pamps.models.columns import VIEWER_ID, AnySelect, Condition, Pair
 from pamps.models.follow import Social, change_counters
-from pamps.models.notification import Notification, unnotify
+from pamps.models.notification import Notification, delete_notifications
 from pamps.models.pair import insert_pair
 from pamps.models.user import USER_ID
 
@@ -28,11 +28,11 @@ def block() -> AnySelect:
     first, in the same transaction.
     """
     added = insert_pair(Block)
-    is_blocked = sa.exists().select_from(added)
-    follows = sa.delete(Social).where(_are_both(col(Social.from_id), col(Social.to_id)), is_blocked)
+    is_stored = sa.exists().select_from(added)
+    follows = sa.delete(Social).where(_are_both(col(Social.from_id), col(Social.to_id)), is_stored)
     ended = follows.returning(col(Social.from_id), col(Social.to_id)).cte("ended")
     told = _are_both(col(Notification.from_id), col(Notification.user_id))
-    untold = unnotify(told, is_blocked)
+    untold = delete_notifications(told, is_stored)
     return sa.select(*added.c).add_cte(change_counters(ended, -1), *untold)
 
 

@@ -5,10 +5,10 @@ from sqlmodel import col
 
 from pamps.config import settings
 from pamps.models.columns import VIEWER_ID, AnySelect, Column, Pair, insert_or_get
-from pamps.models.notification import Notification, notify, recipients, unnotify
+from pamps.models.notification import Notification, delete_notifications, notify, recipients
 from pamps.models.pair import BOTH_USERS
 from pamps.models.user import NOT_DELETED, USER_ID, User, users
-from pamps.models.visibility import is_block, is_blocked
+from pamps.models.visibility import has_block, is_blocked
 
 
 class Social(Pair, table=True):
@@ -40,7 +40,7 @@ def follow() -> AnySelect:
     added = insert_or_get(Social, (VIEWER_ID, USER_ID), allowed)
     new = sa.select(added.c.from_id, added.c.to_id).where(added.c.created).cte("new")
     told = notify(recipients("follow", new.c.to_id))
-    return sa.select(*added.c).add_cte(change_counters(new, 1), *told)
+    return sa.select(*added.c).add_cte(change_counters(new, 1), told)
 
 
 def existing_follow() -> AnySelect:
@@ -49,7 +49,7 @@ def existing_follow() -> AnySelect:
     That is whether they are `blocked`, and whether `viewer_id` follows `too_many`. The follow's
     columns are null if the user exists but is not followed; there is no row without a user.
     """
-    blocked = is_block(VIEWER_ID, sa.inspect(User).columns.id).label("blocked")
+    blocked = has_block(VIEWER_ID, sa.inspect(User).columns.id).label("blocked")
     viewer = sa.inspect(User).local_table.alias("viewer")
     number = sa.select(viewer.c.following_count).where(viewer.c.id == VIEWER_ID).scalar_subquery()
     too_many = (number >= settings.social.max_following).label("too_many")
@@ -67,7 +67,7 @@ def unfollow() -> AnySelect:
     gone = pair.where(exist).returning(col(Social.from_id), col(Social.to_id)).cte("gone")
     user = sa.select(locked.c.id).where(locked.c.id == USER_ID)
     is_follow = (col(Notification.from_id) == VIEWER_ID) & (col(Notification.kind) == "follow")
-    untold = unnotify(is_follow, col(Notification.user_id) == gone.c.to_id)
+    untold = delete_notifications(is_follow, col(Notification.user_id) == gone.c.to_id)
     return user.add_cte(change_counters(gone, -1), *untold)
 
 

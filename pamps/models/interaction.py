@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from pamps.models.columns import VIEWER_ID, AnySelect, Column, Interaction, insert_or_get
-from pamps.models.notification import Notification, notify, recipients, unnotify
+from pamps.models.notification import Notification, delete_notifications, notify, recipients
 from pamps.models.post import POST_ID, Post, existing_post, posts
 from pamps.models.user import IS_VIEWER, User, users
 from pamps.models.visibility import is_blocked
@@ -57,7 +57,7 @@ def insert_counted(table: type[Interaction], counter: Mapped[int], kind: str) ->
     counted = sa.update(Post).where(col(Post.id) == added.c.post_id, added.c.created)
     counted = counted.values({counter: counter + 1})
     post = counted.returning(col(Post.user_id), col(Post.id)).cte("counted")
-    return sa.select(*added.c).add_cte(*notify(recipients(kind, post.c.user_id, post.c.id)))
+    return sa.select(*added.c).add_cte(notify(recipients(kind, post.c.user_id, post.c.id)))
 
 
 def delete_counted(table: type[Interaction], counter: Mapped[int], kind: str) -> AnySelect:
@@ -73,7 +73,7 @@ def delete_counted(table: type[Interaction], counter: Mapped[int], kind: str) ->
         col(Notification.user_id) == changed.c.user_id,
         col(Notification.post_id) == changed.c.id,
     )
-    return sa.select(post.c.id).add_cte(*unnotify(is_act, *about))
+    return sa.select(post.c.id).add_cte(*delete_notifications(is_act, *about))
 
 
 class InteractionResponse(BaseModel):

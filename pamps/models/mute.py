@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from pamps.models.columns import VIEWER_ID, AnySelect, Pair
-from pamps.models.notification import Notification, unnotify
+from pamps.models.notification import Notification, delete_notifications
 from pamps.models.pair import insert_pair
 from pamps.models.user import USER_ID
 
@@ -27,5 +27,5 @@ def mute() -> AnySelect:
     """
     added = insert_pair(Mute)
     is_told = col(Notification.user_id) == VIEWER_ID, col(Notification.from_id) == USER_ID
-    untold = unnotify(*is_told, sa.exists().select_from(added))
+    untold = delete_notifications(*is_told, sa.exists().select_from(added))
     return sa.select(*added.c).add_cte(*untold)

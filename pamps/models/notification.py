@@ -64,12 +64,12 @@ KEY = col(Notification.user_id), col(Notification.id)
 
 
 def recipients(kind: str, user_id: Column, post_id: Column = NO_POST) -> AnySelect:
-    """Select users for `notify`."""
+    """Select who is told of an act, by a notification of what kind, and about which post."""
     kinds: Column = sa.literal_column(f"'{kind}'")
     return sa.select(user_id.label("user_id"), kinds.label("kind"), post_id.label("post_id"))
 
 
-def notify(recipients: AnySelect | Union) -> list[sa.CTE]:
+def notify(recipients: AnySelect | Union) -> sa.CTE:
     """Tell users of an act of the viewer, who is locked already.
 
     Nobody is told of their own acts, or of those of somebody whom they mute, or with a block.
@@ -92,13 +92,14 @@ def notify(recipients: AnySelect | Union) -> list[sa.CTE]:
     rows = rows.join(told, told.c.user_id == inbox.c.user_id)
     names = ["user_id", "kind", "from_id", "post_id"]
     new = sa.insert(Notification).from_select(names, rows, include_defaults=False)
-    return [new.cte("notified")]
+    return new.cte("notified")
 
 
 def inboxes_locked_first(rows: sa.CTE, user_ids: Column) -> Condition:
     """Return a condition that is always true, but makes PostgreSQL lock inboxes first, in order.
 
-    For a statement with `notify` and `unnotify`. `user_ids` are those of one of the `rows`.
+    For a statement with `notify` and `delete_notifications`. `user_ids` are those of one of the
+    `rows`.
     """
     inboxes = sa.select(col(Inbox.user_id)).join(rows, col(Inbox.user_id) == sa.any_(user_ids))
     inboxes = inboxes.order_by(col(Inbox.user_id)).with_for_update(of=Inbox, key_share=True)
@@ -115,7 +116,9 @@ def expired_notifications(limit: int) -> AnySelect:
     return sa.select(deleted.c.id).add_cte(counted)
 
 
-def unnotify(*conditions: Condition, skip_locked: bool = False) -> tuple[sa.CTE, sa.CTE]:
+def delete_notifications(
+    *conditions: Condition, skip_locked: bool = False
+) -> tuple[sa.CTE, sa.CTE]:
     """Delete the notifications that fulfil conditions, and correct the inboxes: see `_delete`."""
     return _delete(sa.select(*KEY).where(*conditions).order_by(*KEY), skip_locked)
 

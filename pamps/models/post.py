@@ -28,7 +28,7 @@ from pamps.models.columns import (
 )
 from pamps.models.types import VISIBLE_PATTERN, JsonId, examples, no_nul, visible
 from pamps.models.user import NOT_DELETED, User, user_not_deleted
-from pamps.models.visibility import is_block, visible_to_viewer
+from pamps.models.visibility import has_block, visible_to_viewer
 
 # The words of a post, as they are indexed: see docs/decisions/0019-search.md.
 SEARCH_VECTOR: Column = sa.literal_column(
@@ -105,7 +105,7 @@ def mentions(post: sa.FromClause) -> Column:
     fields = sa.func.json_build_object(ID, user.c.id, USERNAME, user.c.username)
     in_order = aggregate_order_by(fields, sa.func.array_position(post.c.mention_ids, user.c.id))
     users = sa.select(sa.func.json_agg(in_order)).where(user.c.id == sa.any_(post.c.mention_ids))
-    users = users.where(~user.c.deleted, ~is_block(post.c.user_id, user.c.id))
+    users = users.where(~user.c.deleted, ~has_block(post.c.user_id, user.c.id))
     found = sa.func.coalesce(users.correlate_except(user).scalar_subquery(), EMPTY)
     return sa.case((post.c.mention_ids.is_(None), EMPTY), else_=found).label("mentions")
 

@@ -7,10 +7,10 @@ from sqlmodel import col
 from pamps.models.columns import VIEWER_ID, AnySelect, Column
 from pamps.models.notification import (
     Notification,
+    delete_notifications,
     inboxes_locked_first,
     notify,
     recipients,
-    unnotify,
 )
 from pamps.models.post import (
     AUTHOR_COLUMNS,
@@ -90,7 +90,7 @@ def insert_post() -> AnySelect:
     parent_user_id = sa.select(parent.c.user_id).scalar_subquery()
     told = reply.union_all(_newly_mentioned(stored, parent_user_id, NOBODY))
     entry = insert_entries(sa.select(stored.c.user_id, stored.c.id, stored.c.id, stored.c.user_id))
-    return query.add_cte(_insert_tags(stored), entry, *notify(told))
+    return query.add_cte(_insert_tags(stored), entry, notify(told))
 
 
 def update_text() -> AnySelect:
@@ -117,8 +117,8 @@ def update_text() -> AnySelect:
     told = notify(new.where(locked))
     is_mention = (col(Notification.post_id) == post.c.id) & (col(Notification.kind) == "mention")
     is_gone = col(Notification.user_id) != sa.all_(after)
-    untold = unnotify(is_mention, is_gone, locked)
-    return sa.select(*fields).add_cte(_insert_tags(post), unused, *told, *untold)
+    untold = delete_notifications(is_mention, is_gone, locked)
+    return sa.select(*fields).add_cte(_insert_tags(post), unused, told, *untold)
 
 
 def lock_post() -> AnySelect:
@@ -161,4 +161,4 @@ def delete_locked_post() -> AnySelect:
     """Delete the post `post_id` and the notifications of it: see `remove_post`."""
     deleted = remove_post(sa.delete(Post))
     is_told = col(Notification.post_id) == deleted.selected_columns.id
-    return deleted.add_cte(*unnotify(is_told))
+    return deleted.add_cte(*delete_notifications(is_told))

@@ -40,7 +40,7 @@ def _author_if_in(table: str, viewer: str, author_id: IdColumn) -> Column:
     return sa.case((has_any, found.correlate_except(rows).scalar_subquery()))
 
 
-def is_block(one: Column, other: Column) -> Condition:
+def has_block(one: Column, other: Column) -> Condition:
     """Return the condition that there is a block between two users, in either direction."""
     return has_row("block", from_id=one, to_id=other) | has_row("block", from_id=other, to_id=one)
 

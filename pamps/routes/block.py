@@ -26,7 +26,7 @@ UNBLOCK = Query(delete_pair(Block))
 BLOCKED_USERS = PaginatedQuery(paired_users(Block, VIEWER_ID), col(Block.id))
 
 
-async def insert_pair(
+async def insert_for_user(
     query: Query, user: CurrentUser, user_id: int, outer: Transaction | None
 ) -> Response:
     """Insert a block or a mute of another user, and respond with it.
@@ -49,7 +49,7 @@ async def block_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
     """Block a user, which ends the follows between you."""
-    return await insert_pair(BLOCK, user, user_id, transaction)
+    return await insert_for_user(BLOCK, user, user_id, transaction)
 
 
 @router.delete("/block/{user_id}", status_code=204)

@@ -14,7 +14,7 @@ from pamps.models.types import Id
 from pamps.models.user import Users
 from pamps.pagination import ActivePage, PaginatedQuery
 from pamps.responses import insert_options
-from pamps.routes.block import insert_pair
+from pamps.routes.block import insert_for_user
 from pamps.routes.user import user_not_found
 from pamps.state import ActiveTransaction
 
@@ -30,7 +30,7 @@ async def mute_user(
     user_id: Id, user: AuthenticatedUser, transaction: ActiveTransaction
 ) -> Response:
     """Mute a user: hide their posts from your home, timeline, replies, search and notifications."""
-    return await insert_pair(MUTE, user, user_id, transaction)
+    return await insert_for_user(MUTE, user, user_id, transaction)
 
 
 @router.delete("/mute/{user_id}", status_code=204)
