@@ -49,7 +49,8 @@ class PaginatedQuery:
 
     The parameters are those of the statement and of its parent; `CURSOR` and `LIMIT` of
     models/columns.py are given by the page. A statement that uses them itself comes with another
-    for previous pages, `newer`.
+    for previous pages, `newer`. A row whose column `found` is false is not an item, but says where
+    the page ends if the statement did not look further.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""search
+"""Search
 
 An index entry of a post is a word after the number of the large block of ids that the post is in,
 as `76/word`. `76//` stands for that block, and `76//2441` for a small block in it. See
