@@ -39,7 +39,7 @@ class KeptResult(Generic[T]):
     """The result of a slow query, which is kept for `KEPT` times as long as the query took.
 
     So it is always recent if the query is quick, and a slow query, however often its result is
-    needed, runs for a small part of the time. It belongs to one event loop.
+    needed, runs for at most 2 % of the time. It belongs to one event loop.
     """
 
     KEPT = 50

@@ -105,7 +105,8 @@ def _references(*to: str) -> list[sa.Column[int]]:
     return [
         key.parent
         for table in reversed(SQLModel.metadata.sorted_tables)
-        for key in table.foreign_keys
+        # A set, whose order differs between processes.
+        for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
         if key.target_fullname in to
     ]
 
