@@ -1,48 +1,55 @@
 """The documentation page in a browser, behind a proxy that shows Pamps under a path."""
 
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
 from tests import canary
-from tests.proxies.browser import Page, chromium
+from tests.browser import chromium
 from tests.proxies.servers import UNDER_API, nginx, sign_up
 
 
-def one(selector: str) -> str:
-    return f"document.querySelector({selector!r})"
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with chromium() as browser:
+        yield browser.new_page(ignore_https_errors=True)
 
 
 def try_out(page: Page, method: str, path: str, body: str = "") -> tuple[str, str]:
     """Use *Try it out* of an operation; gives the status and the address that it was sent to."""
-    block = f'.opblock-{method}:has([data-path="{path}"])'
-    page.click(one(f"{block} .opblock-summary-control"))
-    page.click(one(f"{block} .try-out__btn"))
+    block = page.locator(f'.opblock-{method}:has([data-path="{path}"])')
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Try it out").click()
     if body:
-        page.type(one(f"{block} textarea.body-param__text"), body)
-    page.click(one(f"{block} .execute"))
-    row = f"{block} .live-responses-table .response"
-    status = page.wait_for(f"{one(f'{row} .response-col_status')}.textContent")
-    return status[:3], page.wait_for(f"{one(f'{block} .request-url pre')}.textContent")
+        block.locator("textarea.body-param__text").fill(body)
+    block.get_by_role("button", name="Execute").click()
+    status = block.locator(".live-responses-table .response .response-col_status")
+    return status.inner_text()[:3], block.locator(".request-url pre").inner_text()
 
 
-def test_try_it_out(under_api):
+def test_try_it_out(page, under_api):
     with nginx(under_api, UNDER_API["taken off"], tls=True) as client:
         sign_up(client, "/api")
         address = f"{client.base_url}"
-        with chromium(f"{address}/api/docs/") as page:
-            page.click(one(".auth-wrapper .btn.authorize"))
-            page.type(one("#oauth_username"), "ana")
-            page.type(one("#oauth_password"), canary.password("ana"))
-            page.click(one(".auth-btn-wrapper .authorize"))
-            page.wait_for(f"{one('.auth-btn-wrapper .btn')}.textContent == 'Logout'")
-            page.click(one(".btn-done"))
-            told = try_out(page, "post", "/post/", '{"text": "by hand"}')
-            assert told == ("201", f"{address}/api/post/")
-            assert try_out(page, "get", "/post/")[0] == "200"
+        page.goto(f"{address}/api/docs/")
+        page.locator(".auth-wrapper .btn.authorize").click()
+        page.get_by_label("username:").fill("ana")
+        page.get_by_label("password:").fill(canary.password("ana"))
+        form = page.locator(".auth-btn-wrapper")
+        form.get_by_role("button", name="Apply given OAuth2 credentials").click()
+        expect(form.get_by_role("button", name="Remove authorization")).to_be_visible()
+        page.get_by_role("button", name="Close").last.click()
+        told = try_out(page, "post", "/post/", '{"text": "by hand"}')
+        assert told == ("201", f"{address}/api/post/")
+        assert try_out(page, "get", "/post/")[0] == "200"
         assert [post["text"] for post in client.get("/api/post/").json()] == ["by hand"]
 
 
-def test_examples_as_they_stand(under_api):
+def test_examples_as_they_stand(page, under_api):
     """Nothing is typed, and no field is filled in by the page with what it makes up."""
-    proxy = nginx(under_api, UNDER_API["left"])
-    with proxy as client, chromium(f"{client.base_url}/api/docs") as page:
+    with nginx(under_api, UNDER_API["left"]) as client:
+        page.goto(f"{client.base_url}/api/docs")
         assert try_out(page, "post", "/user/")[0] == "201"
         assert try_out(page, "post", "/token")[0] == "200"
         assert try_out(page, "get", "/user/{username}/")[0] == "200"
