@@ -16,9 +16,11 @@ import pytest
 from tests.databases import PAMPS
 from tests.servers import embedded, is_running, served
 
-# Runs a program as a new window of a terminal does: closing it ends what runs in it.
+# Runs a program as a new window of a terminal does: closing it ends what runs in it. The suite
+# itself may run under nohup, whose children ignore SIGHUP.
 IN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
@@ -82,13 +84,17 @@ def test_closing_the_terminal_ends_all_in_order(folder):
         stderr=theirs,
         start_new_session=True,
     ) as process:
-        os.close(theirs)
-        log = b""
-        while b"Application startup complete" not in log:
-            log += os.read(ours, 65536)
-        assert httpx.get(f"http://127.0.0.1:{port}/post/").status_code == 200
-        os.close(ours)
-        assert process.wait(timeout=30) == 0
+        try:
+            os.close(theirs)
+            log = b""
+            while b"Application startup complete" not in log:
+                log += os.read(ours, 65536)
+            assert httpx.get(f"http://127.0.0.1:{port}/post/").status_code == 200
+            os.close(ours)
+            assert process.wait(timeout=30) == 0
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
     assert not is_running(folder)
 
 
