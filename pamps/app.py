@@ -1,9 +1,11 @@
 """The API as an ASGI application: `uvicorn pamps.app:app`."""
 
 import asyncio
+import logging
 import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -27,12 +29,15 @@ from pamps.middleware.rate_limit import RateLimitMiddleware
 from pamps.middleware.request_log import RequestLogMiddleware
 from pamps.middleware.retries import RetryMiddleware
 from pamps.middleware.security_headers import SecurityHeadersMiddleware
+from pamps.middleware.web import WebMiddleware, find_build
 from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import HEADERS, add_openapi
 from pamps.paths import BASE_URL, match_without_slash
 from pamps.postgres import embedded, pool
 from pamps.routes import routes
 from pamps.swagger import add_docs
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTION = """
 Short posts, replies, likes and reposts, and a timeline of the people you follow.
@@ -69,7 +74,7 @@ CORS = Middleware(
 )
 
 
-def middleware() -> list[Middleware]:
+def middleware(build: Path | None) -> list[Middleware]:
     """Return all middleware, outermost first: each sees the requests that those above let through.
 
     Starlette adds its own for unexpected errors outside of these, and inside of them the one that
@@ -92,6 +97,8 @@ def middleware() -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware),
         # Responds to preflight requests of other origins, which count for no limit.
         *([CORS] if settings.cors.allow_origins else []),
+        # Serves the web client from its build, if there is one: above all limits.
+        *([Middleware(WebMiddleware, build=build)] if build else []),
         # Reads the body, at most 64 KiB: above the deadline, so that slow uploads do not count.
         Middleware(BodyLimitMiddleware),
         # Responds with 503 after request_timeout, or to more than max_requests at once.
@@ -135,6 +142,7 @@ def create_app() -> FastAPI:
         secret_key()
     except FolderError as error:  # `pamps serve` has reported it before, uvicorn has not
         raise SystemExit(f"pamps: {error}") from None
+    build = find_build() if settings.server.web else None
     app = FastAPI(
         title="Pamps",
         version=__version__,
@@ -143,7 +151,7 @@ def create_app() -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=_lifespan,
-        middleware=middleware(),
+        middleware=middleware(build),
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_url="/openapi.json" if settings.server.docs else None,
         docs_url=None,
@@ -157,6 +165,10 @@ def create_app() -> FastAPI:
         add_openapi(app)
         add_docs(app)
     match_without_slash(app.routes)
+    if build:
+        app.frontend("/", directory=build, fallback=None)  # WebMiddleware decides who gets the page
+    elif settings.server.web:
+        logger.warning("there is no page, only the API: the web client is not built (./web.sh)")
     return app
 
 

@@ -128,8 +128,8 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
         routes = iter_route_contexts(request.app.routes)
         matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
         methods = {method for route in matching for method in route.methods or ()}
-        if "GET" in methods:
-            methods.add("HEAD")
+        if "GET" in methods or not methods:  # no route: a file of the web client
+            methods |= {"GET", "HEAD"}
         headers = {"Allow": ", ".join(sorted(methods))}
     return error_response(request.scope, error.status_code, error.detail, headers)
 

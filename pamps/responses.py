@@ -52,6 +52,12 @@ def _entity_tags(request: Request, header: str) -> set[str] | None:
     return {CODING_SUFFIX.sub("", tag) for tag in ENTITY_TAG.findall(value)}
 
 
+def is_known(request: Request, etag: str) -> bool:
+    """Tell whether `If-None-Match` says that the client has what this entity tag stands for."""
+    known = _entity_tags(request, "If-None-Match")
+    return known is None or etag.strip('"') in known
+
+
 def etag_header(
     content: Content, linked: object = None, protected: Sequence[str] = ()
 ) -> dict[str, str]:
@@ -96,8 +102,7 @@ def conditional_response(
     # `no-cache` lets a client keep the response but makes it ask each time, so that users see what
     # they have just written.
     headers = dict(headers or {}, ETag=etag, Vary="Authorization") | {"Cache-Control": "no-cache"}
-    known = _entity_tags(request, "If-None-Match")
-    if known is None or etag.strip('"') in known:
+    if is_known(request, etag):
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
 

@@ -231,6 +231,7 @@ class ServerSettings(SettingsTable):
     request_timeout: Timeout
     max_requests: Count
     docs: bool
+    web: bool
 
 
 class Settings(SettingsTable):

@@ -19,9 +19,10 @@ async def index(request: Request) -> Response:
         if isinstance(route, APIRoute) and route.include_in_schema and _needs_no_parameter(route):
             links[route.name] = route.path.lstrip("/")
     links = {name: reference(request, path) for name, path in links.items()}
-    return conditional_response(
-        request, {"title": app.title, "version": app.version, "links": links}
-    )
+    content = {"title": app.title, "version": app.version, "links": links}
+    response = conditional_response(request, content)
+    response.headers.add_vary_header("Accept")  # browsers get the page of the web client
+    return response
 
 
 def _needs_no_parameter(route: APIRoute) -> bool:
