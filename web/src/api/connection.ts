@@ -1,0 +1,85 @@
+/** Requests that wait and try again while Pamps cannot be reached or asks for time. */
+
+import { reactive } from "vue";
+
+/** Why requests are waiting, as the page tells it; `until` is a time in milliseconds. */
+export interface Waiting {
+  reason: "offline" | "unreachable" | "rate-limited" | "busy" | null;
+  until: number;
+}
+
+export const waiting = reactive<Waiting>({ reason: null, until: 0 });
+
+// A write is given up after this time; a read waits for as long as somebody wants to see it.
+const WRITE_MILLISECONDS = 120_000;
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 30_000;
+
+let waitingRequests = 0;
+
+/** Wait some time, or until the browser is online again, or until the request is not wanted. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", end);
+      signal.removeEventListener("abort", end);
+      if (signal.aborted) reject(signal.reason as Error);
+      else resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    window.addEventListener("online", end);
+    signal.addEventListener("abort", end);
+  });
+}
+
+/** Return the seconds of a `Retry-After` header (RFC 9110, section 10.2.3), and 1 without one. */
+export function retryAfter(response: Response): number {
+  return Math.max(1, Number(response.headers.get("Retry-After")) || 1);
+}
+
+/** Send a request. Resolves to a response with status 0 if there is no answer. */
+export function fetchOnce(request: Request): Promise<Response> {
+  return fetch(request).catch(() => Response.error());
+}
+
+/** Tell why a request has to wait and for how many milliseconds; null if it was answered. */
+function reasonToWait(response: Response, attempt: number): [Waiting["reason"], number] | null {
+  const longer = Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE);
+  if (response.status === 0) return [navigator.onLine ? "unreachable" : "offline", longer];
+  if (response.status === 429) return ["rate-limited", retryAfter(response) * 1000];
+  // A gateway answers 502 or 504 for a server that is away.
+  if ([502, 503, 504].includes(response.status)) {
+    return ["busy", Math.max(longer, retryAfter(response) * 1000)];
+  }
+  return null;
+}
+
+/**
+ * Send a request, and again while there is no answer or the answer asks to wait.
+ *
+ * Sending again is safe: reads change nothing, PUT, PATCH and DELETE give the same result twice,
+ * and each POST has an Idempotency-Key. Returns the last answer when a write is given up; throws
+ * TypeError if there was none, and the signal's reason once the request is not wanted any more.
+ */
+export async function patientFetch(request: Request): Promise<Response> {
+  const isRead = request.method === "GET";
+  const started = Date.now();
+  let counted = false;
+  try {
+    for (let attempt = 0; ; attempt += 1) {
+      const response = await fetchOnce(request.clone());
+      request.signal.throwIfAborted();
+      const wait = reasonToWait(response, attempt);
+      if (!wait || (!isRead && Date.now() + wait[1] - started > WRITE_MILLISECONDS))
+        return response;
+      if (!counted) waitingRequests += 1;
+      counted = true;
+      [waiting.reason, waiting.until] = [wait[0], Date.now() + wait[1]];
+      await pause(wait[1], request.signal);
+    }
+  } finally {
+    if (counted) waitingRequests -= 1;
+    if (waitingRequests === 0) waiting.reason = null;
+  }
+}

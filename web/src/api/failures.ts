@@ -1,0 +1,70 @@
+/** What went wrong, in the language of the page. */
+
+import { t, type MessageKey } from "../i18n";
+import { retryAfter } from "./connection";
+
+/** What openapi-fetch gives for a request; `error` is the body of an error. */
+export interface Answer {
+  response: Response;
+  error?: unknown;
+}
+
+/** Details of errors of the API, which are always English, and their messages here. */
+const DETAILS: Record<string, MessageKey> = {
+  "Incorrect username or password": "failure.credentials",
+  "This account is disabled": "failure.disabled",
+  "The current password is incorrect": "failure.currentPassword",
+  "You cannot do this": "failure.blocked",
+  "This post is not yours": "failure.notYours",
+  "Post not found": "failure.postNotFound",
+  "User not found": "failure.userNotFound",
+  "Username already taken": "failure.usernameTaken",
+  "Email already taken": "failure.emailTaken",
+};
+
+/** Types of pydantic's errors for a field, and their messages here. */
+const FIELD_ERRORS: Record<string, MessageKey> = {
+  missing: "field.missing",
+  string_too_long: "field.tooLong",
+  string_too_short: "field.tooShort",
+  string_invisible: "field.invisible",
+  string_unicode: "field.unicode",
+  string_pattern_mismatch: "field.username",
+  username_reserved: "field.reserved",
+  email: "field.email",
+  url: "field.url",
+  password_name: "field.passwordName",
+  password_common: "field.passwordCommon",
+};
+
+interface FieldError {
+  type: string;
+  loc: (string | number)[];
+  msg: string;
+  ctx?: Record<string, string | number>;
+}
+
+/** Return a message for each wrong field of a 422; empty if the answer is something else. */
+export function fieldErrors({ response, error }: Answer): Record<string, string> {
+  if (response.status !== 422) return {};
+  const { detail } = error as { detail: FieldError[] };
+  return Object.fromEntries(
+    detail.map(({ type, loc, msg, ctx }) => {
+      const key = FIELD_ERRORS[type];
+      const values = { min: ctx?.min_length ?? "", max: ctx?.max_length ?? "" };
+      return [String(loc.at(-1)), key ? t(key, values) : msg];
+    }),
+  );
+}
+
+/** Return a sentence for an answer that is an error, or for no answer (status 0). */
+export function explainFailure(answer: Answer): string {
+  const { status } = answer.response;
+  if (status === 0) return t("failure.unreachable");
+  if (status === 429) return t("failure.rateLimited", { seconds: retryAfter(answer.response) });
+  if (status === 503) return t("failure.busy");
+  if (status === 422) return Object.values(fieldErrors(answer)).join(" ");
+  const { detail = String(status) } = (answer.error || {}) as { detail?: string };
+  const key = DETAILS[detail];
+  return key ? t(key) : t("failure.unknown", { detail });
+}

@@ -1,0 +1,111 @@
+/** The pages and their addresses. */
+
+import { createRouter, createWebHistory } from "vue-router";
+import { ROOT_PATH } from "./api/base";
+import { session } from "./api/session";
+import type { MessageKey } from "./i18n";
+import HomeView from "./views/HomeView.vue";
+
+declare module "vue-router" {
+  interface RouteMeta {
+    /** The title of the page; a page with a title of its own, such as a profile, has none. */
+    title?: MessageKey;
+    /** Whether the page is only for users who are signed in. */
+    signedIn?: boolean;
+  }
+}
+
+const PeopleView = () => import("./views/PeopleView.vue");
+
+export const router = createRouter({
+  history: createWebHistory(ROOT_PATH),
+  routes: [
+    { path: "/", name: "home", component: HomeView, meta: { title: "nav.home" } },
+    {
+      path: "/timeline",
+      name: "timeline",
+      component: () => import("./views/TimelineView.vue"),
+      meta: { title: "nav.timeline", signedIn: true },
+    },
+    {
+      path: "/@:username",
+      name: "profile",
+      component: () => import("./views/ProfileView.vue"),
+      props: true,
+    },
+    {
+      path: "/@:username/:list(followers|following)",
+      name: "follows",
+      component: PeopleView,
+      props: true,
+    },
+    {
+      path: "/@:username/:id(\\d+)",
+      name: "post",
+      component: () => import("./views/PostView.vue"),
+      props: ({ params }) => ({ username: params.username, id: Number(params.id) }),
+    },
+    {
+      path: "/@:username/:id(\\d+)/:list(likes|reposts)",
+      name: "reactions",
+      component: PeopleView,
+      props: true,
+    },
+    { path: "/tag/:tag", name: "tag", component: () => import("./views/TagView.vue"), props: true },
+    {
+      path: "/search",
+      name: "search",
+      component: () => import("./views/SearchView.vue"),
+      meta: { title: "nav.search" },
+    },
+    {
+      path: "/notifications",
+      name: "notifications",
+      component: () => import("./views/NotificationsView.vue"),
+      meta: { title: "nav.notifications", signedIn: true },
+    },
+    {
+      path: "/bookmarks",
+      name: "bookmarks",
+      component: () => import("./views/BookmarksView.vue"),
+      meta: { title: "nav.bookmarks", signedIn: true },
+    },
+    {
+      path: "/settings",
+      name: "settings",
+      component: () => import("./views/SettingsView.vue"),
+      meta: { title: "nav.settings", signedIn: true },
+    },
+    {
+      path: "/sign-in",
+      name: "sign-in",
+      component: () => import("./views/SignInView.vue"),
+      meta: { title: "signIn.title" },
+    },
+    {
+      path: "/sign-up",
+      name: "sign-up",
+      component: () => import("./views/SignUpView.vue"),
+      meta: { title: "signUp.title" },
+    },
+    {
+      path: "/:path(.*)*",
+      name: "not-found",
+      component: () => import("./views/NotFoundView.vue"),
+      meta: { title: "notFound.title" },
+    },
+  ],
+  scrollBehavior: (to, from, savedPosition) => {
+    if (savedPosition) return savedPosition;
+    // A tab of the same page, such as the posts and the likes of a profile, stays where it is.
+    return to.path === from.path ? {} : { top: 0 };
+  },
+});
+
+router.beforeEach((to) => {
+  // While it is not known who is signed in, the page waits; see App.vue.
+  if (to.meta.signedIn && session.ready && !session.user) {
+    return { name: "sign-in", query: { next: to.fullPath } };
+  }
+  return true;
+});

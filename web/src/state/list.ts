@@ -1,0 +1,122 @@
+/** A list of the API as a view shows it: pages loaded so far, and what is newer. */
+
+import { computed, onScopeDispose, reactive, shallowRef } from "vue";
+import { ListError, loadPage, type Page } from "../api/pages";
+
+/** How often lists on the screen are asked for what is newer. */
+const NEWS_MILLISECONDS = 60_000;
+
+export interface List<T> {
+  /** The pages loaded so far. */
+  readonly pages: T[][];
+  readonly status: "loading" | "idle" | "failed" | "not-found";
+  readonly hasMore: boolean;
+  readonly isEmpty: boolean;
+  /** How many newer items there are, at most one page. */
+  readonly newer: number;
+  /** Load the next page; does nothing while one is being loaded. */
+  more: () => Promise<void>;
+  /** Start again from the first page. */
+  reload: () => Promise<void>;
+  /** Ask whether there is something newer. */
+  checkNewer: () => Promise<void>;
+  /** Show what is newer. */
+  showNewer: () => Promise<void>;
+  /** Put an item at the end if the end has been loaded, such as a reply just written. */
+  append: (item: T) => void;
+}
+
+/**
+ * Return a list. `first` requests its first page; `adopt` makes what the view shows of each item.
+ *
+ * Requests end with the component that uses the list.
+ */
+export function useList<Item, T>(
+  first: (signal: AbortSignal) => Promise<Page<Item>>,
+  adopt: (item: Item) => T,
+): List<T> {
+  const pages = shallowRef<T[][]>([]);
+  const state = reactive({
+    status: "loading" as List<T>["status"],
+    next: null as string | null,
+    previous: null as string | null,
+  });
+  const news = shallowRef<Page<Item> | null>(null);
+  let abort = new AbortController();
+
+  /** Run a request; its result counts only if the list was not started again meanwhile. */
+  async function load(request: (signal: AbortSignal) => Promise<Page<Item>>) {
+    const { signal } = abort;
+    try {
+      const page = await request(signal);
+      return signal.aborted ? null : page;
+    } catch (error) {
+      if (signal.aborted) return null;
+      const missing = error instanceof ListError && error.response.status === 404;
+      state.status = missing ? "not-found" : "failed";
+      return null;
+    }
+  }
+
+  async function reload(): Promise<void> {
+    abort.abort();
+    abort = new AbortController();
+    state.status = "loading";
+    const page = await load(first);
+    if (!page) return;
+    pages.value = [page.items.map(adopt)];
+    news.value = null;
+    [state.next, state.previous, state.status] = [page.next, page.previous, "idle"];
+  }
+
+  async function more(): Promise<void> {
+    const { next } = state;
+    if (!pages.value.length) return reload();
+    if (!next || state.status === "loading") return;
+    state.status = "loading";
+    const page = await load((signal) => loadPage<Item>(next, signal));
+    if (!page) return;
+    pages.value = [...pages.value, page.items.map(adopt)];
+    [state.next, state.status] = [page.next, "idle"];
+  }
+
+  async function checkNewer(): Promise<void> {
+    const { previous, status } = state;
+    if (!previous || status !== "idle" || document.hidden) return;
+    const page = await load((signal) => loadPage<Item>(previous, signal));
+    if (page?.items.length) news.value = page;
+  }
+
+  async function showNewer(): Promise<void> {
+    const page = news.value;
+    if (!page) return;
+    const shown = new Set(pages.value.flat());
+    const items = page.items.map(adopt).filter((item) => !shown.has(item));
+    pages.value = [items, ...pages.value];
+    [state.previous, news.value] = [page.previous ?? state.previous, null];
+  }
+
+  function append(item: T): void {
+    if (!state.next) pages.value = [...pages.value, [item]];
+  }
+
+  const timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+  onScopeDispose(() => {
+    clearInterval(timer);
+    abort.abort();
+  });
+  void reload();
+
+  return reactive({
+    pages,
+    status: computed(() => state.status),
+    hasMore: computed(() => state.next !== null),
+    isEmpty: computed(() => state.status === "idle" && pages.value.every((page) => !page.length)),
+    newer: computed(() => news.value?.items.length ?? 0),
+    more,
+    reload,
+    checkNewer,
+    showNewer,
+    append,
+  }) as unknown as List<T>;
+}

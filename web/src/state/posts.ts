@@ -1,0 +1,98 @@
+/** The posts that this tab has seen, each once, so that a change shows in every list. */
+
+import { reactive } from "vue";
+import { api, type Author, type Post, type TimelineEntry } from "../api/client";
+import { showFailure } from "./messages";
+
+/** A post as the page shows it; `deleted` after the user has deleted it. */
+export interface ShownPost extends Post {
+  deleted?: boolean;
+}
+
+/** An entry of a list of posts. `repostedBy` is set in a timeline only. */
+export interface Entry {
+  key: string;
+  post: ShownPost;
+  repostedBy: Author | null;
+}
+
+export type Flag = "liked" | "reposted" | "bookmarked";
+
+const posts = new Map<number, ShownPost>();
+const entries = new Map<string, Entry>();
+
+/** Return the one object for a post, with the newest of what the API said of it. */
+export function adoptPost(post: Post): ShownPost {
+  const known = posts.get(post.id);
+  if (known) return Object.assign(known, post);
+  const shown = reactive({ ...post });
+  posts.set(post.id, shown);
+  return shown;
+}
+
+/** Return the one object for an entry of a list. */
+export function adoptEntry(item: Post | TimelineEntry): Entry {
+  const { reposted_by: repostedBy = null, ...post } = item as TimelineEntry;
+  const key = `${post.id}.${repostedBy?.id ?? 0}`;
+  const shown = adoptPost(post);
+  const known = entries.get(key);
+  if (known) return known;
+  const entry = { key, post: shown, repostedBy };
+  entries.set(key, entry);
+  return entry;
+}
+
+/** Forget all posts. Called when another user signs in, as they hold what the former may see. */
+export function forgetPosts(): void {
+  posts.clear();
+  entries.clear();
+}
+
+const ROUTES = {
+  liked: "/post/{post_id}/like/",
+  reposted: "/post/{post_id}/repost/",
+  bookmarked: "/post/{post_id}/bookmark/",
+} as const;
+const COUNTS = { liked: "like_count", reposted: "repost_count" } as const;
+
+function show(post: ShownPost, flag: Flag, on: boolean): void {
+  if (post[flag] === on) return;
+  post[flag] = on;
+  if (flag !== "bookmarked") post[COUNTS[flag]] += on ? 1 : -1;
+}
+
+// For each post and flag whose request is on its way: what the user wants by now.
+const wanted = new Map<string, boolean>();
+
+/** Like, repost or bookmark a post, or undo it: shown at once, and taken back if it fails. */
+export async function toggle(post: ShownPost, flag: Flag): Promise<void> {
+  const key = `${post.id}.${flag}`;
+  const underWay = wanted.has(key);
+  wanted.set(key, !post[flag]);
+  show(post, flag, !post[flag]);
+  if (underWay) return;
+  let sent = !post[flag];
+  const params = { params: { path: { post_id: post.id } } };
+  while (sent !== wanted.get(key)) {
+    sent = wanted.get(key)!;
+    const answer = await (sent ? api.POST(ROUTES[flag], params) : api.DELETE(ROUTES[flag], params));
+    if (!answer.response.ok) {
+      show(post, flag, !sent);
+      showFailure(answer);
+      break;
+    }
+  }
+  wanted.delete(key);
+}
+
+/** Delete a post of the user. Returns whether it is deleted. */
+export async function deletePost(post: ShownPost): Promise<boolean> {
+  const path = { post_id: post.id };
+  const answer = await api.DELETE("/post/{post_id}/", { params: { path } });
+  const { response } = answer;
+  if (response.ok || response.status === 404) post.deleted = true;
+  else showFailure(answer);
+  const parent = post.parent_id && posts.get(post.parent_id);
+  if (parent && response.ok) parent.reply_count -= 1;
+  return Boolean(post.deleted);
+}
