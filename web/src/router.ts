@@ -1,6 +1,11 @@
 /** The pages and their addresses. */
 
-import { createRouter, createWebHistory } from "vue-router";
+import {
+  createRouter,
+  createWebHistory,
+  type RouteLocationNormalized,
+  type RouteLocationRaw,
+} from "vue-router";
 import { ROOT_PATH } from "./api/base";
 import { session } from "./api/session";
 import type { MessageKey } from "./i18n";
@@ -10,7 +15,7 @@ declare module "vue-router" {
   interface RouteMeta {
     /** The title of the page; a page with a title of its own, such as a profile, has none. */
     title?: MessageKey;
-    /** Whether the page is only for users who are signed in. */
+    /** Whether the page is only for users who are signed in (true), or who are not (false). */
     signedIn?: boolean;
   }
 }
@@ -80,13 +85,13 @@ export const router = createRouter({
       path: "/sign-in",
       name: "sign-in",
       component: () => import("./views/SignInView.vue"),
-      meta: { title: "signIn.title" },
+      meta: { title: "signIn.title", signedIn: false },
     },
     {
       path: "/sign-up",
       name: "sign-up",
       component: () => import("./views/SignUpView.vue"),
-      meta: { title: "signUp.title" },
+      meta: { title: "signUp.title", signedIn: false },
     },
     {
       path: "/:path(.*)*",
@@ -102,10 +107,16 @@ export const router = createRouter({
   },
 });
 
-router.beforeEach((to) => {
-  // While it is not known who is signed in, the page waits; see App.vue.
-  if (to.meta.signedIn && session.ready && !session.user) {
-    return { name: "sign-in", query: { next: to.fullPath } };
-  }
-  return true;
-});
+/** Return where to go from a page that is not for the current user, and null if it is. */
+export function otherPage({
+  meta,
+  query,
+  fullPath,
+}: RouteLocationNormalized): RouteLocationRaw | null {
+  if (!session.ready || meta.signedIn === undefined) return null;
+  if (meta.signedIn && !session.user) return { name: "sign-in", query: { next: fullPath } };
+  if (!meta.signedIn && session.user) return String(query.next ?? "/");
+  return null;
+}
+
+router.beforeEach((to) => otherPage(to) ?? true);

@@ -1,6 +1,6 @@
 /** A list of the API as a view shows it: pages loaded so far, and what is newer. */
 
-import { computed, onScopeDispose, reactive, shallowRef } from "vue";
+import { computed, onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
 import { ListError, loadPage, type Page } from "../api/pages";
 
 /** How often lists on the screen are asked for what is newer. */
@@ -100,7 +100,12 @@ export function useList<Item, T>(
     if (!state.next) pages.value = [...pages.value, [item]];
   }
 
-  const timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+  let timer: ReturnType<typeof setInterval> | undefined;
+  onActivated(() => {
+    void checkNewer();
+    timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+  });
+  onDeactivated(() => clearInterval(timer));
   onScopeDispose(() => {
     clearInterval(timer);
     abort.abort();
