@@ -61,7 +61,10 @@ export const router = createRouter({
       path: "/search",
       name: "search",
       component: () => import("./views/SearchView.vue"),
-      meta: { title: "nav.search" },
+      props: ({ query }) => ({
+        q: String(query.q ?? "").trim(),
+        kind: query.kind === "people" ? "people" : "posts",
+      }),
     },
     {
       path: "/notifications",

@@ -41,7 +41,6 @@ interface FieldError {
   type: string;
   loc: (string | number)[];
   msg: string;
-  ctx?: Record<string, string | number>;
 }
 
 /** Return a message for each wrong field of a 422; empty if the answer is something else. */
@@ -49,10 +48,11 @@ export function fieldErrors({ response, error }: Answer): Record<string, string>
   if (response.status !== 422) return {};
   const { detail } = error as { detail: FieldError[] };
   return Object.fromEntries(
-    detail.map(({ type, loc, msg, ctx }) => {
+    detail.map(({ type, loc, msg }) => {
       const key = FIELD_ERRORS[type];
-      const values = { min: ctx?.min_length ?? "", max: ctx?.max_length ?? "" };
-      return [String(loc.at(-1)), key ? t(key, values) : msg];
+      // The limit is in the message only, such as "String should have at most 255 characters".
+      const limit = Number(/\d+/.exec(msg));
+      return [String(loc.at(-1)), key ? t(key, { min: limit, max: limit }) : msg];
     }),
   );
 }

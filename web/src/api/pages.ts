@@ -1,6 +1,7 @@
 /** Lists that are read page by page, by the `Link` header of each page (RFC 8288). */
 
 import { send } from "./client";
+import type { Answer } from "./failures";
 
 /** A page of a list. `next` and `previous` are absolute addresses, or null. */
 export interface Page<T> {
@@ -10,15 +11,14 @@ export interface Page<T> {
 }
 
 /** What a request of openapi-fetch for a list resolves to. */
-interface ListAnswer<T> {
+interface ListAnswer<T> extends Answer {
   data?: T[];
-  response: Response;
 }
 
 /** An answer other than the list. */
 export class ListError extends Error {
-  constructor(readonly response: Response) {
-    super(`status ${response.status}`);
+  constructor(readonly answer: Answer) {
+    super(`status ${answer.response.status}`);
   }
 }
 
@@ -34,8 +34,8 @@ export function linkTo(relation: string, header: string | null, address: string)
 
 /** Return the page that an answer is. Throws ListError if it is something else. */
 export async function readPage<T>(answer: Promise<ListAnswer<T>>): Promise<Page<T>> {
-  const { data, response } = await answer;
-  if (!data) throw new ListError(response);
+  const { data, response, error } = await answer;
+  if (!data) throw new ListError({ response, error });
   const link = response.headers.get("Link");
   return {
     items: data,
@@ -49,9 +49,9 @@ export async function loadPage<T>(address: string, signal: AbortSignal): Promise
   // The path only, so that the token never goes to another server.
   const { pathname, search } = new URL(address);
   const request = new Request(new URL(pathname + search, document.baseURI), { signal });
-  const answer = send(request).then(async (response) => ({
-    response,
-    data: response.ok ? ((await response.json()) as T[]) : undefined,
-  }));
+  const answer = send(request).then(async (response) => {
+    const body: unknown = await response.json();
+    return response.ok ? { response, data: body as T[] } : { response, error: body };
+  });
   return readPage(answer);
 }

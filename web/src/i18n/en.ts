@@ -89,7 +89,20 @@ export const en = {
   "tags.popular": "Popular this week",
   "tags.posts": { one: "{count} post", other: "{count} posts" },
   "tags.empty": "No posts with this hashtag.",
+
   "search.placeholder": "Search Pamps",
+  "search.titleOf": "{query} · Search",
+  "search.kinds": "What to search for",
+  "search.posts": "Posts",
+  "search.people": "People",
+  "search.postsHint":
+    'Words, "words in this order", and -words that must not be in it. Accents and upper case do not matter.',
+  "search.peopleHint": "A username, or how it begins.",
+  "search.noPosts": "No post has this.",
+  "search.noPeople": "Nobody has a name like this.",
+  "search.noWords": "Pamps searches for words, and there is none in this.",
+  "search.nobody": "Nobody is here yet.",
+
   "notifications.unread": { one: "{count} unread", other: "{count} unread" },
 
   "notFound.title": "Page not found",

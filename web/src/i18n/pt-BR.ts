@@ -89,7 +89,20 @@ export const ptBR: Messages = {
   "tags.popular": "Em alta nesta semana",
   "tags.posts": { one: "{count} postagem", other: "{count} postagens" },
   "tags.empty": "Nenhuma postagem com esta hashtag.",
+
   "search.placeholder": "Buscar no Pamps",
+  "search.titleOf": "{query} · Busca",
+  "search.kinds": "O que buscar",
+  "search.posts": "Postagens",
+  "search.people": "Pessoas",
+  "search.postsHint":
+    'Palavras, "palavras nesta ordem" e -palavras que não podem aparecer. Acentos e maiúsculas não fazem diferença.',
+  "search.peopleHint": "Um nome de usuário, ou o começo dele.",
+  "search.noPosts": "Nenhuma postagem com isso.",
+  "search.noPeople": "Ninguém tem um nome parecido.",
+  "search.noWords": "O Pamps busca palavras, e aqui não há nenhuma.",
+  "search.nobody": "Ainda não há ninguém aqui.",
+
   "notifications.unread": { one: "{count} não lida", other: "{count} não lidas" },
 
   "notFound.title": "Página não encontrada",

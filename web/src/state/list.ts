@@ -1,6 +1,7 @@
 /** A list of the API as a view shows it: pages loaded so far, and what is newer. */
 
 import { computed, onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
+import { explainFailure } from "../api/failures";
 import { ListError, loadPage, type Page } from "../api/pages";
 
 /** How often lists on the screen are asked for what is newer. */
@@ -9,7 +10,9 @@ const NEWS_MILLISECONDS = 60_000;
 export interface List<T> {
   /** The pages loaded so far. */
   readonly pages: T[][];
-  readonly status: "loading" | "idle" | "failed" | "not-found";
+  readonly status: "loading" | "idle" | "failed" | "not-found" | "refused";
+  /** Why the API refuses the request, such as a search for too long a text; else empty. */
+  readonly refusal: string;
   readonly hasMore: boolean;
   readonly isEmpty: boolean;
   /** How many newer items there are, at most one page. */
@@ -38,6 +41,7 @@ export function useList<Item, T>(
   const pages = shallowRef<T[][]>([]);
   const state = reactive({
     status: "loading" as List<T>["status"],
+    refusal: "",
     next: null as string | null,
     previous: null as string | null,
   });
@@ -52,8 +56,11 @@ export function useList<Item, T>(
       return signal.aborted ? null : page;
     } catch (error) {
       if (signal.aborted) return null;
-      const missing = error instanceof ListError && error.response.status === 404;
-      state.status = missing ? "not-found" : "failed";
+      const answer = error instanceof ListError ? error.answer : null;
+      if (answer?.response.status === 404) state.status = "not-found";
+      else if (answer?.response.status === 422) {
+        [state.status, state.refusal] = ["refused", explainFailure(answer)];
+      } else state.status = "failed";
       return null;
     }
   }
@@ -115,6 +122,7 @@ export function useList<Item, T>(
   return reactive({
     pages,
     status: computed(() => state.status),
+    refusal: computed(() => state.refusal),
     hasMore: computed(() => state.next !== null),
     isEmpty: computed(() => state.status === "idle" && pages.value.every((page) => !page.length)),
     newer: computed(() => news.value?.items.length ?? 0),
