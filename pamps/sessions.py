@@ -5,7 +5,7 @@ import hashlib
 import logging
 import secrets
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 from sqlmodel import delete
@@ -33,13 +33,28 @@ END_SESSION = Query(delete(UserSession).where(THIS_SESSION))
 END_ALL_SESSIONS = Query(delete(UserSession).where(OF_USER))
 
 
-class Token(BaseModel):
-    """The response to a sign-in; `expires_in` is the lifetime of the access token in seconds."""
+class AccessToken(BaseModel):
+    """The response to a sign-in whose refresh token is in the cookie.
+
+    `expires_in` is the lifetime of the access token in seconds.
+    """
 
     access_token: str = Field(repr=False)
-    refresh_token: str = Field(repr=False)
     token_type: Literal["bearer"]
     expires_in: int
+
+
+class Token(AccessToken):
+    """The response to a sign-in; `expires_in` is the lifetime of the access token in seconds."""
+
+    refresh_token: str = Field(repr=False)
+
+
+class IssuedTokens(NamedTuple):
+    """The tokens of a session, and the lifetime of the refresh token in seconds."""
+
+    token: Token
+    refresh_lifetime: int
 
 
 def _hash(token_id: str) -> bytes:
@@ -70,7 +85,7 @@ def _lifetimes() -> dict[str, timedelta]:
 
 def _issue_tokens(
     user_id: int, session_id: int, token_id: str, times: Row, *, fresh: bool
-) -> Token:
+) -> IssuedTokens:
     """Return the tokens of a session. The same arguments give the same tokens.
 
     No token outlives its session.
@@ -78,17 +93,18 @@ def _issue_tokens(
     last_used, expires = times["last_used"], times["expires"]
     lifetime = timedelta(minutes=settings.security.ACCESS_TOKEN_EXPIRE_MINUTES)
     access_expires = min(last_used + lifetime, expires)
-    return Token(
+    token = Token(
         access_token=create_token("access_token", user_id, session_id, access_expires, fresh=fresh),
         refresh_token=create_token("refresh_token", user_id, session_id, expires, jti=token_id),
         token_type="bearer",  # nosec B106: the kind of token
         expires_in=int((access_expires - last_used).total_seconds()),
     )
+    return IssuedTokens(token, int((expires - last_used).total_seconds()))
 
 
 async def start_session(
     transaction: Transaction, user_id: int, password_hash: str, user_agent: str
-) -> Token | None:
+) -> IssuedTokens | None:
     """Start a session of a user whose password was verified.
 
     Returns None if `password_hash` is no longer that of the user, or the user may not sign in.
@@ -108,7 +124,7 @@ async def start_session(
     return _issue_tokens(user_id, session_id, token_id, times, fresh=True)
 
 
-async def refresh_session(refresh_token: str, transaction: Transaction | None) -> Token:
+async def refresh_session(refresh_token: str, transaction: Transaction | None) -> IssuedTokens:
     """Return the next tokens of a session, or the same again if the token was just replaced.
 
     A token that was replaced earlier ends the session: somebody has a copy of it, and nobody can

@@ -69,7 +69,7 @@ class Route(NamedTuple):
 
 ROUTES = [
     Route("POST /token", 200, 200, 200, SIGN_IN),
-    Route("POST /refresh_token", 200, 200, 200, REFRESH),
+    Route("POST /refresh_token", 200, 200, 200, REFRESH, (b"", b"null")),
     # Who has a token of a session may end it.
     Route("POST /logout", 204, 204, 204, REFRESH, (b"", b"null", b"{}"), keyed=False),
     Route("GET /user/", 200, 200, 200, ids="users", oldest_first=True),

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from pamps.auth import CurrentUser, client_address, find_user, session_user
+from pamps.cookie import read_cookie, read_set_cookie
 from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import RETRY_AFTER, error_response
 from pamps.middleware import BaseMiddleware
@@ -32,7 +33,7 @@ from pamps.tokens import read_token
 SIGN_OUT_PATH = "/logout"
 KEY = re.compile("[ -~]{1,255}")
 # The headers that routes set. All others belong to the response that is sent now.
-STORED_HEADERS = "Content-Type", "ETag", "Location"
+STORED_HEADERS = "Content-Type", "ETag", "Location", "Set-Cookie"
 
 STORED_RESPONSE = Query(stored_response())
 STORE_RESPONSE = Query(store_response())
@@ -74,7 +75,8 @@ class _KeyedRequest:
     """What is stored of a request and its response: keyed hashes, and encrypted text."""
 
     def __init__(self, request: Request, key: str, user: CurrentUser | None) -> None:
-        body = request_state(request.scope).body
+        # With an empty body, the refresh token in the cookie tells apart who may get the response.
+        body = request_state(request.scope).body or read_cookie(request).encode()
         # Callers who are not signed in share keys with their own network only.
         scope = f"user {user.id}" if user else f"network {client_network(client_address(request))}"
         self.user_id = user and user.id
@@ -117,7 +119,8 @@ class _KeyedRequest:
 
 async def _tokens_were_revoked(response: Response) -> bool:
     """Tell whether a response contains tokens of a session that has ended."""
-    token = orjson.loads(bytes(response.body) or b"{}").get("refresh_token")
+    fields = orjson.loads(bytes(response.body) or b"{}")
+    token = fields.get("refresh_token") or read_set_cookie(response)
     if not token:
         return False
     claims = read_token(token, "refresh_token")

@@ -16,6 +16,7 @@ from . import (
     like,
     mute,
     notification,
+    password,
     post,
     post_search,
     repost,
@@ -28,7 +29,7 @@ from . import (
 # In the order of the documentation. The routes of an inner list are sorted together.
 POST_MODULES = [post, like, repost, tag, post_search]
 USER_MODULES = [user, user_search, follow, block, mute]
-OTHER_MODULES = [[bookmark], [notification], [auth, session], [admin], [health], [index]]
+OTHER_MODULES = [[bookmark], [notification], [auth, password, session], [admin], [health], [index]]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:

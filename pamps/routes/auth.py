@@ -1,34 +1,35 @@
-"""Signing in and out, tokens, and the password."""
+"""Signing in and out, and tokens."""
 
 import logging
 import time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Header, HTTPException, Request
+from fastapi import APIRouter, Form, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 from sqlmodel import Text as TextType, bindparam, col, select, update
 
 from pamps import db, hashing
-from pamps.auth import OPTIONAL_SIGN_IN, Address, AuthenticatedUser, read_claims
+from pamps.auth import OPTIONAL_SIGN_IN, Address, read_claims
 from pamps.config import settings
+from pamps.cookie import clearing_header, read_cookie, require_own_origin, set_cookie
 from pamps.db import Query, Row, Transaction
 from pamps.errors import OAuthError, error_responses
 from pamps.models import User
 from pamps.models.columns import id_parameter
 from pamps.models.types import SafeText, examples, fold_case
-from pamps.models.user import EXAMPLE_PASSWORD, IS_NAMED, NOT_DELETED, NewPassword, PasswordChange
+from pamps.models.user import EXAMPLE_PASSWORD, IS_NAMED, NOT_DELETED
 from pamps.observability.metrics import record_sign_in
 from pamps.security import needs_rehash
-from pamps.sessions import END_ALL_SESSIONS, END_SESSION, Token, refresh_session, start_session
+from pamps.sessions import (
+    END_SESSION,
+    AccessToken,
+    IssuedTokens,
+    Token,
+    refresh_session,
+    start_session,
+)
 from pamps.state import ActiveTransaction, request_state
 from pamps.throttling import clear_attempts, count_sign_in_attempt
 from pamps.tokens import read_token, unauthorized
@@ -68,19 +69,19 @@ GRANTS: JsonDict = {
     "then": _requiring("refresh_token"),
     "else": _requiring("username", "password"),
 }
+EXAMPLE: JsonDict = {"username": "ana", "password": EXAMPLE_PASSWORD, "cookie": False}
 
 
 class TokenRequest(BaseModel):
     """A password or a refresh token, as in OAuth 2.0 (RFC 6749, sections 4.3 and 6)."""
 
-    model_config = ConfigDict(
-        json_schema_extra=GRANTS | {"examples": [{"username": "ana", "password": EXAMPLE_PASSWORD}]}
-    )
+    model_config = ConfigDict(json_schema_extra=GRANTS | {"examples": [EXAMPLE]})
 
     grant_type: Literal["password", "refresh_token", ""] = "password"
     username: Annotated[SafeText, StringConstraints(strip_whitespace=True)] = ""
     password: SafeText = Field("", repr=False)
     refresh_token: SafeText = Field("", repr=False)
+    cookie: bool = Field(False, description="Set the cookie instead of sending a refresh token.")
 
     def require(self, *names: str) -> None:
         """Raise RequestValidationError for those of the fields that are missing."""
@@ -102,13 +103,33 @@ async def login_for_access_token(
     address: Address,
     transaction: ActiveTransaction,
     request: Request,
+    response: Response,
     user_agent: UserAgent = "",
-) -> Token:
-    """Sign in with a name and a password, or renew the tokens with a refresh token."""
+) -> Token | AccessToken:
+    """Sign in with a name and a password, or renew the tokens with a refresh token.
+
+    For a page of Pamps itself, `cookie` puts the refresh token into a cookie that only
+    `POST /refresh_token` gets and that no script can read.
+    """
+    if form.cookie:
+        require_own_origin(request)
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
-        return await refresh_session(form.refresh_token, transaction)
-    form.require("username", "password")
+        tokens = await refresh_session(form.refresh_token, transaction)
+    else:
+        form.require("username", "password")
+        tokens = await _sign_in(form, address, user_agent, transaction, request)
+    return set_cookie(request, response, tokens) if form.cookie else tokens.token
+
+
+async def _sign_in(
+    form: TokenRequest,
+    address: str,
+    user_agent: str,
+    transaction: Transaction | None,
+    request: Request,
+) -> IssuedTokens:
+    """Return the first tokens of a user. Raises HTTPException 401, 403, 429, 503."""
     started = time.perf_counter()
     with hashing.queue_place():
         await count_sign_in_attempt(form.username, address)
@@ -119,8 +140,8 @@ async def login_for_access_token(
                 logger.warning("sign-in to a disabled account", extra=log_extra)
                 record_sign_in("disabled")
                 raise HTTPException(403, "This account is disabled")
-            if token := await _sign_in(user, form, address, user_agent, transaction):
-                return token
+            if tokens := await _start_session(user, form, address, user_agent, transaction):
+                return tokens
             # The password was just changed. Only here does a request with an Idempotency-Key hold
             # its connection while it hashes: releasing that would end the transaction. It is rare.
             user = await authenticate_user(form.username, form.password, address, transaction)
@@ -142,9 +163,9 @@ async def authenticate_user(
     return None
 
 
-async def _sign_in(
+async def _start_session(
     user: Row, form: TokenRequest, address: str, user_agent: str, transaction: Transaction | None
-) -> Token | None:
+) -> IssuedTokens | None:
     """Return the first tokens of a user whose password was verified, or None if it has changed."""
     old_hash = new_hash = user["password"]
     if needs_rehash(old_hash):
@@ -153,19 +174,37 @@ async def _sign_in(
         if new_hash != old_hash:
             hashes = {"old_hash": old_hash, "new_hash": new_hash}
             await SET_PASSWORD.execute(transaction, user_id=user["id"], **hashes)
-        token = await start_session(transaction, user["id"], new_hash, user_agent)
-        if token is None:
+        tokens = await start_session(transaction, user["id"], new_hash, user_agent)
+        if tokens is None:
             return None
         await clear_attempts(transaction, form.username, address)
     logger.info("sign-in", extra={"user_id": user["id"], "address": address})
     record_sign_in("succeeded")
-    return token
+    return tokens
 
 
-@router.post("/refresh_token", responses=error_responses(401))
-async def refresh_token(body: RefreshToken, transaction: ActiveTransaction) -> Token:
-    """Trade a refresh token for a new pair of tokens; the access token is not fresh."""
-    return await refresh_session(body.refresh_token, transaction)
+@router.post("/refresh_token", responses=error_responses(401, 403))
+async def refresh_token(
+    request: Request,
+    response: Response,
+    transaction: ActiveTransaction,
+    body: RefreshToken | None = None,
+) -> Token | AccessToken:
+    """Trade a refresh token for a new pair of tokens; the access token is not fresh.
+
+    Without a body, the refresh token is that of the cookie, which gets the new one. Only a page of
+    Pamps itself may do that.
+    """
+    if body:
+        return (await refresh_session(body.refresh_token, transaction)).token
+    require_own_origin(request)
+    cookie = read_cookie(request)
+    try:
+        return set_cookie(request, response, await refresh_session(cookie, transaction))
+    except HTTPException as error:
+        if cookie and error.status_code == 401:
+            error.headers = {**(error.headers or {}), **clearing_header(request)}
+        raise
 
 
 class SignOut(BaseModel):
@@ -177,8 +216,8 @@ class SignOut(BaseModel):
 
 
 @router.post("/logout", status_code=204, **OPTIONAL_SIGN_IN)
-async def logout(request: Request, body: SignOut | None = None) -> None:
-    """Sign out: the session and all its tokens end.
+async def logout(request: Request, response: Response, body: SignOut | None = None) -> None:
+    """Sign out: the session and all its tokens end, and the cookie is deleted.
 
     Takes an access token or a refresh token, even if it has expired or was used before.
     """
@@ -188,34 +227,5 @@ async def logout(request: Request, body: SignOut | None = None) -> None:
         raise unauthorized()
     for claims in filter(None, tokens):
         await END_SESSION.execute(user_id=claims.user_id, session_id=claims.sid)
-
-
-@router.put("/user/me/password/", status_code=204, responses=error_responses(403))
-async def change_password(
-    change: PasswordChange, user: AuthenticatedUser, address: Address
-) -> None:
-    """Change your password. It ends all your sessions; sign in again with the new one."""
-    with hashing.queue_place():
-        credentials = await CREDENTIALS.first(username=fold_case(user.username))
-        if credentials is None or credentials["id"] != user.id:  # deleted since the request began
-            raise unauthorized()
-        try:
-            email, password = credentials["email"], change.new_password
-            NewPassword(email=email, username=user.username, password=password)
-        except ValidationError as error:
-            items = [item | {"loc": ("body", "new_password")} for item in error.errors()]
-            raise RequestValidationError(items) from None
-        await count_sign_in_attempt(user.username, address)
-        log_extra = {"user_id": user.id, "address": address}
-        if not await hashing.check_password(change.current_password, credentials["password"]):
-            logger.warning("password change failed", extra=log_extra)
-            raise HTTPException(403, "The current password is incorrect")
-        new_hash = await hashing.hash_password(change.new_password)
-        async with db.transaction() as transaction:
-            # Only if it is still the password that was verified.
-            hashes = {"old_hash": credentials["password"], "new_hash": new_hash}
-            if not await SET_PASSWORD.execute(transaction, user_id=user.id, **hashes):
-                raise unauthorized()
-            await clear_attempts(transaction, user.username, address)
-            await END_ALL_SESSIONS.execute(transaction, user_id=user.id)
-    logger.info("password changed", extra=log_extra)
+    # Not with a 401: then the pages of others could sign somebody out.
+    response.headers.update(clearing_header(request))
