@@ -628,6 +628,9 @@ export interface paths {
         /**
          * Login For Access Token
          * @description Sign in with a name and a password, or renew the tokens with a refresh token.
+         *
+         *     For a page of Pamps itself, `cookie` puts the refresh token into a cookie that only
+         *     `POST /refresh_token` gets and that no script can read.
          */
         post: operations["login_for_access_token"];
         delete?: never;
@@ -648,6 +651,9 @@ export interface paths {
         /**
          * Refresh Token
          * @description Trade a refresh token for a new pair of tokens; the access token is not fresh.
+         *
+         *     Without a body, the refresh token is that of the cookie, which gets the new one. Only a page of
+         *     Pamps itself may do that.
          */
         post: operations["refresh_token"];
         delete?: never;
@@ -667,7 +673,7 @@ export interface paths {
         put?: never;
         /**
          * Logout
-         * @description Sign out: the session and all its tokens end.
+         * @description Sign out: the session and all its tokens end, and the cookie is deleted.
          *
          *     Takes an access token or a refresh token, even if it has expired or was used before.
          */
@@ -766,6 +772,23 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AccessToken
+         * @description The response to a sign-in whose refresh token is in the cookie.
+         *
+         *     `expires_in` is the lifetime of the access token in seconds.
+         */
+        AccessToken: {
+            /** Access Token */
+            access_token: string;
+            /**
+             * Token Type
+             * @constant
+             */
+            token_type: "bearer";
+            /** Expires In */
+            expires_in: number;
+        };
         /**
          * Error
          * @description An error response.
@@ -1095,8 +1118,6 @@ export interface components {
         Token: {
             /** Access Token */
             access_token: string;
-            /** Refresh Token */
-            refresh_token: string;
             /**
              * Token Type
              * @constant
@@ -1104,11 +1125,14 @@ export interface components {
             token_type: "bearer";
             /** Expires In */
             expires_in: number;
+            /** Refresh Token */
+            refresh_token: string;
         };
         /**
          * TokenRequest
          * @description A password or a refresh token, as in OAuth 2.0 (RFC 6749, sections 4.3 and 6).
          * @example {
+         *       "cookie": false,
          *       "password": "correct horse battery staple",
          *       "username": "ana"
          *     }
@@ -1134,6 +1158,12 @@ export interface components {
              * @example
              */
             refresh_token?: string;
+            /**
+             * Cookie
+             * @description Set the cookie instead of sending a refresh token.
+             * @example false
+             */
+            cookie?: boolean;
         };
         /**
          * UserMe
@@ -5841,7 +5871,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Token"];
+                    "application/json": components["schemas"]["Token"] | components["schemas"]["AccessToken"];
                 };
             };
             /** @description Not signed in: the token is missing, invalid or expired, or the password is wrong. */
@@ -5951,9 +5981,9 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["RefreshToken"];
+                "application/json": components["schemas"]["RefreshToken"] | null;
             };
         };
         responses: {
@@ -5967,7 +5997,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Token"];
+                    "application/json": components["schemas"]["Token"] | components["schemas"]["AccessToken"];
                 };
             };
             /** @description Not signed in: the token is missing, invalid or expired, or the password is wrong. */
@@ -5978,6 +6008,19 @@ export interface operations {
                     "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
                 content: {

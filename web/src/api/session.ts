@@ -45,7 +45,6 @@ export async function reloadUser(): Promise<void> {
 /** Ask for tokens with a password; `cookie` keeps the refresh token in a cookie. */
 function requestTokens(username: string, password: string, cookie: boolean) {
   return formApi.POST("/token", {
-    // @ts-expect-error: until the API documents `cookie`
     body: { grant_type: "password", username, password, refresh_token: "", cookie },
     headers: { "Content-Type": "application/x-www-form-urlencoded" },
   });
