@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from limits.aio.storage.redis.bridge import RedisBridge
 from sqlalchemy.exc import OperationalError
 
-from tests import canary, databases
+from tests import canary, databases, web
 from tests.clusters import write
 from tests.helpers import Client, create_account
 from tests.proxies import missing
@@ -26,11 +26,14 @@ from tests.proxies import missing
 # Tests that need programs which most machines of developers do not have.
 collect_ignore = ["proxies"] if missing() else []
 collect_ignore += [] if databases.FAKETIME else ["service/test_clock.py"]
+collect_ignore += ["web"] if web.missing() else []
 stack = contextlib.ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the databases: the migrated one before there are workers, and for each a copy."""
+    if os.environ.get("TEST_WEB") and web.missing():
+        raise pytest.UsageError(f"tests/web needs {', '.join(web.missing())}")
     os.environ["PAMPS_ENV"] = "testing"
     # As the repository's would be replaced by one in the checkout.
     os.environ["PAMPS_SECURITY__SECRET_KEY"] = "a-secret-that-signs-the-tokens-of-all-the-tests"
@@ -57,7 +60,11 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    left_out = {"tests/proxies": missing(), "tests/proxies/test_browser.py": missing("chromium")}
+    left_out = {
+        "tests/proxies": missing(),
+        "tests/proxies/test_browser.py": missing("chromium"),
+        "tests/web": web.missing(),
+    }
     return [f"{path} is left out: no {', '.join(no)} here" for path, no in left_out.items() if no]
 
 
