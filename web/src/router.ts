@@ -36,7 +36,7 @@ export const router = createRouter({
       path: "/@:username",
       name: "profile",
       component: () => import("./views/ProfileView.vue"),
-      props: true,
+      props: ({ params, query }) => ({ username: params.username, tab: query.tab }),
     },
     {
       path: "/@:username/:list(followers|following)",

@@ -35,6 +35,7 @@ const FIELD_ERRORS: Record<string, MessageKey> = {
   url: "field.url",
   password_name: "field.passwordName",
   password_common: "field.passwordCommon",
+  too_many_follows: "failure.tooManyFollows",
 };
 
 interface FieldError {

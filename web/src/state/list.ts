@@ -3,6 +3,7 @@
 import { computed, onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
 import { explainFailure } from "../api/failures";
 import { ListError, loadPage, type Page } from "../api/pages";
+import { relationChanges, type Relation } from "./users";
 
 /** How often lists on the screen are asked for what is newer. */
 const NEWS_MILLISECONDS = 60_000;
@@ -27,6 +28,16 @@ export interface List<T> {
   showNewer: () => Promise<void>;
   /** Put an item at the end if the end has been loaded, such as a reply just written. */
   append: (item: T) => void;
+}
+
+/** Reload a list when its page is shown again after the user has changed such a relation. */
+export function reloadAfter(relations: Relation[], reload: () => unknown): void {
+  const count = () => relations.reduce((sum, relation) => sum + relationChanges[relation], 0);
+  let seen = count();
+  onActivated(() => {
+    if (seen !== count()) void reload();
+    seen = count();
+  });
 }
 
 /**
@@ -117,6 +128,8 @@ export function useList<Item, T>(
     clearInterval(timer);
     abort.abort();
   });
+  // A block or a mute changes what any list shows.
+  reloadAfter(["blocked", "muted"], reload);
   void reload();
 
   return reactive({

@@ -3,6 +3,7 @@
 import { reactive } from "vue";
 import { api, type Author, type Post, type TimelineEntry } from "../api/client";
 import { showFailure } from "./messages";
+import { toggle } from "./toggle";
 
 /** A post as the page shows it; `deleted` after the user has deleted it. */
 export interface ShownPost extends Post {
@@ -61,28 +62,15 @@ function show(post: ShownPost, flag: Flag, on: boolean): void {
   if (flag !== "bookmarked") post[COUNTS[flag]] += on ? 1 : -1;
 }
 
-// For each post and flag whose request is on its way: what the user wants by now.
-const wanted = new Map<string, boolean>();
-
-/** Like, repost or bookmark a post, or undo it: shown at once, and taken back if it fails. */
-export async function toggle(post: ShownPost, flag: Flag): Promise<void> {
-  const key = `${post.id}.${flag}`;
-  const underWay = wanted.has(key);
-  wanted.set(key, !post[flag]);
-  show(post, flag, !post[flag]);
-  if (underWay) return;
-  let sent = !post[flag];
+/** Like, repost or bookmark a post, or undo it. */
+export async function toggleFlag(post: ShownPost, flag: Flag): Promise<void> {
   const params = { params: { path: { post_id: post.id } } };
-  while (sent !== wanted.get(key)) {
-    sent = wanted.get(key)!;
-    const answer = await (sent ? api.POST(ROUTES[flag], params) : api.DELETE(ROUTES[flag], params));
-    if (!answer.response.ok) {
-      show(post, flag, !sent);
-      showFailure(answer);
-      break;
-    }
-  }
-  wanted.delete(key);
+  await toggle(
+    `${flag}.${post.id}`,
+    !post[flag],
+    (on) => show(post, flag, on),
+    (on) => (on ? api.POST(ROUTES[flag], params) : api.DELETE(ROUTES[flag], params)),
+  );
 }
 
 /** Delete a post of the user. Returns whether it is deleted. */
