@@ -2,9 +2,9 @@
 
 import createClient from "openapi-fetch";
 import { ROOT } from "./base";
-import { fetchOnce, patientFetch } from "./connection";
+import { fetchOnce, newKey, patientFetch } from "./connection";
 import type { components, paths } from "./schema";
-import { accessToken, renewAccessToken } from "./tokens";
+import { accessToken, renewAccessToken, signedInId } from "./tokens";
 
 export type Post = components["schemas"]["PostResponse"];
 export type TimelineEntry = components["schemas"]["TimelineEntry"];
@@ -16,11 +16,6 @@ export type Notification = components["schemas"]["NotificationResponse"];
 export type PopularTag = components["schemas"]["PopularTag"];
 export type Session = components["schemas"]["SessionResponse"];
 
-/** Return a new Idempotency-Key. (`crypto.randomUUID` is there on secure origins only.) */
-export function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
-}
-
 /** Return the request with the access token, if there is one. */
 function authorized(request: Request): Request {
   const token = accessToken();
@@ -29,26 +24,50 @@ function authorized(request: Request): Request {
   return copy;
 }
 
+/** The answer to a request of a user who is signed in no longer; nobody is to see another. */
+function refusal(): Response {
+  return new Response('{"detail":"Could not validate credentials"}', { status: 401 });
+}
+
+async function sendBy(
+  transport: (request: Request) => Promise<Response>,
+  request: Request,
+): Promise<Response> {
+  if (request.headers.has("Authorization")) return transport(request);
+  if (request.method === "POST" && !request.headers.has("Idempotency-Key")) {
+    request.headers.set("Idempotency-Key", newKey());
+  }
+  const user = signedInId();
+  // After another tab has signed in, for instance.
+  if (user !== null && !accessToken()) await renewAccessToken(null);
+  if (signedInId() !== user) return refusal();
+  const token = accessToken();
+  let response = await transport(authorized(request));
+  if (response.status === 401 && token) {
+    await renewAccessToken(token);
+    // What one user wanted is never sent as another.
+    if (signedInId() === user) response = await transport(authorized(request));
+  }
+  return signedInId() === user ? response : refusal();
+}
+
 /**
  * Send a request as the user who is signed in, and renew the access token when it has expired.
  *
  * A request that brings its own `Authorization` header keeps it.
  */
-export async function send(request: Request): Promise<Response> {
-  if (request.headers.has("Authorization")) return patientFetch(request);
-  if (request.method === "POST" && !request.headers.has("Idempotency-Key")) {
-    request.headers.set("Idempotency-Key", newKey());
-  }
-  const token = accessToken();
-  const response = await patientFetch(authorized(request));
-  if (response.status !== 401 || !token) return response;
-  await renewAccessToken(token);
-  return patientFetch(authorized(request));
+export function send(request: Request): Promise<Response> {
+  return sendBy(patientFetch, request);
+}
+
+/** Send a request like `send`, but show every answer at once, a 429 included. */
+export function sendOnce(request: Request): Promise<Response> {
+  return sendBy(fetchOnce, request);
 }
 
 const baseUrl = ROOT.href.replace(/\/$/, "");
 
 export const api = createClient<paths>({ baseUrl, fetch: send });
 
-/** The API for forms that show every answer at once, a 429 included, and never try again. */
+/** The API without a token, for forms that show every answer at once, a 429 included. */
 export const formApi = createClient<paths>({ baseUrl, fetch: fetchOnce });

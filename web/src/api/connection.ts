@@ -33,6 +33,11 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** Return a new Idempotency-Key. (`crypto.randomUUID` is there on secure origins only.) */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+}
+
 /** Return the seconds of a `Retry-After` header (RFC 9110, section 10.2.3), and 1 without one. */
 export function retryAfter(response: Response): number {
   return Math.max(1, Number(response.headers.get("Retry-After")) || 1);
@@ -48,6 +53,8 @@ function reasonToWait(response: Response, attempt: number): [Waiting["reason"], 
   const longer = Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE);
   if (response.status === 0) return [navigator.onLine ? "unreachable" : "offline", longer];
   if (response.status === 429) return ["rate-limited", retryAfter(response) * 1000];
+  // An earlier attempt, of which the answer was lost, is not finished yet.
+  if (response.status === 409 && response.headers.has("Retry-After")) return ["busy", longer];
   // A gateway answers 502 or 504 for a server that is away.
   if ([502, 503, 504].includes(response.status)) {
     return ["busy", Math.max(longer, retryAfter(response) * 1000)];
@@ -59,20 +66,21 @@ function reasonToWait(response: Response, attempt: number): [Waiting["reason"], 
  * Send a request, and again while there is no answer or the answer asks to wait.
  *
  * Sending again is safe: reads change nothing, PUT, PATCH and DELETE give the same result twice,
- * and each POST has an Idempotency-Key. Returns the last answer when a write is given up; throws
- * TypeError if there was none, and the signal's reason once the request is not wanted any more.
+ * and each POST has an Idempotency-Key. Returns the last answer when it is given up after `limit`
+ * milliseconds; throws the signal's reason once the request is not wanted any more.
  */
-export async function patientFetch(request: Request): Promise<Response> {
-  const isRead = request.method === "GET";
+export async function patientFetch(
+  request: Request,
+  { once = fetchOnce, limit = request.method === "GET" ? Infinity : WRITE_MILLISECONDS } = {},
+): Promise<Response> {
   const started = Date.now();
   let counted = false;
   try {
     for (let attempt = 0; ; attempt += 1) {
-      const response = await fetchOnce(request.clone());
+      const response = await once(request.clone());
       request.signal.throwIfAborted();
       const wait = reasonToWait(response, attempt);
-      if (!wait || (!isRead && Date.now() + wait[1] - started > WRITE_MILLISECONDS))
-        return response;
+      if (!wait || Date.now() + wait[1] - started > limit) return response;
       if (!counted) waitingRequests += 1;
       counted = true;
       [waiting.reason, waiting.until] = [wait[0], Date.now() + wait[1]];

@@ -1,6 +1,8 @@
 /** The sessions of the user who is signed in. */
 
 import { api, type Session as ApiSession } from "./client";
+import type { Answer } from "./failures";
+import type { OwnRequest } from "./session";
 
 /** A session; the id is a text, as it can be larger than what a JavaScript number keeps exactly. */
 export type Session = Omit<ApiSession, "id"> & { id: string };
@@ -10,35 +12,22 @@ export function parseSessions(json: string): Session[] {
   return JSON.parse(json.replace(/"id":\s*(\d+)/g, '"id":"$1"')) as Session[];
 }
 
-/** Return all sessions, or null if they cannot be had. */
-export async function listSessions(
-  headers: Record<string, string> = {},
-): Promise<Session[] | null> {
-  const query = { limit: 100 };
-  const { data } = await api.GET("/user/me/sessions/", {
-    params: { query },
-    headers,
-    parseAs: "text",
-  });
-  return data === undefined ? null : parseSessions(data as unknown as string);
+/** Return all sessions, up to 100, or null if they cannot be had. */
+export async function listSessions(options: Partial<OwnRequest> = {}): Promise<Session[] | null> {
+  const params = { query: { limit: 100 } };
+  const answer = await api.GET("/user/me/sessions/", { params, ...options, parseAs: "text" });
+  return answer.data === undefined ? null : parseSessions(answer.data as unknown as string);
 }
 
-/** End a session. Returns whether it has ended. */
-export async function endSessionById(
-  id: string,
-  headers: Record<string, string> = {},
-): Promise<boolean> {
+/** End a session. A session that has ended already is a 404. */
+export function endSessionById(id: string, options: Partial<OwnRequest> = {}): Promise<Answer> {
   // A path takes the text as it is.
-  const path = { session_id: id as unknown as number };
-  const { response } = await api.DELETE("/user/me/sessions/{session_id}/", {
-    params: { path },
-    headers,
-  });
-  return response.ok || response.status === 404;
+  const params = { path: { session_id: id as unknown as number } };
+  return api.DELETE("/user/me/sessions/{session_id}/", { params, ...options });
 }
 
-/** End the session that these headers belong to. */
-export async function endSessionOf(headers: Record<string, string>): Promise<void> {
-  const current = (await listSessions(headers))?.find((each) => each.current);
-  if (current) await endSessionById(current.id, headers);
+/** End the session that these options belong to. */
+export async function endSessionOf(options: OwnRequest): Promise<void> {
+  const current = (await listSessions(options))?.find((each) => each.current);
+  if (current) await endSessionById(current.id, options);
 }

@@ -36,7 +36,7 @@ export const en = {
   "signUp.title": "Sign up",
   "signUp.action": "Create account",
   "signUp.haveAccount": "Already have an account?",
-  "session.ended": "You have been signed out. Please sign in again.",
+  "session.ended": "You have been signed out.",
 
   "compose.label": "Write a post",
   "compose.placeholder": "What is happening?",

@@ -1,6 +1,7 @@
 /** The texts of the page, in the language of the browser or the one that the user has chosen. */
 
 import { ref } from "vue";
+import { readStored, store } from "../storage";
 import { en } from "./en";
 import { ptBR } from "./pt-BR";
 
@@ -25,7 +26,7 @@ function browserLanguage(): Language {
 }
 
 function initialLanguage(): Language {
-  const stored = localStorage.getItem(STORED);
+  const stored = readStored(STORED);
   return stored && stored in LANGUAGES ? (stored as Language) : browserLanguage();
 }
 
@@ -35,7 +36,7 @@ document.documentElement.lang = language.value;
 export function setLanguage(chosen: Language): void {
   language.value = chosen;
   document.documentElement.lang = chosen;
-  localStorage.setItem(STORED, chosen);
+  store(STORED, chosen);
 }
 
 /** Return a text in the current language, with its values filled in. */

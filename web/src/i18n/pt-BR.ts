@@ -36,7 +36,7 @@ export const ptBR: Messages = {
   "signUp.title": "Criar conta",
   "signUp.action": "Criar conta",
   "signUp.haveAccount": "Já tem uma conta?",
-  "session.ended": "Sua sessão terminou. Entre de novo.",
+  "session.ended": "Sua sessão terminou.",
 
   "compose.label": "Escreva uma postagem",
   "compose.placeholder": "O que está acontecendo?",

@@ -1,8 +1,9 @@
 /** Texts that are being written, kept in this browser until they are sent. */
 
 import { ref, watch, type Ref } from "vue";
-import { newKey } from "../api/client";
+import { newKey } from "../api/connection";
 import { session } from "../api/session";
+import { readStored, removeStored, removeStoredWith, store } from "../storage";
 
 /**
  * A draft. `key` is the Idempotency-Key of the text: a text that was sent, without an answer, is
@@ -19,12 +20,19 @@ interface StoredDraft {
   key: string;
 }
 
+const PREFIX = "pamps:draft:";
+
+/** Remove all drafts of a user, who has deleted the account. */
+export function removeDrafts(userId: number): void {
+  removeStoredWith(`${PREFIX}${userId}:`);
+}
+
 /** Return the draft of a place, such as `new` or `reply.12`, of the user who is signed in. */
 export function useDraft(place: string): Draft {
-  const name = `pamps:draft:${session.user?.id ?? 0}:${place}`;
+  const name = `${PREFIX}${session.user?.id ?? 0}:${place}`;
   let stored: StoredDraft = { text: "", key: newKey() };
   try {
-    stored = { ...stored, ...(JSON.parse(localStorage.getItem(name) ?? "{}") as StoredDraft) };
+    stored = { ...stored, ...(JSON.parse(readStored(name) ?? "{}") as StoredDraft) };
   } catch {
     // Something else is stored there: begin anew.
   }
@@ -34,8 +42,8 @@ export function useDraft(place: string): Draft {
     (value) => {
       if (value === stored.text) return;
       stored = { text: value, key: newKey() };
-      if (value) localStorage.setItem(name, JSON.stringify(stored));
-      else localStorage.removeItem(name);
+      if (value) store(name, JSON.stringify(stored));
+      else removeStored(name);
     },
     { flush: "sync" },
   );
