@@ -44,8 +44,8 @@ export function t(key: MessageKey, values: Record<string, string | number> = {})
   const message = MESSAGES[language.value][key];
   let text = message as string;
   if (typeof message !== "string") {
-    const form = new Intl.PluralRules(language.value).select(Number(values.count));
-    text = form === "one" ? message.one : message.other;
+    // Not Intl.PluralRules, by which Portuguese would have "0 seguidor".
+    text = values.count === 1 ? message.one : message.other;
   }
   return text.replace(/\{(\w+)\}/g, (placeholder, name: string) => {
     const value = values[name];
