@@ -26,6 +26,7 @@ from pamps.middleware.metrics import MetricsMiddleware
 from pamps.middleware.paths import HeadMiddleware, PathMiddleware
 from pamps.middleware.proxy_headers import ProxyHeadersMiddleware
 from pamps.middleware.rate_limit import RateLimitMiddleware
+from pamps.middleware.replication import ReplicationMiddleware
 from pamps.middleware.request_log import RequestLogMiddleware
 from pamps.middleware.retries import RetryMiddleware
 from pamps.middleware.security_headers import SecurityHeadersMiddleware
@@ -34,6 +35,7 @@ from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import HEADERS, add_openapi
 from pamps.paths import BASE_URL, match_without_slash
 from pamps.postgres import embedded, pool
+from pamps.replication import open_replication
 from pamps.routes import routes
 from pamps.swagger import add_docs
 
@@ -105,6 +107,9 @@ def middleware(build: Path | None) -> list[Middleware]:
         Middleware(DeadlineMiddleware),
         # Responds to errors that no handler expects: above all layers that use the database.
         Middleware(ErrorMiddleware),
+        # Lets requests read from replicas, and records the positions of writes: above the layers
+        # that look up the user, and those that commit.
+        *([Middleware(ReplicationMiddleware)] if settings.db.replica_uri else []),
         # Limits the requests of each caller, whose session it looks up in the database.
         Middleware(RateLimitMiddleware),
         # Retries aborted transactions, and so must be above the layer that makes one.
@@ -117,7 +122,7 @@ def middleware(build: Path | None) -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     server.exit_with_parent()
-    async with pool.open_pool() as connections:
+    async with pool.open_pool() as connections, open_replication():
         if settings.metrics.port:
             metrics.sample_connections(connections)
         tasks = [
@@ -168,7 +173,9 @@ def create_app() -> FastAPI:
     if build:
         app.frontend("/", directory=build, fallback=None)  # WebMiddleware decides who gets the page
     elif settings.server.web:
-        logger.warning("there is no page, only the API: the web client is not built (./run.sh does it)")
+        logger.warning(
+            "there is no page, only the API: the web client is not built (./run.sh does it)"
+        )
     return app
 
 

@@ -10,7 +10,9 @@ from starlette.requests import HTTPConnection
 
 from pamps.db import Query, Transaction
 from pamps.models.session import TOKEN_NOT_EXPIRED, user_of_session
+from pamps.models.write_position import with_needed_position
 from pamps.paths import BASE_URL
+from pamps.replica_reader import ReplicaReader
 from pamps.state import request_state
 from pamps.tokens import Claims, read_token, unauthorized
 
@@ -46,6 +48,7 @@ async def get_address(request: Request) -> str:
 Address = Annotated[str, Depends(get_address)]
 
 CURRENT_USER = Query(user_of_session().where(TOKEN_NOT_EXPIRED))
+CURRENT_USER_AND_POSITION = Query(with_needed_position(user_of_session().where(TOKEN_NOT_EXPIRED)))
 SESSION_USER = Query(user_of_session())
 
 # The sessions and expiry times of tokens that were recently found to have ended. They
@@ -65,14 +68,19 @@ def read_claims(request: HTTPConnection) -> Claims | None:
     return read_token(token.strip(), "access_token") if scheme.lower() == "bearer" else None
 
 
-async def session_user(claims: Claims) -> CurrentUser | None:
-    """Return the user of a token, or None if it has expired or its session has ended."""
+async def session_user(claims: Claims, reads: ReplicaReader | None = None) -> CurrentUser | None:
+    """Return the user of a token, or None if it has expired or its session has ended.
+
+    The `reads` of a request are those of this user from now on.
+    """
     token = claims.sid, claims.exp
     if token in _ended_tokens:
         return None
-    user = await CURRENT_USER.first(
-        user_id=claims.user_id, session_id=claims.sid, token_expires=claims.exp
-    )
+    values = {"user_id": claims.user_id, "session_id": claims.sid, "token_expires": claims.exp}
+    if reads:
+        user = await reads.find_user(CURRENT_USER_AND_POSITION, CURRENT_USER, **values)
+    else:
+        user = await CURRENT_USER.first(**values)
     if user:
         return CurrentUser(**user, session_id=claims.sid, fresh=claims.fresh)
     _ended_tokens[token] = None
@@ -89,7 +97,7 @@ async def find_user(request: HTTPConnection) -> CurrentUser | None:
     state = request_state(request.scope)
     if not state.user_checked:
         claims = read_claims(request)
-        state.user = await session_user(claims) if claims else None
+        state.user = await session_user(claims, state.reads) if claims else None
         state.user_checked = True
     return state.user
 

@@ -1,9 +1,10 @@
 """The database: queries and transactions for the API; the engine and sessions for all else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import psycopg
 import psycopg2
@@ -12,6 +13,8 @@ from psycopg2.extensions import connection, make_dsn
 from sqlalchemy import URL, Dialect, Engine, ExceptionContext, Select, UpdateBase, event
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, create_engine
 
 from pamps.config import settings
@@ -19,10 +22,12 @@ from pamps.folder import FOLDER
 from pamps.loops import PerLoop
 from pamps.postgres import embedded, pool
 from pamps.postgres.arguments import connect_arguments, location
-from pamps.postgres.pool import Connection
+from pamps.postgres.connection import Connection
+from pamps.rows import Row as Row, RowMapper
 
-Row = dict[str, Any]
 Statement = Select[*tuple[Any, ...]] | UpdateBase
+
+T = TypeVar("T")
 
 DIALECT: Dialect = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
@@ -64,12 +69,34 @@ async def transaction(outer: Transaction | None = None) -> AsyncIterator[Transac
         await pool.release(connection)
 
 
+def _only_reads(statement: Statement) -> bool:
+    """Tell whether a replica can run a statement: it stores nothing and locks nothing."""
+    return not any(
+        isinstance(part, UpdateBase)
+        or (isinstance(part, Select) and part._for_update_arg is not None)
+        or (isinstance(part, FunctionElement) and "advisory" in str(getattr(part, "name", "")))
+        for part in visitors.iterate(statement)
+    )
+
+
+class Reader(ABC):
+    """Chooses where the reads of a request go: to a replica, or to the database itself."""
+
+    @abstractmethod
+    async def run(self, read: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return what `read` returns on a connection. Raises psycopg.Error."""
+
+
+Source = Transaction | Reader
+
+
 class Query:
     """A statement that is compiled once and run often, as compiling costs more than running.
 
     Pass a value for each `bindparam` that has none, as a keyword argument. Pass a transaction to
-    run in it; without one, the statement commits by itself. Columns labelled "user.id", "user.name"
-    … become a dict `user` in each row. Times are in UTC, without a time zone.
+    run in it; without one, the statement commits by itself. Pass a reader to a query that answers a
+    request: if it only reads, a replica may run it. Columns labelled "user.id", "user.name" …
+    become a dict `user` in each row. Times are in UTC, without a time zone.
 
     The methods raise TypeError for a missing or an unknown parameter, psycopg.Error, FolderError.
     """
@@ -82,33 +109,35 @@ class Query:
         binds = {name: compiled.binds[name] for name in self._order}
         self._constants = {name: bind.value for name, bind in binds.items() if not bind.required}
         self._parameters = binds.keys() - self._constants.keys()
-        self._mapper: _RowMapper | None = None
+        self._only_reads = _only_reads(statement)
+        self._returns_rows = bool(len(statement.exported_columns))
+        self._mapper: RowMapper | None = None
 
-    async def all(self, transaction: Transaction | None = None, /, **values: Any) -> list[Row]:
+    async def all(self, source: Source | None = None, /, **values: Any) -> list[Row]:
         """Return all rows."""
-        rows, _ = await self._run(transaction, values)
+        rows, _ = await self._run(source, values)
         return rows
 
-    async def first(self, transaction: Transaction | None = None, /, **values: Any) -> Row | None:
+    async def first(self, source: Source | None = None, /, **values: Any) -> Row | None:
         """Return the first row, or None if there is none."""
-        rows, _ = await self._run(transaction, values)
+        rows, _ = await self._run(source, values)
         return rows[0] if rows else None
 
-    async def execute(self, transaction: Transaction | None = None, /, **values: Any) -> int:
+    async def execute(self, source: Source | None = None, /, **values: Any) -> int:
         """Return how many rows were written, or read."""
-        _, count = await self._run(transaction, values)
+        _, count = await self._run(source, values)
         return count
 
-    async def _run(
-        self, transaction: Transaction | None, values: dict[str, Any]
-    ) -> tuple[list[Row], int]:
+    async def _run(self, source: Source | None, values: dict[str, Any]) -> tuple[list[Row], int]:
         if values.keys() != self._parameters:
             expected, given = sorted(self._parameters), sorted(values)
             raise TypeError(f"the parameters of this query are {expected}, not {given}")
         values |= self._constants
         parameters = [values[name] for name in self._order]
-        if transaction:
-            return await self._run_on(await transaction.connection(), parameters)
+        if isinstance(source, Transaction):
+            return await self._run_on(await source.connection(), parameters)
+        if source and self._only_reads:
+            return await source.run(lambda connection: self._run_on(connection, parameters))
         connection = await pool.acquire()
         try:
             return await self._run_on(connection, parameters)
@@ -119,46 +148,15 @@ class Query:
         cursor = connection.cursor(binary=True)
         try:
             await cursor.execute(self._sql, parameters)
+            rows = await cursor.fetchall() if self._returns_rows else []
         except psycopg.Error as error:
             hide_detail(error)
+            connection.is_read_only = isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
             raise
         if self._mapper is None:
             # `description` is None for a statement that returns no rows.
-            self._mapper = _RowMapper([column.name for column in cursor.description or ()])
-        rows = await cursor.fetchall() if self._mapper.names else []
+            self._mapper = RowMapper([column.name for column in cursor.description or ()])
         return self._mapper.map(rows), cursor.rowcount
-
-
-class _RowMapper:
-    """Convert rows to dicts, with a dict inside for columns labelled "user.id", "user.name".
-
-    A dict may be inside another one: "post.user.id". It is None if its first column is null.
-    """
-
-    def __init__(self, columns: list[str]) -> None:
-        self.names = columns
-        # For each inner dict, the innermost first: the indexes of its first and after its last
-        # column, and their names.
-        self._inner: list[tuple[int, int, list[str]]] = []
-        while "." in (deepest := max(self.names, key=lambda name: name.count("."), default="")):
-            prefix = deepest.rpartition(".")[0]
-            prefixes = [name.rpartition(".")[0] for name in self.names]
-            start, end = prefixes.index(prefix), prefixes.index(prefix) + prefixes.count(prefix)
-            fields = [name.rpartition(".")[2] for name in self.names[start:end]]
-            self._inner.append((start, end, fields))
-            self.names = [*self.names[:start], prefix, *self.names[end:]]
-
-    def map(self, rows: list[tuple[object, ...]]) -> list[Row]:
-        for start, end, names in self._inner:
-            rows = [
-                (
-                    *row[:start],
-                    None if row[start] is None else dict(zip(names, row[start:end], strict=True)),
-                    *row[end:],
-                )
-                for row in rows
-            ]
-        return [dict(zip(self.names, row, strict=True)) for row in rows]
 
 
 def database_url() -> URL:
@@ -205,7 +203,9 @@ def psycopg2_connection(pooled: PoolProxiedConnection) -> connection:
 
 
 @event.listens_for(Engine, "handle_error")
-def _hide_details(context: ExceptionContext) -> None:
+def _handle_error(context: ExceptionContext) -> None:
+    if isinstance(context.original_exception, psycopg2.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True  # another server is the primary now: connect again
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             hide_detail(error)

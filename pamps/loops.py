@@ -1,8 +1,8 @@
-"""One object for each event loop, and results that are kept in it."""
+"""One object for each event loop, and results that are kept or shared in it."""
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -58,3 +58,33 @@ class KeptResult(Generic[T]):
                 finished = monotonic()
                 self._expires = finished + self.KEPT * (finished - started)
             return self._result
+
+
+class Batch(Generic[T]):
+    """Combine calls: while one is in progress, the keys of all others wait for the next."""
+
+    def __init__(self, call: Callable[[list[int]], Awaitable[T]]) -> None:
+        self._call = call
+        self._keys: set[int] = set()
+        self._next: asyncio.Future[T] | None = None
+        self._runner: asyncio.Task[None] | None = None
+
+    async def result(self, keys: Iterable[int]) -> T:
+        """Return what a call returns that begins now or later, and has these keys among others."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        self._keys.update(keys)
+        future = self._next
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+        return await asyncio.shield(future)
+
+    async def _run(self) -> None:
+        while future := self._next:
+            keys, self._keys, self._next = sorted(self._keys), set(), None
+            try:
+                future.set_result(await self._call(keys))
+            except Exception as error:
+                future.set_exception(error)
+                future.exception()  # those who waited for it may be gone
+        self._runner = None

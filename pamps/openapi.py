@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from pamps.config import settings
 from pamps.errors import DESCRIPTIONS
 from pamps.middleware.idempotency import SIGN_OUT_PATH
 
@@ -33,6 +34,10 @@ HEADERS = {
     "RateLimit-Reset": _header("Seconds until the next window begins.", "integer"),
     "Retry-After": _header("Seconds until it makes sense to try again.", "integer"),
     "WWW-Authenticate": _header("`Bearer`."),
+    "Write-Position": _header(
+        "Where the database was after this change; a read with this header shows it. Only from a"
+        " service with replicas."
+    ),
     "X-Request-ID": _header("The id of this request in the log."),
 }
 
@@ -51,6 +56,11 @@ PARAMETERS = {
         minLength=1,
         maxLength=255,
         pattern="^[!-~]([ -~]*[!-~])?$",
+    ),
+    "WritePosition": _parameter(
+        "Write-Position",
+        "That of an earlier response: this one shows nothing older. Others are ignored.",
+        pattern="^[0-9a-f]{1,16}-[0-9a-f]{1,16}$",
     ),
 }
 # Example values of path parameters. They exist after the example bodies have been sent.
@@ -140,6 +150,7 @@ def _complete_parameters(method: str, operation: Object, takes_key: bool) -> Non
                 parameter["schema"] |= schema
     for name, is_taken in (
         ("IfNoneMatch", method == "get"),
+        ("WritePosition", method == "get" and settings.db.replica_uri),
         ("IfMatch", "412" in operation["responses"]),
         ("IdempotencyKey", takes_key),
     ):
@@ -163,6 +174,8 @@ def _complete_responses(
         responses["422"] = {"description": INVALID, "content": content}
     for code, response in responses.items():
         names = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-ID"]
+        if method != "get" and code < "4" and settings.db.replica_uri:
+            names.append("Write-Position")
         if code in ("429", "503") or (code == "409" and takes_key):
             names.append("Retry-After")
         if code == "401":

@@ -20,7 +20,9 @@ from pamps.db import Query, Row
 from pamps.models.columns import LIMIT, VIEWER_ID, AnySelect, IdColumn, page_of
 from pamps.models.types import BIGINT, Id, PositiveId, digits
 from pamps.paths import reference
+from pamps.replica_reader import ReplicaReader
 from pamps.responses import conditional_response
+from pamps.state import request_state
 
 # By the relation to another page, "next" or "prev": where it begins, as a query of an address.
 Positions = dict[str, str]
@@ -76,6 +78,7 @@ class PaginatedQuery:
         cursor: int | None,
         newer_than: int | None,
         parameters: Mapping[str, object],
+        reads: ReplicaReader | None,
     ) -> tuple[list[Row], Positions]:
         """Return the rows of a page, and the positions of the next and the previous page.
 
@@ -88,7 +91,7 @@ class PaginatedQuery:
             del values["viewer_id"]
         newest_first = self.newest_first and newer_than is None
         size = next(size for size in SIZES if size >= limit)
-        rows = await self._query(newest_first, is_anonymous, size).all(**values)
+        rows = await self._query(newest_first, is_anonymous, size).all(reads, **values)
         if self.parent and not rows:
             raise self.parent.not_found()
         # Where the page ends, if the query stopped there before the page was full.
@@ -165,9 +168,9 @@ class Page(Limit):
     ) -> Response:
         """Respond with this page of a list. Raises HTTPException 404 if it has no parent."""
         newer_than = self.newer_than if isinstance(self, NewestFirstPage) else None
-        return list_response(
-            request, *await query.rows(self.limit, self.cursor, newer_than, parameters)
-        )
+        reads = request_state(request.scope).reads
+        page = await query.rows(self.limit, self.cursor, newer_than, parameters, reads)
+        return list_response(request, *page)
 
 
 class NewestFirstPage(Page):

@@ -51,8 +51,9 @@ class Token(AccessToken):
 
 
 class IssuedTokens(NamedTuple):
-    """The tokens of a session, and the lifetime of the refresh token in seconds."""
+    """The tokens of a user's session, and the lifetime of the refresh token in seconds."""
 
+    user_id: int
     token: Token
     refresh_lifetime: int
 
@@ -99,7 +100,7 @@ def _issue_tokens(
         token_type="bearer",  # nosec B106: the kind of token
         expires_in=int((access_expires - last_used).total_seconds()),
     )
-    return IssuedTokens(token, int((expires - last_used).total_seconds()))
+    return IssuedTokens(user_id, token, int((expires - last_used).total_seconds()))
 
 
 async def start_session(

@@ -115,6 +115,7 @@ class DatabaseSettings(SettingsTable):
     embedded: bool
     embedded_dir: str
     uri: str
+    replica_uri: str
     connect_args: Annotated[dict[str, str | int], AfterValidator(address.check_arguments)]
     echo: bool
     pool_size: CountOrZero
@@ -131,6 +132,15 @@ class DatabaseSettings(SettingsTable):
             address.parse(uri)
         elif not info.data.get("embedded"):
             raise ValueError("is missing; db.embedded = true uses the PostgreSQL in Pamps")
+        return uri
+
+    @field_validator("replica_uri")
+    @classmethod
+    def _check_replica_uri(cls, uri: str, info: ValidationInfo) -> str:
+        if uri and not info.data.get("uri"):
+            raise ValueError("needs db.uri, which is their primary")
+        if uri:
+            address.parse(uri)
         return uri
 
     @field_validator("echo")

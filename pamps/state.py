@@ -12,6 +12,7 @@ from pamps.db import Transaction
 
 if TYPE_CHECKING:
     from pamps.auth import CurrentUser
+    from pamps.replica_reader import ReplicaReader
 
 
 @dataclass(slots=True)
@@ -23,6 +24,10 @@ class RequestState:
     # auth: the user who is calling, once that was checked; None without a valid token.
     user: CurrentUser | None = None
     user_checked: bool = False
+    # ReplicationMiddleware: where its reads may go, if there are replicas.
+    reads: ReplicaReader | None = None
+    # Routes of sessions: whose session they have started, changed or ended.
+    session_user_id: int | None = None
     # IdempotencyMiddleware: the transaction of a request with an Idempotency-Key.
     transaction: Transaction | None = None
     # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.

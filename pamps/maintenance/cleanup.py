@@ -8,6 +8,7 @@ from pamps.models.attempt import expired_attempts
 from pamps.models.idempotency import expired_keys
 from pamps.models.notification import expired_notifications
 from pamps.models.session import expired_sessions
+from pamps.models.write_position import obsolete_positions
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ EXPIRED = [
     Query(expired_attempts(BATCH_SIZE)),
     Query(expired_sessions(BATCH_SIZE)),
     Query(expired_notifications(BATCH_SIZE)),
+    Query(obsolete_positions(BATCH_SIZE)),
 ]
 
 

@@ -22,7 +22,7 @@ from pamps.db import Query, Row, Transaction, transaction
 from pamps.errors import RETRY_AFTER, error_response
 from pamps.middleware import BaseMiddleware
 from pamps.models.idempotency import store_response, stored_response
-from pamps.postgres.pool import Connection
+from pamps.postgres.connection import Connection
 from pamps.security import hmac_hash
 from pamps.state import request_state
 from pamps.throttling import client_network, count_sign_in_attempt

@@ -15,3 +15,4 @@ from .session import UserSession as UserSession
 from .tag import Tag as Tag
 from .timeline import Entry as Entry
 from .user import User as User
+from .write_position import PrimaryEpoch as PrimaryEpoch, WritePosition as WritePosition

@@ -27,6 +27,7 @@ BUCKET_SECONDS = 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 # Stands in file names instead of the id of a process.
 DEAD = "dead"
 
+ReadServer = Literal["primary", "replica"]
 Outcome = Literal["succeeded", "failed", "disabled", "throttled"]
 
 
@@ -61,6 +62,20 @@ class Metrics:
         self.connections = gauge(
             "pamps_database_connections_in_use", "Database connections that requests use."
         )
+        self.reads = Counter(
+            "pamps_reads",
+            "Reads that a replica may serve, by the server that did.",
+            ("server",),
+            registry=None,
+        )
+        for server in get_args(ReadServer):
+            self.reads.labels(server)  # exists from the start, with the value 0
+        self.replicas = Gauge(
+            "pamps_replicas_in_use",
+            "Replicas that serve reads, as the worker sees it that sees the fewest.",
+            registry=None,
+            multiprocess_mode="livemin",
+        )
         self.sign_ins = Counter(
             "pamps_sign_ins", "Sign-ins with a password.", ("outcome",), registry=None
         )
@@ -69,6 +84,17 @@ class Metrics:
 
 
 process_metrics = cache(Metrics)
+
+
+def record_read(server: ReadServer) -> None:
+    if settings.metrics.port:
+        process_metrics().reads.labels(server).inc()
+
+
+def record_replicas(count: int) -> None:
+    """Tell how many replicas serve reads."""
+    if settings.metrics.port:
+        process_metrics().replicas.set(count)
 
 
 def record_sign_in(outcome: Outcome) -> None:

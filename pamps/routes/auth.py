@@ -119,6 +119,7 @@ async def login_for_access_token(
     else:
         form.require("username", "password")
         tokens = await _sign_in(form, address, user_agent, transaction, request)
+    request_state(request.scope).session_user_id = tokens.user_id
     return set_cookie(request, response, tokens) if form.cookie else tokens.token
 
 
@@ -195,12 +196,17 @@ async def refresh_token(
     Without a body, the refresh token is that of the cookie, which gets the new one. Only a page of
     Pamps itself may do that.
     """
+    state = request_state(request.scope)
     if body:
-        return (await refresh_session(body.refresh_token, transaction)).token
+        tokens = await refresh_session(body.refresh_token, transaction)
+        state.session_user_id = tokens.user_id
+        return tokens.token
     require_own_origin(request)
     cookie = read_cookie(request)
     try:
-        return set_cookie(request, response, await refresh_session(cookie, transaction))
+        tokens = await refresh_session(cookie, transaction)
+        state.session_user_id = tokens.user_id
+        return set_cookie(request, response, tokens)
     except HTTPException as error:
         if cookie and error.status_code == 401:
             error.headers = {**(error.headers or {}), **clearing_header(request)}
@@ -227,5 +233,6 @@ async def logout(request: Request, response: Response, body: SignOut | None = No
         raise unauthorized()
     for claims in filter(None, tokens):
         await END_SESSION.execute(user_id=claims.user_id, session_id=claims.sid)
+        request_state(request.scope).session_user_id = claims.user_id
     # Not with a 401: then the pages of others could sign somebody out.
     response.headers.update(clearing_header(request))

@@ -49,9 +49,10 @@ from pamps.pagination import (
     link_header,
 )
 from pamps.paths import reference
+from pamps.replica_reader import ReplicaReader
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
 from pamps.routes.user import NAMED_USER, Name, blocked
-from pamps.state import ActiveTransaction
+from pamps.state import ActiveTransaction, request_state
 
 router = APIRouter(prefix="/post", tags=["post"])
 
@@ -103,12 +104,14 @@ DELETE_POST = Query(delete_locked_post())
 DELETE_IN_BATCHES = Query(move_post_to_deleted_account())
 
 
-async def read_thread(post_id: int, viewer: CurrentUser | None) -> tuple[Row, int | None]:
+async def read_thread(
+    post_id: int, viewer: CurrentUser | None, reads: ReplicaReader | None = None
+) -> tuple[Row, int | None]:
     """Return a post with its first replies, and the cursor of the others if there are more.
 
     Raises HTTPException 404.
     """
-    rows = await THREAD.all(viewer_id=viewer and viewer.id, post_id=post_id)
+    rows = await THREAD.all(reads, viewer_id=viewer and viewer.id, post_id=post_id)
     if not rows or rows[0]["id"] != post_id:
         raise post_not_found()
     post, *replies = rows
@@ -169,7 +172,7 @@ async def get_posts_by_username(
 @router.get("/{post_id}/", response_model=PostResponseWithReplies, **OPTIONAL_SIGN_IN)
 async def get_post_by_post_id(post_id: Id, request: Request, user: OptionalUser) -> Response:
     """Show a post with the first page of its replies; `Link` leads to the others."""
-    post, cursor = await read_thread(post_id, user)
+    post, cursor = await read_thread(post_id, user, request_state(request.scope).reads)
     positions = {"next": f"cursor={cursor}"} if cursor else {}
     links = link_header(f"{reference(request, 'replies/')}?", positions)
     return conditional_response(request, post, links, cursor, IF_MATCH_FIELDS)

@@ -19,7 +19,7 @@ from pamps.auth import (
     OptionalUser,
     require_fresh,
 )
-from pamps.db import Query, Row, Transaction
+from pamps.db import Query, Row, Source, Transaction
 from pamps.errors import error_responses
 from pamps.maintenance.deletion import DELETE_ACCOUNT, start_deletion
 from pamps.models import User
@@ -41,7 +41,7 @@ from pamps.models.user import (
 from pamps.pagination import OldestFirstPage, PaginatedQuery, Parent
 from pamps.paths import reference
 from pamps.responses import check_precondition, conditional_response, etag_header, json_response
-from pamps.state import ActiveTransaction
+from pamps.state import ActiveTransaction, request_state
 from pamps.throttling import count_sign_up_attempt
 from pamps.tokens import unauthorized
 
@@ -92,13 +92,13 @@ async def create_user(
     return json_response({name: profile[name] for name in UserResponse.model_fields}, 201, headers)
 
 
-async def read_profile(user: CurrentUser, transaction: Transaction | None = None) -> Row:
+async def read_profile(user: CurrentUser, source: Source | None = None) -> Row:
     """Return the profile of the current user, and lock it if there is a transaction.
 
     Raises HTTPException 401 if it was just deleted.
     """
-    query = LOCKED_PROFILE if transaction else OWN_PROFILE
-    profile = await query.first(transaction, viewer_id=user.id)
+    query = LOCKED_PROFILE if isinstance(source, Transaction) else OWN_PROFILE
+    profile = await query.first(source, viewer_id=user.id)
     if profile is None:
         raise unauthorized()
     return profile
@@ -125,7 +125,8 @@ async def unchanged_profile(
 @router.get("/me/", response_model=UserMe)
 async def get_me(user: AuthenticatedUser, request: Request) -> Response:
     """Show your own profile."""
-    return conditional_response(request, await read_profile(user), protected=IF_MATCH_FIELDS)
+    profile = await read_profile(user, request_state(request.scope).reads)
+    return conditional_response(request, profile, protected=IF_MATCH_FIELDS)
 
 
 @router.patch("/me/", response_model=UserMe, responses=error_responses(409, 412))
@@ -161,7 +162,8 @@ async def delete_me(user: FreshUser, address: Address, request: Request) -> None
 @router.get("/{username}/", response_model=UserProfile, **OPTIONAL_SIGN_IN)
 async def get_user_by_username(username: Name, request: Request, user: OptionalUser) -> Response:
     """Show a user's profile, and for a signed-in caller what is between the two."""
-    profile = await NAMED_PROFILE.first(viewer_id=user and user.id, username=username)
+    reads = request_state(request.scope).reads
+    profile = await NAMED_PROFILE.first(reads, viewer_id=user and user.id, username=username)
     if profile is None:
         raise user_not_found()
     return conditional_response(request, profile)

@@ -10,6 +10,7 @@ from pamps.models.types import SearchText
 from pamps.models.user import Users
 from pamps.models.user_search import found_users, name_prefix
 from pamps.pagination import SIZES, Limit, list_response
+from pamps.state import request_state
 
 router = APIRouter(prefix="/user", tags=["user"])
 
@@ -39,7 +40,8 @@ async def search_users(
     if not name:
         return list_response(request, [], {})
     query = next(query for size, query in FOUND_USERS.items() if size >= page.limit)
-    rows = await query.all(q=name, cursor=page.cursor or "", limit=page.limit)
+    reads = request_state(request.scope).reads
+    rows = await query.all(reads, q=name, cursor=page.cursor or "", limit=page.limit)
     names = [row.pop("cursor") for row in rows]
     # There is another page if one more name begins with the text.
     has_next = len(names) > page.limit and names[page.limit] is not None

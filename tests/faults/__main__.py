@@ -10,7 +10,8 @@ import traceback
 from pathlib import Path
 
 from tests.faults import kills, limits, longer, races
-from tests.faults.world import SCENARIOS, Ground, Scenario, Stage, adopt, end_all
+from tests.faults.world import SCENARIOS, Ground, Scenario, Stage
+from tests.postgresql import adopt, end_all
 
 assert all((kills, limits, longer, races))  # which have put their scenarios on the list
 

@@ -14,8 +14,8 @@ from tests.faults.world import (
     Stage,
     crowd,
     scenario,
-    wait_until,
 )
+from tests.postgresql import wait_until
 
 CLIENTS = 16
 # A client that is refused comes back sooner than it was told to, or nobody would see how soon it

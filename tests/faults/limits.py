@@ -22,8 +22,8 @@ from tests.faults.world import (
     crowd,
     probing,
     scenario,
-    wait_until,
 )
+from tests.postgresql import wait_until
 
 
 # Of the few times that the quick form asks for /health/live, one may be slow by chance.

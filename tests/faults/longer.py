@@ -5,7 +5,8 @@ import statistics
 import time
 from pathlib import Path
 
-from tests.faults.world import WORKERS, Answer, Client, PostgreSQL, Record, Stage, crowd, scenario
+from tests.faults.world import WORKERS, Answer, Client, Record, Stage, crowd, scenario
+from tests.postgresql import PostgreSQL
 
 MEGABYTES_PER_10_MINUTES = 1
 SAMPLE_SECONDS = 10

@@ -1,7 +1,6 @@
 """What the scenarios act on: PostgreSQL, Pamps and clients, and what the clients were answered."""
 
 import contextlib
-import ctypes
 import http.client
 import itertools
 import json
@@ -19,19 +18,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-import psycopg2
-
 from bench.measure import family
 from bench.servers import free_port
-from pamps.postgres import cluster
 from tests import canary
 from tests.databases import PAMPS
+from tests.postgresql import START_SECONDS, PostgreSQL, end, wait_until
 
 WORKERS = 2
 ACCOUNTS = 16
 # Longer than Pamps may take for any answer: what takes this long has hung.
 HUNG_SECONDS = 30
-START_SECONDS = 60
 # A connection that was idle for so long may be closed by Pamps just when it is used again.
 IDLE_SECONDS = 2
 SERVED = {
@@ -42,132 +38,6 @@ SERVED = {
     "PAMPS_SECURITY__ARGON2_MEMORY_COST": "8",
     "PAMPS_SECURITY__ARGON2_TIME_COST": "1",
 }
-PR_SET_CHILD_SUBREAPER = 36  # its number in linux/prctl.h
-
-
-def adopt() -> None:
-    """Makes this process the parent of whatever its children leave behind, to see and to end it."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def end(*pids: int) -> None:
-    """Kills processes and buries them, the parents first, so that they start no others."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-
-def end_all() -> None:
-    """Ends all that this process has started and what came of it."""
-    while pids := list(map(int, family(os.getpid())))[1:]:
-        end(*pids)
-
-
-def wait_until(condition: Callable[[], object], seconds: float, pause: float = 0.01) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
-
-
-class PostgreSQL:
-    """A cluster of its own, which is started, killed and frozen here."""
-
-    def __init__(self, data: Path) -> None:
-        self.data, self.port, self.pid = data, free_port(), 0
-        self.address = f"postgresql://postgres@127.0.0.1:{self.port}/pamps"
-
-    def make(self) -> None:
-        cluster.ensure_private_folder(self.data)
-        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        cluster.run_as_owner("initdb", "-D", self.data, *options)
-
-    def configure(self, **settings: str) -> None:
-        """What is here only counts from the next start on."""
-        settings |= {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": "",
-            "max_connections": "100",
-        }
-        with (self.data / "postgresql.conf").open("a") as file:
-            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-
-    def launch(self) -> None:
-        cluster.run_as_owner(
-            "pg_ctl", "start", "-D", self.data, "-W", "-l", self.data / "server.log"
-        )
-
-    def start(self) -> float:
-        """Starts it, and says when it accepted the first connection."""
-        self.launch()
-        if not wait_until(self.accepts, START_SECONDS):
-            log = (self.data / "server.log").read_text()
-            raise RuntimeError(f"PostgreSQL does not start: {log[-1000:]}")
-        accepted = time.monotonic()
-        self.pid = int((self.data / "postmaster.pid").read_text().split()[0])
-        return accepted
-
-    def accepts(self) -> bool:
-        try:
-            psycopg2.connect(self.address, dbname="postgres", connect_timeout=2).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
-
-    def _processes(self) -> list[int]:
-        return list(map(int, family(self.pid)))
-
-    def freeze(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)  # first, so that it starts no others
-        for pid in self._processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        for pid in reversed(self._processes()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        """As the kernel does it when memory is gone: all at once, and nothing is tidied."""
-        self.freeze()
-        end(*self._processes())
-        self.pid = 0
-
-    def stop(self) -> None:
-        """Tidily, as what it has in shared memory would stay there."""
-        if not self.pid:
-            return
-        self.thaw()
-        for how in (signal.SIGINT, signal.SIGQUIT):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, how)
-            if wait_until(lambda: self._is_gone(self.pid), 20):
-                break
-        else:
-            self.kill()
-        self.pid = 0
-
-    @staticmethod
-    def _is_gone(pid: int) -> bool:
-        try:
-            return os.waitpid(pid, os.WNOHANG) != (0, 0)
-        except ChildProcessError:
-            return True
-
-    def execute(self, *statements: str, database: str = "pamps") -> list[tuple]:
-        connection = psycopg2.connect(self.address, dbname=database)
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
 
 
 class Pamps:

@@ -1,0 +1,116 @@
+"""Replicas: hot standbys of the database, from which requests may read."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+import psycopg
+
+from pamps.config import settings
+from pamps.postgres.arguments import Arguments
+from pamps.postgres.connection import Connection, Server
+from pamps.postgres.pool import Pool
+from pamps.postgres.probe import Probe
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# How long a request waits for a new connection to a replica before it reads elsewhere, in seconds.
+CONNECT_SECONDS = 1
+# What a replica has replayed and received of the log, and from which primary; and the process that
+# tells it, as a pooler in between may give the connection to another one.
+PROGRESS = """
+SELECT (SELECT id FROM primary_epoch),
+    CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END,
+    coalesce((pg_last_wal_receive_lsn() - '0/0')::bigint, 0), pg_backend_pid()
+"""
+
+
+class Position(NamedTuple):
+    """A position in the log of a primary. `epoch` is the one of models/write_position.py."""
+
+    epoch: int
+    lsn: int
+
+    def is_reached_by(self, other: "Position") -> bool:
+        return other.epoch == self.epoch and other.lsn >= self.lsn
+
+
+class Progress(NamedTuple):
+    """How far a server has followed a primary; `replayed` is None for one that is no standby."""
+
+    epoch: int | None
+    replayed: int | None
+    received: int
+    process_id: int
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch or 0, self.replayed or 0)
+
+
+async def read_progress(connection: Connection) -> Progress:
+    """Ask a server how far it is. Raises psycopg.Error."""
+    cursor = await connection.execute(PROGRESS)
+    return Progress(*await cursor.fetchone())  # type: ignore[misc]
+
+
+class Replica:
+    """A replica, whose connections are one pool."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.name = f"{arguments.get('host') or arguments.get('hostaddr')}:{arguments['port']}"
+        self.probe = Probe(arguments)
+        self.pool = Pool(Server(arguments), settings.db.pool_size, CONNECT_SECONDS)
+        # Why no request reads from it, or None if they do. Only `set_problem` changes it.
+        self.problem: str | None = "it was not asked yet"
+        self._in_use: set[Connection] = set()
+
+    def set_problem(self, problem: str | None) -> None:
+        """Leave the replica out because of a problem, or take it back."""
+        if problem and not self.problem:
+            logger.warning("the replica %s is left out: %s", self.name, problem)
+        elif self.problem and not problem:
+            logger.info("the replica %s serves reads", self.name)
+        self.problem = problem
+
+    def abort_reads(self) -> None:
+        """End the connections of all reads in progress, which are then done elsewhere."""
+        for connection in self._in_use:
+            connection.abort()
+
+    async def read(
+        self,
+        needed: Position,
+        read: Callable[[Connection], Awaitable[T]],
+        *,
+        all_received: bool = False,
+    ) -> T | None:
+        """Return what `read` returns, or None if the replica has not replayed what is needed.
+
+        With `all_received` it must have replayed all that it has received. Raises psycopg.Error.
+        """
+        connection = await self.pool.acquire()
+        self._in_use.add(connection)
+        try:
+            if not all_received and needed.is_reached_by(Position(*connection.replayed)):
+                return await read(connection)
+            # In one round trip, and in this order: what is read is not older than the answer.
+            async with connection.pipeline():
+                cursor = await connection.execute(PROGRESS)
+                result = await read(connection)
+            progress = Progress(*await cursor.fetchone())  # type: ignore[misc]
+            if progress.process_id == connection.info.backend_pid:
+                connection.replayed = progress.position
+            is_enough = needed.is_reached_by(progress.position)
+            if all_received:
+                is_enough &= progress.position.lsn >= progress.received
+            return result if is_enough else None
+        except psycopg.OperationalError as error:
+            if connection.closed:
+                self.set_problem(str(error))
+            raise
+        finally:
+            self._in_use.discard(connection)
+            await self.pool.release(connection)

@@ -1,0 +1,117 @@
+"""Reads from a replica: what was written is always there, and the replica may fail."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from tests.helpers import User, create_account
+from tests.postgresql import PostgreSQL, free_port, running, wait_until
+from tests.servers import served
+
+
+class Service(NamedTuple):
+    """Two servers of the API, a primary and its replica."""
+
+    primary: PostgreSQL
+    replica: PostgreSQL
+    clients: list[httpx.Client]
+    log: list[str]
+    metrics: int
+    stack: ExitStack
+
+    def user(self, username: str) -> list[User]:
+        """A new user, who is signed in at both servers."""
+        _, token = create_account(self.clients[0], username)
+        headers = {"Authorization": f"Bearer {token}"}
+        return [
+            self.stack.enter_context(User(base_url=client.base_url, headers=headers, timeout=20))
+            for client in self.clients
+        ]
+
+    def reads(self) -> dict[str, float]:
+        """How many reads the first server has sent where."""
+        lines = httpx.get(f"http://127.0.0.1:{self.metrics}/metrics").text.splitlines()
+        found = [re.fullmatch(r'pamps_reads_total{server="(\w+)"} (.+)', line) for line in lines]
+        return {match[1]: float(match[2]) for match in found if match}
+
+    def wait_for(self, words: str) -> None:
+        """Waits until the first server logs something."""
+        assert wait_until(lambda: any(words in line for line in self.log), 30), self.log
+
+    def wait_for_replica(self, user: User) -> None:
+        """Waits until the first server sends the reads of a user to the replica."""
+        before = self.reads()["replica"]
+
+        def is_used() -> bool:
+            assert user.get("/post/").status_code == 200
+            return self.reads()["replica"] > before
+
+        assert wait_until(is_used, 30)
+
+
+@pytest.fixture
+def service(tmp_path) -> Iterator[Service]:
+    with (
+        running(tmp_path / "primary") as primary,
+        running(tmp_path / "replica", primary) as replica,
+    ):
+        log, metrics = [], free_port()
+        settings = {
+            "PAMPS_DB__uri": primary.address,
+            "PAMPS_DB__replica_uri": replica.address,
+            "PAMPS_DB__connect_timeout": "2",
+            "PAMPS_RATE_LIMIT__enabled": "false",
+        }
+        with (
+            served(settings | {"PAMPS_METRICS__port": str(metrics)}, log=log) as (first, client),
+            served(settings) as (second, other),
+            ExitStack() as stack,
+        ):
+            service = Service(primary, replica, [client, other], log, metrics, stack)
+            service.wait_for("serves reads")
+            yield service
+            first.terminate()
+            second.terminate()
+
+
+def assert_sees_own_writes(users: list[User], times: int) -> None:
+    """Each write at one server is seen at the other one, by the user and at that address."""
+    for n in range(times):
+        writer, reader = users[n % 2], users[1 - n % 2]
+        post = writer.write(f"hello {n}")
+        assert reader.get("/post/").json()[0]["id"] == post["id"]
+        anonymous = httpx.get(f"{reader.base_url}/post/{post['id']}/")
+        assert anonymous.status_code == 200
+
+
+def test_a_user_sees_own_writes(service):
+    ana = service.user("ana")
+    assert_sees_own_writes(ana, 50)
+    for user in ana:
+        assert user.patch("/user/me/", json={"bio": "new"}).json()["bio"] == "new"
+        assert user.get("/user/me/").json()["bio"] == "new"
+    reads = service.reads()
+    assert reads["replica"] > 0, reads
+
+
+def test_a_replica_that_does_not_replay(service):
+    ana = service.user("ana")
+    service.replica.execute("SELECT pg_wal_replay_pause()")
+    before = service.reads()
+    assert_sees_own_writes(ana, 10)
+    assert service.reads()["replica"] == before["replica"]
+    service.replica.execute("SELECT pg_wal_replay_resume()")
+    service.wait_for_replica(ana[0])
+
+
+def test_a_replica_that_is_killed(service):
+    ana = service.user("ana")
+    service.replica.kill()
+    assert_sees_own_writes(ana, 10)
+    service.wait_for("is left out")
+    service.replica.start()
+    service.wait_for_replica(ana[0])
