@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from limits.aio.storage.redis.bridge import RedisBridge
 from sqlalchemy.exc import OperationalError
 
-from tests import canary, databases, web
+from tests import canary, databases, deploy, web
 from tests.clusters import write
 from tests.helpers import Client, create_account
 from tests.proxies import missing
@@ -27,6 +27,7 @@ from tests.proxies import missing
 collect_ignore = ["proxies"] if missing() else []
 collect_ignore += [] if databases.FAKETIME else ["service/test_clock.py"]
 collect_ignore += ["web"] if web.missing() else []
+collect_ignore += ["deploy/test_try.py"] if deploy.missing() else []
 stack = contextlib.ExitStack()
 
 
@@ -64,6 +65,7 @@ def pytest_report_header() -> list[str]:
         "tests/proxies": missing(),
         "tests/proxies/test_browser.py": missing("chromium"),
         "tests/web": web.missing(),
+        "tests/deploy/test_try.py": deploy.missing(),
     }
     return [f"{path} is left out: no {', '.join(no)} here" for path, no in left_out.items() if no]
 

@@ -1,0 +1,110 @@
+"""Production as `deploy/try.sh` brings it up, through HAProxy and PgBouncer to the primary."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+import redis
+
+from tests import canary
+from tests.deploy import DEPLOY
+from tests.helpers import USER
+
+TRY = DEPLOY / "try.sh"
+
+
+class Trial:
+    """What is up in `folder`, and a client for it."""
+
+    def __init__(self, folder: Path, client: httpx.Client) -> None:
+        self.folder, self.client = folder, client
+
+    def port(self, file: str, before: str) -> int:
+        """A port that a file of the trial has after a text."""
+        text = (self.folder / file).read_text()
+        return int(re.findall(re.escape(before) + "([0-9]+)", text)[0])
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Trial]:
+    parent = Path(tempfile.mkdtemp())
+    parent.chmod(0o755)  # PostgreSQL runs as another user there, if this one is root
+    folder = parent / "up"
+    # Its settings are in its own files.
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("PAMPS_")}
+    environment["TRY_DIR"] = str(folder)
+    with subprocess.Popen(
+        [TRY, "up"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        address = process.stdout.readline().strip()
+        assert address, process.wait()
+        with httpx.Client(base_url=address, timeout=20) as client:
+            yield Trial(folder, client)
+        pids = [int(file.read_text()) for file in (folder / "pid").iterdir()]
+        subprocess.run([TRY, "down"], env=environment, check=True)
+        assert process.wait(timeout=60) == 0
+    assert len(pids) == 7
+    assert not any(map(psutil.pid_exists, pids))
+    parent.rmdir()
+
+
+def statements(up: Trial, database: str, *queries: str) -> list[tuple]:
+    password = (up.folder / "secrets" / "pamps_password").read_text()
+    port = up.port(f"run/{database}", " -p ")
+    address = {"host": "127.0.0.1", "port": port, "user": "pamps", "password": password}
+    with closing(psycopg2.connect(**address, dbname="pamps")) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        for query in queries:
+            cursor.execute(query)
+        return cursor.fetchall()
+
+
+def test_a_user_signs_up_writes_and_reads(up):
+    client = up.client
+    assert client.post("/user/", json=USER).status_code == 201
+    token = client.post("/token", data=USER).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    written = client.post("/post/", json={"text": "Hello"}, headers=headers)
+    assert written.status_code == 201
+    assert client.get("/post/").json()[0]["text"] == "Hello"
+    end = statements(up, "primary", "SELECT pg_current_wal_lsn()")[0][0]
+    replayed = f"SELECT pg_last_wal_replay_lsn() >= '{end}', count(*) FROM post"
+    while not (found := statements(up, "standby", replayed)[0])[0]:
+        pass
+    assert found == (True, 1)
+
+
+def test_both_processes_serve_and_count_in_redis(up):
+    limits = [up.client.get("/post/").headers["RateLimit-Remaining"] for _ in range(4)]
+    assert [int(limit) - int(limits[-1]) for limit in limits] == [3, 2, 1, 0]
+    port = up.port("etc/settings.toml", "redis://127.0.0.1:")
+    with redis.Redis(port=port) as counts:
+        assert counts.keys("LIMITS*/127.0.0.1/*")
+    for part in ("api-1", "api-2"):
+        log = (up.folder / "log" / part).read_text()
+        assert '"path":"/post/"' in log
+        canary.assert_unseen(log)
+
+
+def test_secrets_are_of_the_owner_alone(up):
+    assert up.folder.stat().st_mode & 0o777 == 0o700
+    secret = re.findall('SECRET_KEY = "(.+)"', (up.folder / "secrets/secrets.toml").read_text())
+    assert len(secret[0]) == 96
+    for file in (up.folder / "log").iterdir():
+        assert secret[0] not in file.read_text()
+
+
+def test_nothing_is_up(tmp_path):
+    environment = os.environ | {"TRY_DIR": str(tmp_path / "none")}
+    done = subprocess.run([TRY, "down"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing is up" in done.stderr
