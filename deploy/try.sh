@@ -103,7 +103,7 @@ start_postgresql() {
   start "$1" "${as_owner[@]}" "${@:3}" postgres -D "$dir/$1" -p "$2" \
     -c config_file="$dir/etc/postgresql.conf" -c hba_file="$dir/etc/pg_hba.conf" \
     -c unix_socket_directories="$dir/run"
-  wait_for "$1" pg_isready --quiet --host "$dir/run" --port "$2"
+  wait_for "$1" "${as_owner[@]}" pg_isready --quiet --host "$dir/run" --port "$2" --dbname postgres
 }
 
 # Run a command of Pamps with the settings in etc/. From a copy, as in a checkout Pamps reads the

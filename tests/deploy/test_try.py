@@ -83,6 +83,12 @@ def test_a_user_signs_up_writes_and_reads(up):
     assert found == (True, 1)
 
 
+def test_the_standby_serves_reads(up):
+    reading = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM post %'"
+    while statements(up, "standby", reading) == [(0,)]:
+        assert up.client.get("/post/").status_code == 200
+
+
 def test_both_processes_serve_and_count_in_redis(up):
     limits = [up.client.get("/post/").headers["RateLimit-Remaining"] for _ in range(4)]
     assert [int(limit) - int(limits[-1]) for limit in limits] == [3, 2, 1, 0]
