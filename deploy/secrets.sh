@@ -10,6 +10,10 @@ random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 random >pamps_password
 random >replication_password
 random >postgres_password
+cat >patroni.env <<ENV
+PATRONI_REPLICATION_PASSWORD=$(cat replication_password)
+PATRONI_REWIND_PASSWORD=$(random)
+ENV
 printf '"pamps" "%s"\n' "$(cat pamps_password)" >userlist.txt
 cat >secrets.toml <<TOML
 [production.security]

@@ -2,11 +2,12 @@
 # Bring production up on this machine, from Debian's packages and the files beside this script: HAProxy,
 # two API processes, PgBouncer, a primary and a standby of PostgreSQL, and Redis.
 #
-#   deploy/try.sh up      until Ctrl-C, or until try.sh down; prints the address
-#   deploy/try.sh down    from another terminal
+#   deploy/try.sh up [--patroni]   until Ctrl-C, or until try.sh down; prints the address
+#   deploy/try.sh down             from another terminal
 #
-# Everything is in one folder, and listens on free ports of 127.0.0.1. TRY_DIR is another folder,
-# TRY_PORT the port of HAProxy. PAMPS_… variables are settings of the API processes.
+# With --patroni, Patroni and etcd promote the standby when the primary is lost. Everything is in one
+# folder, and listens on free ports of 127.0.0.1. TRY_DIR is another folder, TRY_PORT the port of
+# HAProxy. PAMPS_… variables are settings of the API processes.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -24,8 +25,12 @@ fail() {
 }
 
 # PostgreSQL and PgBouncer refuse to run as root.
+owner=$(id -un)
 as_owner=()
-[ "$UID" != 0 ] || as_owner=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+if [ "$UID" = 0 ]; then
+  owner=postgres
+  as_owner=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+fi
 
 # Write a script that runs a program in the foreground, and start it. `run/NAME` starts it again.
 start() {
@@ -41,6 +46,7 @@ start() {
   # In a session of its own, so that Ctrl-C reaches this script alone.
   setsid "$dir/run/$name" </dev/null &
   echo $! >"$dir/pid/$name"
+  echo "$name" >>"$dir/started"
 }
 
 # Wait until a command succeeds, while the program that it asks runs.
@@ -56,36 +62,38 @@ wait_for() {
   fail "$name does not start"
 }
 
-answers() { "$python" -c "import urllib.request as r; r.urlopen('http://127.0.0.1:$1/health/ready')"; }
+answers() { "$python" -c "import urllib.request as r; r.urlopen('http://127.0.0.1:$1')"; }
 
-# Stop a program by a signal, and wait for its end.
+# Stop a process, if it is still there, and wait for its end.
 stop() {
-  local name=$1 signal=$2 pid
-  [ -e "$dir/pid/$name" ] || return 0
-  pid=$(cat "$dir/pid/$name")
-  kill -s "$signal" "$pid" 2>/dev/null || true
+  kill -s "$2" "$1" 2>/dev/null || return 0
   for ((attempt = 0; attempt < 300; attempt++)); do
-    kill -0 "$pid" 2>/dev/null || break
+    kill -0 "$1" 2>/dev/null || return 0
     sleep 0.1
   done
-  kill -s KILL "$pid" 2>/dev/null || true
-  rm "$dir/pid/$name"
+  kill -s KILL "$1" 2>/dev/null || true
 }
 
 stop_all() {
   trap '' INT TERM
-  stop haproxy TERM
-  stop api-1 TERM
-  stop api-2 TERM
-  stop pgbouncer TERM
-  stop redis TERM
-  stop standby INT # a fast shutdown
-  stop primary INT
+  local name signal file
+  if [ -e "$dir/started" ]; then
+    for name in $(tac "$dir/started"); do
+      signal=TERM
+      case $name in primary | standby) signal=INT ;; esac # a fast shutdown
+      stop "$(cat "$dir/pid/$name")" "$signal"
+    done
+  fi
+  # Of a Patroni that was killed.
+  for file in "$dir"/postgres-[12]/postmaster.pid; do
+    [ ! -e "$file" ] || stop "$(head -n 1 "$file")" INT
+  done
   rm -rf "$dir"
 }
 
-# Copy a configuration file, with the folders and ports of this trial.
+# Copy a configuration file, with the folders and ports of this trial: fill FILE [COPY] [NODE OF PATRONI]
 fill() {
+  local node=${3:-1}
   sed -e "s|primary port=5432|127.0.0.1 port=$primary|; s|standby port=5432|127.0.0.1 port=$standby|" \
     -e "s|pgbouncer:6432|127.0.0.1:$pgbouncer|; s|listen_port = 6432|listen_port = $pgbouncer|" \
     -e "s|api-1:8000|127.0.0.1:$api_1|; s|api-2:8000|127.0.0.1:$api_2|" \
@@ -95,7 +103,16 @@ fill() {
     -e "s|listen_addresses = '\*'|listen_addresses = '127.0.0.1'|" \
     -e "s|/etc/pgbouncer/|$dir/secrets/|; s|/run/haproxy/|$dir/run/|" \
     -e "s|'8GB'|'128MB'|; s|'24GB'|'1GB'|; s|'20GB'|'1GB'|" \
-    "$here/$1" >"$dir/etc/$1"
+    -e "s|bind :5432|bind 127.0.0.1:$primary|; s|bind :5433|bind 127.0.0.1:$standby|" \
+    -e "s|server postgres-1 postgres-1:5432 port 8008|server postgres-1 127.0.0.1:$node_1 port $rest_1|" \
+    -e "s|server postgres-2 postgres-2:5432 port 8008|server postgres-2 127.0.0.1:$node_2 port $rest_2|" \
+    -e "s|postgres-1:|127.0.0.1:|; s|name: postgres-1|name: postgres-$node|" \
+    -e "/127.0.0.1:8008/s|8008|$((node == 1 ? rest_1 : rest_2))|; s|\"\*:5432\"|127.0.0.1:5432|" \
+    -e "/127.0.0.1:5432/s|5432|$((node == 1 ? node_1 : node_2))|; s|hosts: etcd.*|host: 127.0.0.1:$etcd|" \
+    -e "s|/etc/pamps/database.sh|$here/database.sh|; s|/etc/pamps/|$dir/etc/|" \
+    -e "s|/run/postgresql/patroni|$dir/run/postgres-$node|; s|/run/postgresql|$dir/run|; s|username: postgres|username: $owner|" \
+    -e "s|/var/lib/postgresql/15/main|$dir/postgres-$node|; s|/usr/lib/postgresql/15/bin|$programs|" \
+    "$here/$1" >"$dir/etc/${2:-$1}"
 }
 
 # Run PostgreSQL on the data in a folder, with the files beside it.
@@ -110,52 +127,89 @@ start_postgresql() {
 # settings of the checkout.
 pamps=(env -C "$dir/etc" "PYTHONPATH=$dir/lib" PAMPS_ENV=production "$python" -m pamps)
 
+# Start a primary, and a standby that copies it.
+start_pair() {
+  mkdir -m 700 "$dir"/{primary,standby}
+  own
+  "${as_owner[@]}" initdb --pgdata "$dir/primary" --auth trust --encoding UTF8 --locale C >"$dir/log/initdb"
+  start_postgresql primary "$primary"
+  for script in database.sh replication.sh; do
+    "${as_owner[@]}" env SECRETS="$dir/secrets" PGHOST="$dir/run" PGPORT="$primary" "$here/$script"
+  done
+  start_postgresql standby "$standby" env SECRETS="$dir/secrets" PGDATA="$dir/standby" \
+    PGHOST=127.0.0.1 PGPORT="$primary" "$here/standby.sh"
+}
+
+# Start etcd and two Patronis, each with its PostgreSQL: the first one becomes the primary.
+start_patroni() {
+  local secrets node rest
+  mapfile -t secrets <"$dir/secrets/patroni.env"
+  mkdir -m 700 "$dir"/{etcd,postgres-1,postgres-2}
+  own
+  start etcd "${as_owner[@]}" etcd --data-dir "$dir/etcd" --log-level warn \
+    --listen-client-urls "http://127.0.0.1:$etcd" --advertise-client-urls "http://127.0.0.1:$etcd" \
+    --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
+    --initial-cluster "default=http://127.0.0.1:$peer"
+  wait_for etcd answers "$etcd/health"
+  for node in 1 2; do
+    fill patroni/patroni.yaml "postgres-$node.yaml" "$node"
+    start "postgres-$node" "${as_owner[@]}" env "${secrets[@]}" SECRETS="$dir/secrets" \
+      patroni "$dir/etc/postgres-$node.yaml"
+    rest=$((node == 1 ? rest_1 : rest_2))
+    wait_for "postgres-$node" answers "$rest/$([ "$node" = 1 ] && echo primary || echo replica)"
+  done
+}
+
+# Give everything to the user who runs PostgreSQL.
+own() { [ "$UID" != 0 ] || chown -R "$owner:" "$dir"; }
+
 up() {
-  local missing=()
-  for program in postgres pgbouncer haproxy redis-server; do
+  local databases=start_pair balancers=(-f "$dir/etc/haproxy.cfg") missing=()
+  local needed=(postgres pgbouncer haproxy redis-server)
+  if [ "${1:-}" = --patroni ]; then
+    databases=start_patroni
+    balancers+=(-f "$dir/etc/haproxy-patroni.cfg")
+    needed+=(patroni etcd)
+  fi
+  for program in "${needed[@]}"; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
-  [ ${#missing[@]} = 0 ] || fail "no ${missing[*]} here:" \
-    'apt-get install postgresql postgresql-contrib pgbouncer haproxy redis-server'
+  [ ${#missing[@]} = 0 ] || fail "no ${missing[*]} here: apt-get install postgresql pgbouncer haproxy" \
+    'redis-server, and for --patroni patroni etcd-server'
   [ -x "$python" ] || fail "no $python here: ./run.sh makes it"
   "$python" -c 'import redis' || fail 'no package redis in .venv: ./test.sh --local installs it'
+  programs=$(dirname "$(command -v postgres)")
   mkdir -m 700 "$dir" || fail "$dir is there already: deploy/try.sh down"
   trap stop_all EXIT
   trap 'exit 0' INT TERM
   echo $$ >"$dir/try.pid"
   mkdir "$dir"/{etc,lib,log,pid,run}
-  mkdir -m 700 "$dir"/{primary,standby}
   "$here/secrets.sh" "$dir/secrets"
   cp -R "$checkout/pamps" "$checkout/migrations" "$dir/lib"
   mv "$dir/lib/migrations" "$dir/lib/pamps/migrations"
   ln -s "$checkout/web" "$dir/lib/web"
-  read -r primary standby pgbouncer redis api_1 api_2 haproxy < <(
+  read -r primary standby node_1 node_2 rest_1 rest_2 etcd peer pgbouncer redis api_1 api_2 haproxy < <(
     "$python" -c "import socket
-sockets = [socket.create_server(('127.0.0.1', 0)) for _ in range(7)]
+sockets = [socket.create_server(('127.0.0.1', 0)) for _ in range(13)]
 print(*(each.getsockname()[1] for each in sockets))"
   )
   haproxy=${TRY_PORT:-$haproxy}
   for file in settings.toml haproxy.cfg pgbouncer.ini postgresql.conf pg_hba.conf redis.conf; do
     fill "$file"
   done
+  fill patroni/haproxy.cfg haproxy-patroni.cfg
   ln -s "$dir/secrets/secrets.toml" "$dir/etc/.secrets.toml"
-  [ "$UID" != 0 ] || chown -R postgres: "$dir"
 
-  "${as_owner[@]}" initdb --pgdata "$dir/primary" --auth trust --encoding UTF8 --locale C >"$dir/log/initdb"
-  start_postgresql primary "$primary"
-  "${as_owner[@]}" env SECRETS="$dir/secrets" PGHOST="$dir/run" PGPORT="$primary" "$here/primary.sh"
-  start_postgresql standby "$standby" env SECRETS="$dir/secrets" PGDATA="$dir/standby" \
-    PGHOST=127.0.0.1 PGPORT="$primary" "$here/standby.sh"
-  start pgbouncer "${as_owner[@]}" pgbouncer "$dir/etc/pgbouncer.ini"
+  "$databases"
   start redis "${as_owner[@]}" redis-server "$dir/etc/redis.conf" --port "$redis" --dir "$dir/run"
+  start haproxy haproxy -db "${balancers[@]}"
+  start pgbouncer "${as_owner[@]}" pgbouncer "$dir/etc/pgbouncer.ini"
   # Directly, and not through PgBouncer.
   PAMPS_DB__uri="postgresql://pamps@127.0.0.1:$primary/pamps" "${pamps[@]}" migrate >&2
   start api-1 "${pamps[@]}" serve --port "$api_1"
   start api-2 "${pamps[@]}" serve --port "$api_2"
-  wait_for api-1 answers "$api_1"
-  wait_for api-2 answers "$api_2"
-  start haproxy haproxy -db -f "$dir/etc/haproxy.cfg"
-  wait_for haproxy answers "$haproxy"
+  for port in "$api_1" "$api_2"; do wait_for api-2 answers "$port/health/ready"; done
+  wait_for haproxy answers "$haproxy/health/ready"
   echo "http://127.0.0.1:$haproxy"
   echo "Files and logs are in $dir. Ctrl-C, or deploy/try.sh down, takes everything down." >&2
   while :; do
@@ -175,7 +229,7 @@ down() {
 }
 
 case ${1:-} in
-  up) up ;;
+  up) up "${2:-}" ;;
   down) down ;;
-  *) fail 'deploy/try.sh up | down' ;;
+  *) fail 'deploy/try.sh up [--patroni] | down' ;;
 esac

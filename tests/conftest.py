@@ -28,6 +28,7 @@ collect_ignore = ["proxies"] if missing() else []
 collect_ignore += [] if databases.FAKETIME else ["service/test_clock.py"]
 collect_ignore += ["web"] if web.missing() else []
 collect_ignore += ["deploy/test_try.py"] if deploy.missing() else []
+collect_ignore += ["deploy/test_patroni.py"] if deploy.missing("patroni", "etcd") else []
 stack = contextlib.ExitStack()
 
 
@@ -66,6 +67,7 @@ def pytest_report_header() -> list[str]:
         "tests/proxies/test_browser.py": missing("chromium"),
         "tests/web": web.missing(),
         "tests/deploy/test_try.py": deploy.missing(),
+        "tests/deploy/test_patroni.py": deploy.missing("patroni", "etcd"),
     }
     return [f"{path} is left out: no {', '.join(no)} here" for path, no in left_out.items() if no]
 

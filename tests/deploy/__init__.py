@@ -10,7 +10,7 @@ PROGRAMS = "pgbouncer", "haproxy", "redis-server", "setpriv"
 DEBIAN = Path("/usr/lib/postgresql")
 
 
-def missing() -> list[str]:
+def missing(*more: str) -> list[str]:
     """What `deploy/try.sh` needs and is not installed."""
-    names = [name for name in PROGRAMS if not shutil.which(name, path=SEARCH_PATH)]
+    names = [name for name in (*PROGRAMS, *more) if not shutil.which(name, path=SEARCH_PATH)]
     return names if any(DEBIAN.glob("*/bin/postgres")) else [*names, "postgresql"]

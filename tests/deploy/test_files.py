@@ -26,7 +26,7 @@ def test_secrets_for_services_are_made(tmp_path):
     folder = tmp_path / "secrets"
     subprocess.run([DEPLOY / "secrets.sh", folder], check=True)
     named = re.findall("^    file: secrets/(.+)", (DEPLOY / "compose.yaml").read_text(), re.M)
-    assert {path.name for path in folder.iterdir()} == set(named)
+    assert {path.name for path in folder.iterdir()} == {*named, "patroni.env"}
     assert folder.stat().st_mode & 0o777 == 0o700
 
 

@@ -3,69 +3,20 @@
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
-import httpx
-import psutil
-import psycopg2
 import pytest
 import redis
 
 from tests import canary
-from tests.deploy import DEPLOY
+from tests.deploy.trials import TRY, Trial, trial
 from tests.helpers import USER
-
-TRY = DEPLOY / "try.sh"
-
-
-class Trial:
-    """What is up in `folder`, and a client for it."""
-
-    def __init__(self, folder: Path, client: httpx.Client) -> None:
-        self.folder, self.client = folder, client
-
-    def port(self, file: str, before: str) -> int:
-        """A port that a file of the trial has after a text."""
-        text = (self.folder / file).read_text()
-        return int(re.findall(re.escape(before) + "([0-9]+)", text)[0])
 
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Trial]:
-    parent = Path(tempfile.mkdtemp())
-    parent.chmod(0o755)  # PostgreSQL runs as another user there, if this one is root
-    folder = parent / "up"
-    # Its settings are in its own files.
-    environment = {name: os.environ[name] for name in os.environ if not name.startswith("PAMPS_")}
-    environment["TRY_DIR"] = str(folder)
-    with subprocess.Popen(
-        [TRY, "up"], env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        address = process.stdout.readline().strip()
-        assert address, process.wait()
-        with httpx.Client(base_url=address, timeout=20) as client:
-            yield Trial(folder, client)
-        pids = [int(file.read_text()) for file in (folder / "pid").iterdir()]
-        subprocess.run([TRY, "down"], env=environment, check=True)
-        assert process.wait(timeout=60) == 0
-    assert len(pids) == 7
-    assert not any(map(psutil.pid_exists, pids))
-    parent.rmdir()
-
-
-def statements(up: Trial, database: str, *queries: str) -> list[tuple]:
-    password = (up.folder / "secrets" / "pamps_password").read_text()
-    port = up.port(f"run/{database}", " -p ")
-    address = {"host": "127.0.0.1", "port": port, "user": "pamps", "password": password}
-    with closing(psycopg2.connect(**address, dbname="pamps")) as connection:
-        connection.autocommit = True
-        cursor = connection.cursor()
-        for query in queries:
-            cursor.execute(query)
-        return cursor.fetchall()
+    with trial() as up:
+        yield up
 
 
 def test_a_user_signs_up_writes_and_reads(up):
@@ -76,16 +27,16 @@ def test_a_user_signs_up_writes_and_reads(up):
     written = client.post("/post/", json={"text": "Hello"}, headers=headers)
     assert written.status_code == 201
     assert client.get("/post/").json()[0]["text"] == "Hello"
-    end = statements(up, "primary", "SELECT pg_current_wal_lsn()")[0][0]
+    end = up.query("primary", "SELECT pg_current_wal_lsn()")[0][0]
     replayed = f"SELECT pg_last_wal_replay_lsn() >= '{end}', count(*) FROM post"
-    while not (found := statements(up, "standby", replayed)[0])[0]:
+    while not (found := up.query("standby", replayed)[0])[0]:
         pass
     assert found == (True, 1)
 
 
 def test_the_standby_serves_reads(up):
     reading = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM post %'"
-    while statements(up, "standby", reading) == [(0,)]:
+    while up.query("standby", reading) == [(0,)]:
         assert up.client.get("/post/").status_code == 200
 
 
