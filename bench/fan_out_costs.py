@@ -1,4 +1,4 @@
-"""What one read and one delivery of a timeline cost PostgreSQL: the inputs of `bench.fan_out`.
+"""What one read and one delivery of a timeline cost PostgreSQL: the inputs of `bench/timelines.py`.
 
     python -m bench.fan_out_costs [--posts 1000000] [--turns 3]
 
