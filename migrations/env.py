@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, func, select
 
 from pamps.db import database_url, engine
-from pamps.maintenance.schema import TIMEOUTS, set_timeouts
+from pamps.maintenance.schema import TIMEOUTS, check_direct, set_timeouts
 from pamps.models import SQLModel
 
 # Any number that nobody else takes: it is the name of the lock that migrations share.
@@ -27,6 +27,7 @@ def run_offline() -> None:
 
 
 def run_online(connection: Connection) -> None:
+    check_direct(connection)
     # A migration takes as long as it takes.
     for parameter in TIMEOUTS:
         connection.exec_driver_sql(f"SET {parameter} = 0")

@@ -9,23 +9,53 @@ from pamps.db import Query, Reader, Row
 from pamps.observability.metrics import record_read
 from pamps.postgres import pool
 from pamps.postgres.connection import Connection
-from pamps.postgres.replica import Position, Replica
-from pamps.replication import PrimaryDown, Replication
+from pamps.postgres.replica import Position
+from pamps.replication import PrimaryDown, Replication, current_replication
 
 T = TypeVar("T")
 
 
-class ReplicaReader(Reader):
+class PrimaryReader(Reader):
+    """Runs reads on the primary, and on a replica only while no primary answers."""
+
+    # The position that the request has in its header.
+    sent: Position | None = None
+
+    def __init__(self, replication: Replication) -> None:
+        self.replication = replication
+
+    async def run(self, read: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return what `read` returns. Raises psycopg.Error."""
+
+        async def read_on_primary() -> T:
+            connection = await pool.acquire()
+            try:
+                return await read(connection)
+            finally:
+                await pool.release(connection)
+
+        try:
+            return await self.replication.ask_primary(read_on_primary)
+        except PrimaryDown:
+            return await self.replication.read_without_primary(read, self.sent)
+
+
+def primary_reader() -> PrimaryReader | None:
+    """Return a reader for what is not read for one caller, or None if there are no replicas."""
+    replication = current_replication()
+    return PrimaryReader(replication) if replication else None
+
+
+class ReplicaReader(PrimaryReader):
     """Runs the reads of one request on a replica, or on the primary if no replica is that far.
 
-    `caller` stands for a caller who is not signed in. `sent` is the position that the request has
-    in its header.
+    `caller` stands for a caller who is not signed in.
     """
 
     def __init__(self, replication: Replication, caller: int, sent: Position | None) -> None:
-        self._replication = replication
+        super().__init__(replication)
+        self.sent = sent
         self._caller = caller
-        self._sent = sent
         # What is needed, once that was looked up; None if it is not known.
         self._needed: Position | None = None
         self._is_known = False
@@ -37,7 +67,7 @@ class ReplicaReader(Reader):
         a replica; a user who is not there may still exist. Raises psycopg.Error.
         """
         try:
-            row = await self._replication.ask_primary(lambda: query.first(**values))
+            row = await self.replication.ask_primary(lambda: query.first(**values))
         except PrimaryDown:
             if (row := await query_on_replica.first(self, **values)) is None:
                 raise
@@ -45,48 +75,31 @@ class ReplicaReader(Reader):
         if row:
             self._is_known = True
             if row["position"] is not None:
-                self._needed = self._replication.seen(row)
+                self._needed = self.replication.seen(row)
             del row["epoch"], row["position"]
         return row
 
     async def run(self, read: Callable[[Connection], Awaitable[T]]) -> T:
         """Return what `read` returns. Raises psycopg.Error."""
-        try:
-            return await self._run(read)
-        except PrimaryDown:
-            record_read("replica")
-            return await self._replication.read_without_primary(read, self._sent)
-
-    async def _run(self, read: Callable[[Connection], Awaitable[T]]) -> T:
-        if not self._is_known:
-            self._needed = await self._replication.needed(self._caller)
-            self._is_known = True
-        needed, replica = self._needed, self._replication.next_replica()
+        needed, replica = await self._find_needed(), self.replication.next_replica()
         if needed and replica:
-            if self._sent and self._sent.epoch == needed.epoch:
-                needed = max(needed, self._sent)
-            if (result := await self._read_on(replica, needed, read)) is not None:
+            try:
+                result = await replica.read(needed, read)
+            except psycopg.Error:
+                result = None  # such as a conflict with what it replays: the primary has none
+            if result is not None:
+                record_read("replica")
                 return result
         record_read("primary")
+        return await super().run(read)
 
-        async def read_on_primary() -> T:
-            connection = await pool.acquire()
+    async def _find_needed(self) -> Position | None:
+        """Return what a replica needs to have, or None if none will do."""
+        if not self._is_known:
             try:
-                return await read(connection)
-            finally:
-                await pool.release(connection)
-
-        return await self._replication.ask_primary(read_on_primary)
-
-    @staticmethod
-    async def _read_on(
-        replica: Replica, needed: Position, read: Callable[[Connection], Awaitable[T]]
-    ) -> T | None:
-        """Read on a replica; return None if that fails or it is not that far."""
-        try:
-            result = await replica.read(needed, read)
-        except psycopg.Error:
-            return None  # such as a conflict with what it replays: the primary has none
-        if result is not None:
-            record_read("replica")
-        return result
+                self._needed = await self.replication.needed(self._caller)
+            except PrimaryDown:
+                return None
+            self._is_known = True
+        needed, sent = self._needed, self.sent
+        return max(needed, sent) if needed and sent and sent.epoch == needed.epoch else needed

@@ -125,22 +125,15 @@ class DatabaseSettings(SettingsTable):
     lock_timeout: Timeout
     idle_in_transaction_timeout: Timeout
 
-    @field_validator("uri")
+    @field_validator("uri", "replica_uri")
     @classmethod
     def _check_uri(cls, uri: str, info: ValidationInfo) -> str:
         if uri:
             address.parse(uri)
-        elif not info.data.get("embedded"):
+        elif info.field_name == "uri" and not info.data.get("embedded"):
             raise ValueError("is missing; db.embedded = true uses the PostgreSQL in Pamps")
-        return uri
-
-    @field_validator("replica_uri")
-    @classmethod
-    def _check_replica_uri(cls, uri: str, info: ValidationInfo) -> str:
-        if uri and not info.data.get("uri"):
-            raise ValueError("needs db.uri, which is their primary")
-        if uri:
-            address.parse(uri)
+        if uri and not info.data.get("uri", uri):
+            raise ValueError("needs db.uri, which is the primary of these")
         return uri
 
     @field_validator("echo")

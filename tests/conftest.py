@@ -65,6 +65,7 @@ def pytest_report_header() -> list[str]:
     left_out = {
         "tests/proxies": missing(),
         "tests/proxies/test_browser.py": missing("chromium"),
+        "tests/proxies/test_pgbouncer.py": missing("pgbouncer"),
         "tests/web": web.missing(),
         "tests/deploy/test_try.py": deploy.missing(),
         "tests/deploy/test_patroni.py": deploy.missing("patroni", "etcd"),

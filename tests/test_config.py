@@ -42,6 +42,7 @@ WRONG = [
     ("PAMPS_DB__uri", "postgresql://u:secret%@h/x", "db.uri: percent-encode the user and the pass"),
     ("PAMPS_DB__uri", "postgresql://u:se/cret@h/x", "db.uri: percent-encode the user and the pass"),
     ("PAMPS_DB__uri", "postgresql://u:a/b?secret=1@h/x", "db.uri: percent-encode the user and"),
+    ("PAMPS_DB__replica_uri", "host=h", "db.replica_uri: must be empty or like postgresql://"),
     ("PAMPS_DB__url", "x", "PAMPS_DB__url: no such setting; did you mean PAMPS_DB__uri?"),
     ("PAMPS_DBX__uri", "x", "PAMPS_DBX__uri: no such setting; did you mean PAMPS_DB__uri?"),
     ("PAMPS_SERVER__port", "70000", "server.port: must be from 1 to 65535"),

@@ -32,9 +32,13 @@ def write(client: httpx.Client) -> httpx.Response:
 
 @pytest.fixture
 def ana(servers) -> Iterator[User]:
-    """A client for a server that has both addresses, the standby's first."""
+    """A client for a server that has both addresses, the standby's first.
+
+    Both may also serve reads, whichever of them is a standby then.
+    """
     primary, standby = servers
     settings = {"PAMPS_DB__uri": of_both(standby, primary), "PAMPS_DB__connect_timeout": "1"}
+    settings["PAMPS_DB__replica_uri"] = settings["PAMPS_DB__uri"]
     with served(settings) as (process, client):
         _, token = create_account(client, "ana")
         client.headers["Authorization"] = f"Bearer {token}"

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests.helpers import User, create_account
+from tests.helpers import User, create_account, refused_for_now
 from tests.postgresql import PostgreSQL, free_port, running, wait_until
 from tests.servers import served
 
@@ -42,6 +42,13 @@ class Service(NamedTuple):
         """Waits until the first server logs something."""
         assert wait_until(lambda: any(words in line for line in self.log), 30), self.log
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile the replica replays nothing."""
+        self.replica.execute("SELECT pg_wal_replay_pause()")
+        yield
+        self.replica.execute("SELECT pg_wal_replay_resume()")
+
     def wait_for_replica(self, user: User) -> None:
         """Waits until the first server sends the reads of a user to the replica."""
         before = self.reads()["replica"]
@@ -53,11 +60,13 @@ class Service(NamedTuple):
         assert wait_until(is_used, 30)
 
 
-@pytest.fixture
-def service(tmp_path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Iterator[Service]:
+    """One for all tests here, each of which leaves it as it was."""
+    folder = tmp_path_factory.mktemp("replicas")
     with (
-        running(tmp_path / "primary") as primary,
-        running(tmp_path / "replica", primary) as replica,
+        running(folder / "primary") as primary,
+        running(folder / "replica", primary) as replica,
     ):
         log, metrics = [], free_port()
         settings = {
@@ -65,6 +74,7 @@ def service(tmp_path) -> Iterator[Service]:
             "PAMPS_DB__replica_uri": replica.address,
             "PAMPS_DB__connect_timeout": "2",
             "PAMPS_RATE_LIMIT__enabled": "false",
+            "PAMPS_SERVER__trusted_proxies": '["127.0.0.1"]',
         }
         with (
             served(settings | {"PAMPS_METRICS__port": str(metrics)}, log=log) as (first, client),
@@ -89,7 +99,7 @@ def assert_sees_own_writes(users: list[User], times: int) -> None:
 
 
 def test_a_user_sees_own_writes(service):
-    ana = service.user("ana")
+    ana = service.user("user0")
     assert_sees_own_writes(ana, 50)
     for user in ana:
         assert user.patch("/user/me/", json={"bio": "new"}).json()["bio"] == "new"
@@ -99,19 +109,63 @@ def test_a_user_sees_own_writes(service):
 
 
 def test_a_replica_that_does_not_replay(service):
-    ana = service.user("ana")
-    service.replica.execute("SELECT pg_wal_replay_pause()")
-    before = service.reads()
-    assert_sees_own_writes(ana, 10)
-    assert service.reads()["replica"] == before["replica"]
-    service.replica.execute("SELECT pg_wal_replay_resume()")
+    ana = service.user("user1")
+    with service.paused():
+        before = service.reads()
+        assert_sees_own_writes(ana, 10)
+        assert service.reads()["replica"] == before["replica"]
     service.wait_for_replica(ana[0])
 
 
 def test_a_replica_that_is_killed(service):
-    ana = service.user("ana")
+    ana = service.user("user2")
     service.replica.kill()
     assert_sees_own_writes(ana, 10)
     service.wait_for("is left out")
     service.replica.start()
+    service.wait_for_replica(ana[0])
+
+
+def test_others_may_see_an_older_state(service):
+    """Whoever has not written, and shows nothing that says so."""
+    ana = service.user("user3")
+    post = ana[0].write()
+    service.replica.catch_up(service.primary)
+    with service.paused():
+        ana[0].patch(f"/post/{post['id']}/", json={"text": "edited"})
+        for header in ("", "nonsense", "1-1"):
+            headers = {"X-Forwarded-For": "192.0.2.1", "Write-Position": header}
+            response = service.clients[1].get(f"/post/{post['id']}/", headers=headers)
+            assert response.json()["text"] == "hello"
+
+
+def test_the_header_of_a_write(service):
+    """Whoever sends it back sees what was written, and the future is not waited for."""
+    ana = service.user("user4")
+    with service.paused():
+        post = ana[0].write()
+        written = ana[0].patch(f"/post/{post['id']}/", json={"text": "edited"})
+        epoch, position = written.headers["Write-Position"].split("-")
+        for sent in (position, "f" * 16):
+            headers = {"X-Forwarded-For": "192.0.2.1", "Write-Position": f"{epoch}-{sent}"}
+            response = service.clients[1].get(f"/post/{post['id']}/", headers=headers)
+            assert response.json()["text"] == "edited"
+    assert "Write-Position" not in response.headers
+
+
+def test_reads_without_a_primary(service):
+    """They go on, signed in or not; writes are refused until it is back."""
+    ana = service.user("user5")
+    post = ana[0].write()
+    service.replica.catch_up(service.primary)
+    service.primary.kill()
+    for client in (*ana, *service.clients):
+        for path in ("/post/", "/user/user5/", "/tag/"):
+            assert client.get(path).status_code == 200
+        assert client.get("/health/ready").status_code == 200
+    assert post["id"] in ana[0].ids("/post/")
+    refused_for_now(ana[0].post("/post/", json={"text": "hello"}))
+    service.primary.start()
+    assert ana[0].post("/post/", json={"text": "hello"}).status_code == 201
+    assert_sees_own_writes(ana, 10)
     service.wait_for_replica(ana[0])

@@ -81,6 +81,7 @@ def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
             "--format=custom",
             "--encoding=UTF8",
             "--no-password",
+            "--no-unlogged-table-data",  # it means nothing on another server
             f"--schema={schema_name}",
             f"--file={new}",
             f"--dbname={make_dsn('', **arguments)}",
@@ -116,6 +117,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
     options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", f"--schema={name}"]
     command = [str(pg_restore), *options, "--file=-", str(file.absolute())]
     with engine.begin() as connection:
+        schema.check_direct(connection)
         if others := connection.exec_driver_sql(OTHERS).scalar_one():
             raise BackupError(f"others are connected to the database ({others}): stop them first")
         _check_is_ours(connection)

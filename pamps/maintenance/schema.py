@@ -10,7 +10,7 @@ from sqlalchemy import Connection, column, inspect, literal_column, select, tabl
 from sqlalchemy.exc import DBAPIError
 
 from pamps.config import PACKAGE, ROOT, settings
-from pamps.db import Query, Row, engine
+from pamps.db import Query, Reader, Row, engine, psycopg2_connection
 from pamps.maintenance import MaintenanceError
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ FOREIGN = "this is not a database of Pamps: name another one in db.uri"
 ENCODING = (
     "the database's encoding is {}, which does not hold all text: make one with"
     " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+)
+POOLED = (
+    "this takes a connection to PostgreSQL itself, and there is a pooler such as PgBouncer in"
+    " between: name the server of the database in db.uri for this command"
 )
 # Problems of databases in which nothing may be changed.
 NOT_OURS = (WORKSHOP, FOREIGN)
@@ -78,10 +82,10 @@ def read_state(connection: Connection) -> State:
     return State(**tables, revisions={row.version_num for row in rows})
 
 
-async def read_state_from_pool() -> State:
+async def read_state_from_pool(reader: Reader | None) -> State:
     """Read the state of the schema as the API does. Raises psycopg.Error and FolderError."""
-    tables = await TABLES.first() or {}
-    rows = await REVISIONS.all() if _has_revisions(tables) else []
+    tables = await TABLES.first(reader) or {}
+    rows = await REVISIONS.all(reader) if _has_revisions(tables) else []
     return State(**tables, revisions={row["version_num"] for row in rows})
 
 
@@ -180,6 +184,13 @@ def drop(names: list[str]) -> None:
             raise
         reasons = "; ".join(str(error.orig.diag.message_detail).splitlines())
         raise SchemaError(f"nothing was dropped: {reasons}") from None
+
+
+def check_direct(connection: Connection) -> None:
+    """Raise SchemaError if there is a pooler before PostgreSQL, which may change the session."""
+    connected = psycopg2_connection(connection.connection).get_backend_pid()
+    if connected != connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one():
+        raise SchemaError(POOLED)
 
 
 def set_timeouts(connection: Connection) -> None:

@@ -27,23 +27,26 @@ class ReplicationMiddleware(BaseMiddleware):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        replication, app_send = current_replication(), send
-        if replication:
-            request, state = Request(scope), request_state(scope)
-            network = _network_caller(client_network(client_address(request)))
+        replication = current_replication()
+        if replication is None or scope["method"] == "OPTIONS":
+            await self.app(scope, receive, send)
+            return
+        request, state = Request(scope), request_state(scope)
+        network = _network_caller(client_network(client_address(request)))
+        if scope["method"] == "GET":
             sent = _parse(request.headers.get(HEADER, ""))
             state.reads = ReplicaReader(replication, network, sent)
+            await self.app(scope, receive, send)
+            return
 
-            async def send_position(message: Message) -> None:
-                if message["type"] == "http.response.start" and message["status"] < 400:
-                    position = await replication.record([network, *_users(state)])
-                    header = HEADER.lower().encode(), _format(position).encode()
-                    message["headers"] = [*message["headers"], header]
-                await send(message)
+        async def send_position(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                position = await replication.record([network, *_users(state)])
+                header = HEADER.lower().encode(), _format(position).encode()
+                message["headers"] = [*message["headers"], header]
+            await send(message)
 
-            if scope["method"] not in ("GET", "OPTIONS"):
-                app_send = send_position
-        await self.app(scope, receive, app_send)
+        await self.app(scope, receive, send_position)
 
 
 @lru_cache(maxsize=1024)

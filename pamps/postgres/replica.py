@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # How long a request waits for a new connection to a replica before it reads elsewhere, in seconds.
 CONNECT_SECONDS = 1
+DEFAULT_ADDRESS = ("host", "localhost"), ("port", 5432)
 # What a replica has replayed and received of the log, and from which primary; and the process that
 # tells it, as a pooler in between may give the connection to another one.
 PROGRESS = """
@@ -60,7 +61,8 @@ class Replica:
     """A replica, whose connections are one pool."""
 
     def __init__(self, arguments: Arguments) -> None:
-        self.name = f"{arguments.get('host') or arguments.get('hostaddr')}:{arguments['port']}"
+        host, port = (arguments.get(name) or default for name, default in DEFAULT_ADDRESS)
+        self.name = f"{host}:{port}"
         self.probe = Probe(arguments)
         self.pool = Pool(Server(arguments), settings.db.pool_size, CONNECT_SECONDS)
         # Why no request reads from it, or None if they do. Only `set_problem` changes it.

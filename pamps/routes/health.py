@@ -10,6 +10,7 @@ from pamps.errors import RETRY_AFTER
 from pamps.loops import PerLoop
 from pamps.maintenance import schema
 from pamps.protocol import HTTPProtocol
+from pamps.replica_reader import primary_reader
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/health", include_in_schema=False)
 
 TIMEOUT_SECONDS = 1
 
-_state_reads = PerLoop(lambda: asyncio.create_task(schema.read_state_from_pool()))
+_state_reads = PerLoop(lambda: asyncio.create_task(schema.read_state_from_pool(primary_reader())))
 
 
 async def _find_problem() -> str | None:

@@ -15,6 +15,7 @@ from pamps.models.post import Posts
 from pamps.models.tag import PopularTag, popular_tags, tagged_posts
 from pamps.models.types import SafeText
 from pamps.pagination import MAX_LIMIT, ActiveLimit, ActivePage, PaginatedQuery
+from pamps.replica_reader import primary_reader
 from pamps.responses import conditional_response
 
 router = APIRouter(tags=["post"])
@@ -25,7 +26,7 @@ TagName = Annotated[SafeText, Path(max_length=MAX_RAW_TAG_LENGTH), AfterValidato
 TAGGED_POSTS = PaginatedQuery(tagged_posts(), col(Tag.post_id))
 POPULAR_TAGS = Query(popular_tags(MAX_LIMIT))
 
-popular = PerLoop(lambda: KeptResult(POPULAR_TAGS.all))
+popular = PerLoop(lambda: KeptResult(lambda: POPULAR_TAGS.all(primary_reader())))
 
 
 @router.get("/post/tag/{tag}/", response_model=Posts, **OPTIONAL_SIGN_IN)

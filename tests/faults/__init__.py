@@ -19,5 +19,6 @@ workers as in production, and clients that know what they were promised. The qui
 | half-open | connections that send nothing, half a head, a byte a second | closed at receive_timeout (+ 3 s); p99 of somebody else at most 5 times the usual |
 | disk-full | the disk of the tables is full (long, root) | reads go on, writes are 503, and both go on when there is room |
 | steady | mixed load for half an hour (long) | no 5xx; memory and connections do not grow |
+| replicas | a replica that replays nothing, is killed and comes back, and a primary that does, under 16 clients that write at one server and read at another | nobody misses what they have written; no failed request but writes without a primary; reads stop for 2 s at most; the replica serves at least half of the reads |
 | backup | backup, destroy, restore (long) | every row of every table is equal |
 """  # noqa: E501

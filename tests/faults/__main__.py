@@ -9,11 +9,11 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.faults import kills, limits, longer, races
+from tests.faults import kills, limits, longer, races, replicas
 from tests.faults.world import SCENARIOS, Ground, Scenario, Stage
 from tests.postgresql import adopt, end_all
 
-assert all((kills, limits, longer, races))  # which have put their scenarios on the list
+assert all((kills, limits, longer, races, replicas))  # which have put their scenarios on the list
 
 MANY = 10
 SHORT = {"SERVER__request_timeout": "2", "SERVER__receive_timeout": "2"}

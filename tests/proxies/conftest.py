@@ -8,6 +8,7 @@ from tests.proxies import missing, servers
 
 # Too large a package to be installed for one test.
 collect_ignore = ["test_browser.py"] if missing("chromium") else []
+collect_ignore += ["test_pgbouncer.py"] if missing("pgbouncer") else []
 
 
 @pytest.fixture(scope="session")
