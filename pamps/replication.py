@@ -26,7 +26,7 @@ from pamps.observability.metrics import record_replicas
 from pamps.postgres.arguments import connect_arguments, replica_arguments
 from pamps.postgres.connection import Connection
 from pamps.postgres.probe import Probe
-from pamps.postgres.replica import Position, Progress, Replica, read_progress
+from pamps.postgres.replica import MAX_LAG_SECONDS, Position, Replica, read_progress
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +34,11 @@ T = TypeVar("T")
 
 # How often the primary and each replica are asked, in seconds.
 INTERVAL_SECONDS = 1
-# A replica that is further behind serves nobody: longer than a standby is behind at a checkpoint or
-# a burst of writes, and short enough that nobody takes what they read for what is new.
-MAX_LAG_SECONDS = 10
 # How soon something is tried again without a primary, in seconds.
 RETRY_SECONDS = 0.1
-# What PostgreSQL says before it ends a connection, because it stops or crashes.
-SERVER_ENDS = ("57P01", "57P02", "57P03")
+# How the SQLSTATEs of a connection begin that ends: of PostgreSQL, which stops or crashes, and of a
+# PgBouncer that cannot reach it.
+CONNECTION_ENDS = ("57P", "08")
 
 FLOOR = Query(floor_position())
 BEGIN_EPOCH = Query(begin_epoch())
@@ -109,7 +107,7 @@ class Replication:
             except PrimaryDown:
                 raise
             except psycopg.OperationalError as error:
-                if error.sqlstate and error.sqlstate not in SERVER_ENDS:
+                if not (error.sqlstate or CONNECTION_ENDS[0]).startswith(CONNECTION_ENDS):
                     raise
                 self._check.set()
                 await asyncio.sleep(RETRY_SECONDS)
@@ -133,8 +131,9 @@ class Replication:
 
     def next_replica(self) -> Replica | None:
         """Return one of the replicas that work, each in turn."""
-        for replica in self.replicas:
-            if not next(self._in_turn).problem:
+        for _ in self.replicas:
+            replica = next(self._in_turn)
+            if not replica.problem:
                 return replica
         return None
 
@@ -167,7 +166,7 @@ class Replication:
                 if self._down.done():
                     logger.warning("a primary answers again")
                     self._down = asyncio.get_running_loop().create_future()
-            except (psycopg.Error, TimeoutError) as error:
+            except Exception as error:
                 if had_connection and isinstance(error, psycopg.OperationalError):
                     continue  # a restart ends connections, and the next one may work
                 if not self._down.done():
@@ -202,26 +201,14 @@ class Replication:
         """Ask a replica every second, until cancelled, to leave it out or to take it back."""
         while True:
             try:
-                problem = self._find_problem(await replica.probe.ask(read_progress))
-            except (psycopg.Error, TimeoutError) as error:
+                problem = (await replica.probe.ask(read_progress)).find_problem(self._floor)
+            except Exception as error:
                 problem = str(error)
                 if isinstance(error, TimeoutError):
                     replica.abort_reads()
             replica.set_problem(problem)
             record_replicas(sum(not replica.problem for replica in self.replicas))
             await asyncio.sleep(INTERVAL_SECONDS)
-
-    def _find_problem(self, progress: Progress) -> str | None:
-        """Return why a replica cannot serve reads, or None if it can."""
-        if progress.replayed is None:
-            return "it is not a standby"
-        if self._floor is None:
-            return "no primary has answered yet"
-        if progress.epoch != self._floor.epoch:
-            return "it does not follow the primary"
-        if progress.replayed < self._floor.lsn:
-            return f"it is more than {MAX_LAG_SECONDS} s behind"
-        return None
 
 
 _replications: dict[asyncio.AbstractEventLoop, Replication] = {}

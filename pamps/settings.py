@@ -132,8 +132,6 @@ class DatabaseSettings(SettingsTable):
             address.parse(uri)
         elif info.field_name == "uri" and not info.data.get("embedded"):
             raise ValueError("is missing; db.embedded = true uses the PostgreSQL in Pamps")
-        if uri and not info.data.get("uri", uri):
-            raise ValueError("needs db.uri, which is the primary of these")
         return uri
 
     @field_validator("echo")

@@ -19,6 +19,9 @@ T = TypeVar("T")
 # How long a request waits for a new connection to a replica before it reads elsewhere, in seconds.
 CONNECT_SECONDS = 1
 DEFAULT_ADDRESS = ("host", "localhost"), ("port", 5432)
+# A replica that is further behind serves nobody: longer than a standby is behind at a checkpoint or
+# a burst of writes, and short enough that nobody takes what they read for what is new.
+MAX_LAG_SECONDS = 10
 # What a replica has replayed and received of the log, and from which primary; and the process that
 # tells it, as a pooler in between may give the connection to another one.
 PROGRESS = """
@@ -49,6 +52,18 @@ class Progress(NamedTuple):
     @property
     def position(self) -> Position:
         return Position(self.epoch or 0, self.replayed or 0)
+
+    def find_problem(self, floor: Position | None) -> str | None:
+        """Return why the server cannot serve reads, of which each needs `floor`, or None."""
+        if self.replayed is None:
+            return "it is not a standby"
+        if floor is None:
+            return "no primary has answered yet"
+        if self.epoch != floor.epoch:
+            return "it does not follow the primary"
+        if self.replayed < floor.lsn:
+            return f"it is more than {MAX_LAG_SECONDS} s behind"
+        return None
 
 
 async def read_progress(connection: Connection) -> Progress:
