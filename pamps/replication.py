@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # How often the primary and each replica are asked, in seconds.
-INTERVAL_SECONDS = 1
+INTERVAL_SECONDS = 0.5
+# How long a read waits for a replica that has all that it needs, without a primary, in seconds.
+WAIT_SECONDS = 1
 # How soon something is tried again without a primary, in seconds.
 RETRY_SECONDS = 0.1
 # How the SQLSTATEs of a connection begin that ends: of PostgreSQL, which stops or crashes, and of a
@@ -144,7 +146,7 @@ class Replication:
         needed = self._newest
         if sent and sent.epoch == needed.epoch:
             needed = max(needed, sent)
-        deadline = monotonic() + INTERVAL_SECONDS
+        deadline = monotonic() + WAIT_SECONDS
         while monotonic() < deadline:
             if replica := self.next_replica():
                 try:
@@ -158,7 +160,7 @@ class Replication:
         raise PrimaryDown("no primary answers, and no replica has all that is needed")
 
     async def watch_primary(self) -> None:
-        """Ask the primary every second, until cancelled, so that it is known whether it answers."""
+        """Ask the primary, until cancelled, so that it is known whether it answers."""
         while True:
             had_connection = self._primary.is_connected
             try:
@@ -198,7 +200,7 @@ class Replication:
             await RAISE_FLOOR.execute(source, epoch=self._floor.epoch, position=lsn)
 
     async def watch_replica(self, replica: Replica) -> None:
-        """Ask a replica every second, until cancelled, to leave it out or to take it back."""
+        """Ask a replica, until cancelled, to leave it out or to take it back."""
         while True:
             try:
                 problem = (await replica.probe.ask(read_progress)).find_problem(self._floor)

@@ -113,7 +113,9 @@ class PostgreSQL:
     def kill(self) -> None:
         """As the kernel does it when memory is gone: all at once, and nothing is tidied."""
         self.freeze()
-        end(*self._processes())
+        pids = self._processes()
+        end(*pids)
+        wait_until(lambda: all(map(self._is_gone, pids)), START_SECONDS)
         self.pid = 0
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.databases import locked
 from tests.helpers import User, create_account, refused_for_now
 from tests.postgresql import PostgreSQL, free_port, running, wait_until
 from tests.servers import served
@@ -68,6 +69,7 @@ def service(tmp_path_factory) -> Iterator[Service]:
         running(folder / "primary") as primary,
         running(folder / "replica", primary) as replica,
     ):
+        primary.execute("ALTER DATABASE pamps SET lock_timeout = '100ms'")
         log, metrics = [], free_port()
         settings = {
             "PAMPS_DB__uri": primary.address,
@@ -151,6 +153,15 @@ def test_the_header_of_a_write(service):
             response = service.clients[1].get(f"/post/{post['id']}/", headers=headers)
             assert response.json()["text"] == "edited"
     assert "Write-Position" not in response.headers
+
+
+def test_a_write_whose_position_cannot_be_recorded(service):
+    """It is refused, as a read after it might miss it."""
+    ana = service.user("user6")
+    ana[0].write()
+    with locked(service.primary.address, "SELECT FROM write_position WHERE caller > 0 FOR UPDATE"):
+        refused_for_now(ana[0].post("/post/", json={"text": "hello"}))
+    assert_sees_own_writes(ana, 2)
 
 
 def test_reads_without_a_primary(service):

@@ -3,10 +3,12 @@
 import re
 from functools import lru_cache
 
+import psycopg
 from fastapi import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from pamps.auth import client_address
+from pamps.errors import unavailable_response
 from pamps.middleware import BaseMiddleware
 from pamps.postgres.replica import Position
 from pamps.replica_reader import ReplicaReader
@@ -23,7 +25,8 @@ class ReplicationMiddleware(BaseMiddleware):
     """Let a request read from replicas, and record where the log is after it has written.
 
     The position is recorded for the user and for the network that the request comes from, and sent
-    in the header `Write-Position`; a request that has this header reads nothing older.
+    in the header `Write-Position`; a request that has this header reads nothing older. A write
+    whose position cannot be recorded is a 503.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,12 +42,21 @@ class ReplicationMiddleware(BaseMiddleware):
             await self.app(scope, receive, send)
             return
 
+        is_refused = False
+
         async def send_position(message: Message) -> None:
+            nonlocal is_refused
             if message["type"] == "http.response.start" and message["status"] < 400:
-                position = await replication.record([network, *_users(state)])
+                try:
+                    position = await replication.record([network, *_users(state)])
+                except psycopg.Error as error:
+                    is_refused = True
+                    await unavailable_response(scope, error)(scope, receive, send)
+                    return
                 header = HEADER.lower().encode(), _format(position).encode()
                 message["headers"] = [*message["headers"], header]
-            await send(message)
+            if not is_refused:
+                await send(message)
 
         await self.app(scope, receive, send_position)
 

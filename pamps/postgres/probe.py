@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import TypeVar
 
 from pamps.postgres.arguments import Arguments, count_addresses
@@ -9,16 +10,20 @@ from pamps.postgres.connection import Connection, Server
 
 T = TypeVar("T")
 
-# After how many seconds without an answer a server, or each of its addresses, counts as gone.
-ANSWER_SECONDS = 2
+# After how many seconds without an answer a server counts as gone. A busy one takes less.
+ANSWER_SECONDS = 1.5
+# If waiting takes so much longer, it is this process that gets no CPU, and the answer may be there.
+STALL_SECONDS = 0.25
+# How long to wait for a connection to each of its addresses, in seconds.
+CONNECT_SECONDS = 2
 
 
 class Probe:
     """A connection of its own to a server, for questions that no request has to wait for."""
 
     def __init__(self, arguments: Arguments) -> None:
-        self._server = Server({**arguments, "connect_timeout": ANSWER_SECONDS})
-        self._connect_seconds = ANSWER_SECONDS * count_addresses(arguments)
+        self._server = Server({**arguments, "connect_timeout": CONNECT_SECONDS})
+        self._connect_seconds = CONNECT_SECONDS * count_addresses(arguments)
         self._connection: Connection | None = None
 
     async def ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
@@ -26,10 +31,14 @@ class Probe:
 
         Raises TimeoutError for a server that does not answer in time.
         """
-        connecting = 0 if self._connection else self._connect_seconds
+        limit = ANSWER_SECONDS + (0 if self._connection else self._connect_seconds)
         task = asyncio.create_task(self._ask(question))
         try:
-            await asyncio.wait([task], timeout=connecting + ANSWER_SECONDS)
+            waited = limit + STALL_SECONDS
+            while not task.done() and waited >= limit + STALL_SECONDS:
+                started = monotonic()
+                await asyncio.wait([task], timeout=limit)
+                waited = monotonic() - started
         finally:
             if not task.done():
                 self._abort(task)
