@@ -9,6 +9,7 @@ import {
 import { ROOT_PATH } from "./api/base";
 import { session } from "./api/session";
 import type { MessageKey } from "./i18n";
+import { KINDS } from "./state/notifications";
 import HomeView from "./views/HomeView.vue";
 
 declare module "vue-router" {
@@ -70,6 +71,7 @@ export const router = createRouter({
       path: "/notifications",
       name: "notifications",
       component: () => import("./views/NotificationsView.vue"),
+      props: ({ query }) => ({ kind: KINDS.find((kind) => kind === query.kind) }),
       meta: { title: "nav.notifications", signedIn: true },
     },
     {
