@@ -168,7 +168,9 @@ def create_app() -> FastAPI:
     if build:
         app.frontend("/", directory=build, fallback=None)  # WebMiddleware decides who gets the page
     elif settings.server.web:
-        logger.warning("there is no page, only the API: the web client is not built (./run.sh does it)")
+        logger.warning(
+            "there is no page, only the API: the web client is not built (./run.sh does it)"
+        )
     return app
 
 

@@ -35,7 +35,7 @@ prepare_web() {
     PATH="$PWD/.venv/bin:$PATH"
     if ! has_node; then
       echo 'Installing Node from PyPI' >&2
-      web_step 'as there is no Node' install --require-hashes -r requirements-node.txt || return
+      web_step 'as there is no Node 20.19 or newer' install --require-hashes -r requirements-node.txt || return
     fi
   fi
   packages=$(cat web/package.json web/package-lock.json | cksum)
