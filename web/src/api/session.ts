@@ -16,6 +16,9 @@ import {
   whenSessionEnds,
 } from "./tokens";
 
+/** How often the user who looks at the page is loaded anew. */
+const NEWS_MILLISECONDS = 60_000;
+
 /**
  * `user` is null while nobody is signed in. `ready` is false until that is known, and `ended` is
  * true after a session that ended without having been signed out in this tab.
@@ -37,13 +40,13 @@ export async function loadSession(): Promise<void> {
 }
 
 /** Load the user anew: counts, the number of unread notifications, and whether still signed in. */
-export async function reloadUser(): Promise<void> {
+export async function reloadUser(options: { fetch?: typeof sendOnce } = {}): Promise<void> {
   const id = signedInId();
   if (id === null) {
     session.user = null;
     return;
   }
-  const { data, response } = await api.GET("/user/me/");
+  const { data, response } = await api.GET("/user/me/", options);
   if (data) updateUser(data);
   // The tokens are valid, but not for this account: it is disabled.
   else if (response.status === 401 && signedInId() === id) loseSession();
@@ -163,9 +166,14 @@ whenAnotherTabChanges(() => {
   void loadSession();
 });
 
-// A tab that was in the background may have missed anything.
-document.addEventListener("visibilitychange", () => {
+/** See what has changed meanwhile, such as the number of unread notifications. */
+function lookAgain(): void {
   if (document.hidden || !session.ready) return;
   noticeOtherTabs();
-  void reloadUser();
-});
+  // Nobody waits for it: the next time is soon enough if it fails.
+  if (navigator.onLine) void reloadUser({ fetch: sendOnce });
+}
+
+setInterval(lookAgain, NEWS_MILLISECONDS);
+// A tab that was in the background may have missed anything.
+document.addEventListener("visibilitychange", lookAgain);

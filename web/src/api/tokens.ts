@@ -79,7 +79,7 @@ window.addEventListener("pageshow", noticeOtherTabs);
  */
 export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
   // On insecure origins, such as a machine in the local network, there are none.
-  if (!("locks" in navigator)) return act();
+  if (!navigator.locks) return act();
   return navigator.locks.request("pamps:cookie", act);
 }
 
