@@ -1,5 +1,7 @@
 """What people do in many tests, by what they see."""
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 from tests import canary
@@ -7,9 +9,9 @@ from tests import canary
 
 def sign_in(page: Page, username: str = "ana") -> None:
     """Sign in on the page that asks for it."""
-    page.get_by_label("Username").fill(username)
-    page.get_by_label("Password").fill(canary.password(username))
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_label(re.compile("^(Username|Nome de usuário)$")).fill(username)
+    page.get_by_label(re.compile("^(Password|Senha)$")).fill(canary.password(username))
+    page.get_by_role("main").get_by_role("button", name=re.compile("^(Sign in|Entrar)$")).click()
     expect_signed_in(page)
 
 
@@ -20,8 +22,8 @@ def sign_out(page: Page) -> None:
 
 
 def expect_signed_in(page: Page) -> None:
-    menu = page.get_by_role("navigation", name="Main")
-    expect(menu.get_by_role("link", name="Notifications")).to_be_visible()
+    menu = page.get_by_role("navigation", name=re.compile("^(Main|Principal)$"))
+    expect(menu.get_by_role("link", name=re.compile("^Noti"))).to_be_visible()
 
 
 def expect_signed_out(page: Page) -> None:
