@@ -148,7 +148,7 @@ export const en = {
   "profile.followingCount": { one: "{count} following", other: "{count} following" },
   "profile.tabs": "Lists of the profile",
   "profile.tabPosts": "Posts",
-  "profile.tabReplies": "Posts and replies",
+  "profile.tabReplies": "With replies",
   "profile.tabLikes": "Likes",
   "profile.noPosts": "No posts yet.",
   "profile.noLikes": "No likes yet.",

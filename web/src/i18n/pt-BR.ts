@@ -148,7 +148,7 @@ export const ptBR: Messages = {
   "profile.followingCount": { one: "seguindo {count}", other: "seguindo {count}" },
   "profile.tabs": "Listas do perfil",
   "profile.tabPosts": "Postagens",
-  "profile.tabReplies": "Postagens e respostas",
+  "profile.tabReplies": "Com respostas",
   "profile.tabLikes": "Curtidas",
   "profile.noPosts": "Ainda não há postagens.",
   "profile.noLikes": "Ainda não há curtidas.",

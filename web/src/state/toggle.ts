@@ -3,29 +3,30 @@
 import type { Answer } from "../api/failures";
 import { showFailure } from "./messages";
 
-// For each switch whose request is on its way: what the user wants by now.
-const wanted = new Map<string, boolean>();
+/** A switch whose request is on its way: what the user wants by now, and what becomes true of it. */
+interface Switch {
+  wanted: boolean;
+  done: Promise<boolean>;
+}
+
+const underWay = new Map<string, Switch>();
 
 /**
- * Switch something: shown at once, and taken back if it fails.
+ * Switch something: shown at once, and taken back with a message if it fails.
  *
  * `key` names the switch. Of several changes during a request only the last is sent. Resolves to
- * whether the request that this call has sent succeeded.
+ * whether the API has taken what the user wanted last.
  */
-export async function toggle(
+export function toggle(
   key: string,
   on: boolean,
   show: (on: boolean) => void,
   send: (on: boolean) => Promise<Answer>,
 ): Promise<boolean> {
-  const underWay = wanted.has(key);
-  wanted.set(key, on);
-  show(on);
-  if (underWay) return false;
-  let sent = !on;
-  try {
-    while (sent !== wanted.get(key)) {
-      sent = wanted.get(key)!;
+  async function sendUntilWanted(): Promise<boolean> {
+    let sent = !on;
+    while (sent !== state.wanted) {
+      sent = state.wanted;
       const answer = await send(sent);
       if (!answer.response.ok) {
         show(!sent);
@@ -34,7 +35,16 @@ export async function toggle(
       }
     }
     return true;
-  } finally {
-    wanted.delete(key);
   }
+
+  show(on);
+  const running = underWay.get(key);
+  if (running) {
+    running.wanted = on;
+    return running.done;
+  }
+  const state: Switch = { wanted: on, done: Promise.resolve(false) };
+  underWay.set(key, state);
+  state.done = sendUntilWanted().finally(() => underWay.delete(key));
+  return state.done;
 }
