@@ -58,6 +58,14 @@ export function fieldErrors({ response, error }: Answer): Record<string, string>
   );
 }
 
+const WRONG_PASSWORD = ["Incorrect username or password", "The current password is incorrect"];
+
+/** Return a message for the field `password` if it was wrong; else nothing. */
+export function passwordError({ error }: Answer): Record<string, string> {
+  const { detail = "" } = (error || {}) as { detail?: string };
+  return WRONG_PASSWORD.includes(detail) ? { password: t("failure.currentPassword") } : {};
+}
+
 /** Return a sentence for an answer that is an error, or for no answer (status 0). */
 export function explainFailure(answer: Answer): string {
   const { status } = answer.response;

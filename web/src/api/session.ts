@@ -107,10 +107,7 @@ function authorization(token: string | null): Record<string, string> {
 }
 
 /** Options of a request with a token of its own, of which every answer is shown at once. */
-export interface OwnRequest {
-  headers: Record<string, string>;
-  fetch: typeof sendOnce;
-}
+export type OwnRequest = { headers: Record<string, string>; fetch: typeof sendOnce };
 
 /**
  * Do what needs a fresh sign-in, in a session of its own that ends with it.

@@ -1,0 +1,36 @@
+/** Leaving: signing out, and deleting the account. */
+
+import { nextTick } from "vue";
+import { api } from "../api/client";
+import type { Answer } from "../api/failures";
+import { forgetSession, session, signOut, withPassword } from "../api/session";
+import { t } from "../i18n";
+import { router } from "../router";
+import { removeDrafts } from "./drafts";
+import { showFailure, showMessage } from "./messages";
+
+async function goHome(message: string): Promise<void> {
+  showMessage(message);
+  // The page, if it is only for users, goes to the sign-in page first; see App.vue.
+  await nextTick();
+  await router.push({ name: "home" });
+}
+
+/** Sign out, and say so. */
+export async function leave(): Promise<void> {
+  const answer = await signOut();
+  if (session.user) showFailure(answer);
+  else await goHome(t("settings.signedOut"));
+}
+
+/** Delete the account of the user and what this browser keeps of it. Takes the password. */
+export async function deleteAccount(password: string): Promise<Answer> {
+  const { id } = session.user!;
+  const answer = await withPassword(password, (options) => api.DELETE("/user/me/", options));
+  if (answer.response.ok) {
+    forgetSession();
+    removeDrafts(id);
+    await goHome(t("settings.deleted"));
+  }
+  return answer;
+}
