@@ -60,7 +60,7 @@ export function updateUser(user: Me): void {
 }
 
 /** Ask for tokens with a password; `cookie` keeps the refresh token in a cookie. */
-function requestTokens(username: string, password: string, cookie: boolean) {
+function requestTokens(username: string, password: string, cookie: "true" | "false") {
   return formApi.POST("/token", {
     body: { grant_type: "password", username, password, refresh_token: "", cookie },
     headers: { "Content-Type": "application/x-www-form-urlencoded" },
@@ -69,7 +69,7 @@ function requestTokens(username: string, password: string, cookie: boolean) {
 
 /** Have this browser sign in, while no other tab uses the cookie. */
 async function beginNewSession(username: string, password: string): Promise<Answer> {
-  const answer = await requestTokens(username, password, true);
+  const answer = await requestTokens(username, password, "true");
   if (answer.data) beginSession(answer.data.access_token);
   return answer;
 }
@@ -118,7 +118,7 @@ export async function withPassword<T extends Answer>(
   password: string,
   act: (options: OwnRequest) => Promise<T>,
 ): Promise<T | Answer> {
-  const tokens = await requestTokens(session.user?.username ?? "", password, false);
+  const tokens = await requestTokens(session.user?.username ?? "", password, "false");
   if (!tokens.data) return tokens;
   const options = { headers: authorization(tokens.data.access_token), fetch: sendOnce };
   const answer = await act(options);
