@@ -1,6 +1,7 @@
 """How the web client is served: the page, its files, and what remains the API's."""
 
 import gzip
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.servers import run
+from tests.servers import CHECKOUT, run
 
 SCRIPT = "/assets/index-B3x_9aZk.js"
 PAGES = ["/", "/timeline", "/@ana", "/@ana/12", "/tag/x", "/search", "/notifications", "/nowhere/x"]
@@ -85,6 +86,16 @@ def test_browsers_get_the_page(browser, path):
     head = browser.head(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(page.content))
+
+
+def test_no_page_of_the_client_is_a_path_of_the_api(browser):
+    router = (CHECKOUT / "web/src/router.ts").read_text()
+    paths = {
+        re.sub(r":\w+(\([^/]*\))?\*?", "1", path) for path in re.findall('path: "(/.*?)"', router)
+    }
+    assert {"/", "/timeline", "/@1", "/@1/1", "/tag/1", "/1"} <= paths
+    for path in paths:
+        assert browser.get(path).text == FILES["index.html"], path
 
 
 @pytest.mark.parametrize(
