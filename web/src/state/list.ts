@@ -1,6 +1,7 @@
 /** A list of the API as a view shows it: pages loaded so far, and what is newer. */
 
 import { computed, onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
+import { sendOnce } from "../api/client";
 import { explainFailure } from "../api/failures";
 import { ListError, loadPage, type Page } from "../api/pages";
 import { relationChanges, type Relation } from "./users";
@@ -58,6 +59,7 @@ export function useList<Item, T>(
   });
   const news = shallowRef<Page<Item> | null>(null);
   let abort = new AbortController();
+  let checking: Promise<void> | null = null;
 
   /** Run a request; its result counts only if the list was not started again meanwhile. */
   async function load(request: (signal: AbortSignal) => Promise<Page<Item>>) {
@@ -98,11 +100,21 @@ export function useList<Item, T>(
     [state.next, state.status] = [page.next, "idle"];
   }
 
-  async function checkNewer(): Promise<void> {
-    const { previous, status } = state;
-    if (!previous || status !== "idle" || document.hidden) return;
-    const page = await load((signal) => loadPage<Item>(previous, signal));
-    if (page?.items.length) news.value = page;
+  async function askForNewer(): Promise<void> {
+    const { previous } = state;
+    const { signal } = abort;
+    if (!previous || document.hidden || !navigator.onLine) return;
+    // Nobody waits for it: the next time is soon enough if it fails.
+    const page = await loadPage<Item>(previous, signal, sendOnce).catch(() => null);
+    if (!page || signal.aborted || state.previous !== previous) return;
+    news.value = page.items.length ? page : null;
+    // A search may end before it has compared all posts; it goes on from there.
+    if (!page.items.length) state.previous = page.previous ?? previous;
+  }
+
+  function checkNewer(): Promise<void> {
+    checking ??= askForNewer().finally(() => (checking = null));
+    return checking;
   }
 
   async function showNewer(): Promise<void> {
@@ -112,6 +124,8 @@ export function useList<Item, T>(
     const items = page.items.map(adopt).filter((item) => !shown.has(item));
     pages.value = [items, ...pages.value];
     [state.previous, news.value] = [page.previous ?? state.previous, null];
+    // There may be more than a page.
+    void checkNewer();
   }
 
   function append(item: T): void {
@@ -119,9 +133,14 @@ export function useList<Item, T>(
   }
 
   let timer: ReturnType<typeof setInterval> | undefined;
+  function startTimer(): void {
+    clearInterval(timer);
+    timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+  }
+  startTimer();
   onActivated(() => {
     void checkNewer();
-    timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+    startTimer();
   });
   onDeactivated(() => clearInterval(timer));
   onScopeDispose(() => {
@@ -137,7 +156,9 @@ export function useList<Item, T>(
     status: computed(() => state.status),
     refusal: computed(() => state.refusal),
     hasMore: computed(() => state.next !== null),
-    isEmpty: computed(() => state.status === "idle" && pages.value.every((page) => !page.length)),
+    isEmpty: computed(
+      () => state.status === "idle" && !state.next && pages.value.every((page) => !page.length),
+    ),
     newer: computed(() => news.value?.items.length ?? 0),
     more,
     reload,
