@@ -142,7 +142,7 @@ export const en = {
   "profile.unblock": "Unblock",
   "profile.blockTitle": "Block {name}?",
   "profile.blockText":
-    "Neither of you can follow the other, reply to or like their posts, or see them in lists. You both stop following each other.",
+    "You stop following each other. Neither of you sees the other’s posts in lists, or can follow the other, reply, like or repost.",
   "profile.blocked": "You have blocked this user, so you do not see each other’s posts.",
   "profile.posts": { one: "{count} post", other: "{count} posts" },
   "profile.followers": { one: "{count} follower", other: "{count} followers" },

@@ -142,7 +142,7 @@ export const ptBR: Messages = {
   "profile.unblock": "Desbloquear",
   "profile.blockTitle": "Bloquear {name}?",
   "profile.blockText":
-    "Vocês deixam de se seguir, e nenhum dos dois pode seguir o outro, responder ou curtir as postagens dele, nem vê-las em listas.",
+    "Vocês deixam de se seguir. Nenhum dos dois vê as postagens do outro em listas, nem pode seguir, responder, curtir ou repostar.",
   "profile.blocked": "Você bloqueou este usuário: um não vê as postagens do outro.",
   "profile.posts": { one: "{count} postagem", other: "{count} postagens" },
   "profile.followers": { one: "{count} seguidor", other: "{count} seguidores" },
