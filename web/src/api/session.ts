@@ -147,7 +147,7 @@ export async function changePassword(current: string, next: string): Promise<Ans
   const answer = await change();
   if (answer.response.status !== 401) return answer;
   await renewAccessToken(token);
-  return change();
+  return session.user?.username === username ? change() : answer;
 }
 
 whenSessionEnds(loseSession);
