@@ -17,8 +17,11 @@ const LONGEST_PAUSE = 30_000;
 
 let waitingRequests = 0;
 
-/** Wait some time, or until the browser is online again, or until the request is not wanted. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+/**
+ * Wait some time, or until the request is not wanted; where there was no answer, only until the
+ * browser is online again.
+ */
+function pause(milliseconds: number, signal: AbortSignal, hasAnswer: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
@@ -28,7 +31,7 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
       else resolve();
     };
     const timer = setTimeout(end, milliseconds);
-    window.addEventListener("online", end);
+    if (!hasAnswer) window.addEventListener("online", end);
     signal.addEventListener("abort", end);
   });
 }
@@ -84,7 +87,7 @@ export async function patientFetch(
       if (!counted) waitingRequests += 1;
       counted = true;
       [waiting.reason, waiting.until] = [wait[0], Date.now() + wait[1]];
-      await pause(wait[1], request.signal);
+      await pause(wait[1], request.signal, response.status !== 0);
     }
   } finally {
     if (counted) waitingRequests -= 1;
