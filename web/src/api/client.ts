@@ -42,11 +42,15 @@ async function sendBy(
   if (user !== null && !accessToken()) await renewAccessToken(null);
   if (signedInId() !== user) return refusal();
   const token = accessToken();
+  // The token cannot be had just now. Without it, the answer would be that to a stranger.
+  if (user !== null && !token) return Response.error();
   let response = await transport(authorized(request));
   if (response.status === 401 && token) {
     await renewAccessToken(token);
     // What one user wanted is never sent as another.
-    if (signedInId() === user) response = await transport(authorized(request));
+    if (signedInId() !== user) return refusal();
+    if (accessToken() === token) return Response.error();
+    response = await transport(authorized(request));
   }
   return signedInId() === user ? response : refusal();
 }
