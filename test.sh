@@ -55,7 +55,7 @@ web() {
   alone prepare_web
   build_web
   check_web
-  TEST_WEB=1 exec .venv/bin/pytest tests/web tests/test_web.py tests/service/test_web_build.py "$@"
+  TEST_WEB=1 exec .venv/bin/pytest tests/web tests/test_web*.py tests/service/test_web_build.py "$@"
 }
 
 faults() {
