@@ -1,6 +1,6 @@
 /** A list of the API as a view shows it: pages loaded so far, and what is newer. */
 
-import { computed, onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
+import { onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
 import { sendOnce } from "../api/client";
 import { explainFailure } from "../api/failures";
 import { ListError, loadPage, type Page } from "../api/pages";
@@ -151,19 +151,29 @@ export function useList<Item, T>(
   reloadAfter(["blocked", "muted"], reload);
   void reload();
 
-  return reactive({
-    pages,
-    status: computed(() => state.status),
-    refusal: computed(() => state.refusal),
-    hasMore: computed(() => state.next !== null),
-    isEmpty: computed(
-      () => state.status === "idle" && !state.next && pages.value.every((page) => !page.length),
-    ),
-    newer: computed(() => news.value?.items.length ?? 0),
+  return {
+    get pages() {
+      return pages.value;
+    },
+    get status() {
+      return state.status;
+    },
+    get refusal() {
+      return state.refusal;
+    },
+    get hasMore() {
+      return state.next !== null;
+    },
+    get isEmpty() {
+      return state.status === "idle" && !state.next && !pages.value.some((page) => page.length);
+    },
+    get newer() {
+      return news.value?.items.length ?? 0;
+    },
     more,
     reload,
     checkNewer,
     showNewer,
     append,
-  }) as unknown as List<T>;
+  };
 }
