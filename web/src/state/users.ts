@@ -1,7 +1,6 @@
 /** What the user does to other users: follow, mute, block. */
 
 import { api, type Profile } from "../api/client";
-import { showFailure } from "./messages";
 import { toggle } from "./toggle";
 
 export type Relation = "followed" | "muted" | "blocked";
@@ -9,7 +8,11 @@ export type Relation = "followed" | "muted" | "blocked";
 /** How often each relation was changed in this tab; lists that depend on it load anew. */
 export const relationChanges: Record<Relation, number> = { followed: 0, muted: 0, blocked: 0 };
 
-const ROUTES = { followed: "/user/follow/{user_id}", muted: "/user/mute/{user_id}" } as const;
+const ROUTES = {
+  followed: "/user/follow/{user_id}",
+  muted: "/user/mute/{user_id}",
+  blocked: "/user/block/{user_id}",
+} as const;
 
 // Resolves when all changes have been sent.
 let changes: Promise<unknown> = Promise.resolve();
@@ -24,23 +27,17 @@ export async function loadProfile(username: string) {
   }
 }
 
-function show(profile: Profile, relation: "followed" | "muted", on: boolean): void {
-  if (profile[relation] === on) return;
-  profile[relation] = on;
-  if (relation === "followed") profile.follower_count += on ? 1 : -1;
-}
-
-/** Follow or mute a user, or undo it. Resolves to whether the API has taken it. */
-export async function toggleRelation(
-  profile: Profile,
-  relation: "followed" | "muted",
+/** Set a relation to a user by the API. Resolves to whether the API has taken it. */
+export async function setRelation(
+  userId: number,
+  relation: Relation,
+  on: boolean,
+  show: (on: boolean) => void,
 ): Promise<boolean> {
-  const params = { params: { path: { user_id: profile.id } } };
-  const change = toggle(
-    `${relation}.${profile.id}`,
-    !profile[relation],
-    (on) => show(profile, relation, on),
-    (on) => (on ? api.POST(ROUTES[relation], params) : api.DELETE(ROUTES[relation], params)),
+  const route = ROUTES[relation];
+  const params = { params: { path: { user_id: userId } } };
+  const change = toggle(`${relation}.${userId}`, on, show, (on) =>
+    on ? api.POST(route, params) : api.DELETE(route, params),
   );
   changes = Promise.all([changes, change]);
   const done = await change;
@@ -48,12 +45,19 @@ export async function toggleRelation(
   return done;
 }
 
+function show(profile: Profile, relation: "followed" | "muted", on: boolean): void {
+  if (profile[relation] === on) return;
+  profile[relation] = on;
+  if (relation === "followed") profile.follower_count += on ? 1 : -1;
+}
+
+/** Follow or mute a user, or undo it. Resolves to whether the API has taken it. */
+export function toggleRelation(profile: Profile, relation: "followed" | "muted"): Promise<boolean> {
+  return setRelation(profile.id, relation, !profile[relation], (on) => show(profile, relation, on));
+}
+
 /** Block a user, or undo it. It shows when it is done, as it ends follows and brings back posts. */
 export async function toggleBlock(profile: Profile): Promise<void> {
-  const params = { params: { path: { user_id: profile.id } } };
-  const route = "/user/block/{user_id}";
-  const answer = await (profile.blocked ? api.DELETE(route, params) : api.POST(route, params));
-  if (!answer.response.ok) return showFailure(answer);
-  relationChanges.blocked += 1;
-  Object.assign(profile, (await loadProfile(profile.username)).data);
+  const done = await setRelation(profile.id, "blocked", !profile.blocked, () => {});
+  if (done) Object.assign(profile, (await loadProfile(profile.username)).data);
 }
