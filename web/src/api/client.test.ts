@@ -135,3 +135,15 @@ test("asks again with the same key after a lost answer to a refresh", async () =
   expect(sent[0]!.key).toBeTruthy();
   expect(new Set(sent.map(({ key }) => key)).size).toBe(1);
 });
+
+test("sends the request again with a token that is the same text as the refused one", async () => {
+  const { api, beginSession } = await openTab();
+  beginSession(tokenOf(1));
+  let requests = 0;
+  answer = (path) => {
+    if (path === "/refresh_token") return json({ access_token: tokenOf(1) });
+    requests += 1;
+    return requests === 1 ? json({}, 401) : json([]);
+  };
+  expect((await api.GET("/user/timeline")).response.status).toBe(200);
+});

@@ -49,7 +49,7 @@ async function sendBy(
     await renewAccessToken(token);
     // What one user wanted is never sent as another.
     if (signedInId() !== user) return refusal();
-    if (accessToken() === token) return Response.error();
+    if (!accessToken()) return Response.error();
     response = await transport(authorized(request));
   }
   return signedInId() === user ? response : refusal();

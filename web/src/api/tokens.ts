@@ -120,7 +120,11 @@ async function requestToken(): Promise<void> {
  * again to a tab that comes a moment later.
  */
 export async function renewAccessToken(refused: string | null): Promise<void> {
-  if (token !== refused) return;
-  renewal ??= requestToken().finally(() => (renewal = null));
+  if (!renewal) {
+    if (token !== refused) return;
+    // A new one is the same text as the refused one if both are of the same second.
+    token = null;
+    renewal = requestToken().finally(() => (renewal = null));
+  }
   await renewal;
 }
