@@ -26,7 +26,7 @@ from tests.web.pages import visit
 from tests.web.people import sign_in
 
 SAMPLE = Path(__file__).with_name("sample.toml")
-README = CHECKOUT / "docs" / "images" / "timeline.png"
+README = CHECKOUT / "docs" / "images" / "home.png"
 LANGUAGES = "en", "pt-BR"
 WIDTHS = {"phone": PHONE, "desktop": DESKTOP}
 SIGNED_OUT = {"welcome": "/", "sign-in": "/sign-in", "sign-up": "/sign-up"}
@@ -136,7 +136,7 @@ def take_readme(browser: Browser) -> None:
         page = open_page(browser, address, viewport={"width": 1120, "height": 720}, locale="en")
         visit(page, "/sign-in")
         sign_in(page, name)
-        visit(page, pages["timeline"])
+        visit(page, pages["home"])
         README.parent.mkdir(exist_ok=True)
         page.screenshot(path=README)
         page.context.close()
