@@ -1,5 +1,6 @@
 /** Lists that are read page by page, by the `Link` header of each page (RFC 8288). */
 
+import { ROOT } from "./base";
 import { send } from "./client";
 import type { Answer } from "./failures";
 
@@ -53,7 +54,7 @@ export async function loadPage<T>(
 ): Promise<Page<T>> {
   // The path only, so that the token never goes to another server.
   const { pathname, search } = new URL(address);
-  const request = new Request(new URL(pathname + search, document.baseURI), { signal });
+  const request = new Request(Object.assign(new URL(ROOT), { pathname, search }), { signal });
   const answer = transport(request).then(async (response) => {
     const body: unknown = await response.json();
     return response.ok ? { response, data: body as T[] } : { response, error: body };
