@@ -30,7 +30,7 @@ def test_search(open_browser, ana, bob):
         expect(articles).to_have_count(len(texts))
         expect(articles).to_contain_text(texts)
     search(page, "nothing of the kind")
-    expect(page.get_by_text("No post has this.")).to_be_visible()
+    expect(page.get_by_text("No posts found.")).to_be_visible()
     search(page, '-"')
     expect(page.get_by_text("Pamps searches for words")).to_be_visible()
 
@@ -65,7 +65,7 @@ def test_search_for_people(open_browser, ana, bob):
     expect(kinds.locator("[aria-current]")).to_have_text(["People"])
     expect(page.get_by_role("article")).to_contain_text(["ana"])
     search(page, "zzz")
-    expect(page.get_by_text("Nobody has a name like this.")).to_be_visible()
+    expect(page.get_by_text("Nobody found.")).to_be_visible()
     search(page, "")
     expect(page.get_by_role("article")).to_contain_text(["ana", "bob"])
 

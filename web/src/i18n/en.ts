@@ -20,7 +20,7 @@ export const en = {
   "nav.settings": "Settings",
   "nav.you": "You",
 
-  "aside.label": "More of Pamps",
+  "aside.label": "More on Pamps",
   "aside.api": "API documentation",
   "welcome.title": "Short posts, real people",
   "welcome.text": "Join to post, follow people and talk with them.",
@@ -56,7 +56,7 @@ export const en = {
   "edit.saved": "Saved.",
   "edit.conflict": "The post was changed in the meantime. It now says:",
   "edit.yours": "Your version is below.",
-  "edit.takeOther": "Take that version",
+  "edit.takeOther": "Use that version",
   "edit.keepMine": "Save mine",
 
   "post.heading": "Post",
@@ -104,9 +104,9 @@ export const en = {
   "search.withoutExample": "coffee -milk",
   "search.without": "the first word, but not the second",
   "search.folded": "Upper case and accents do not matter.",
-  "search.noPosts": "No post has this.",
-  "search.noPeople": "Nobody has a name like this.",
-  "search.noWords": "Pamps searches for words, and there is none in this.",
+  "search.noPosts": "No posts found.",
+  "search.noPeople": "Nobody found.",
+  "search.noWords": "Pamps searches for words. Type at least one.",
   "search.nobody": "Nobody is here yet.",
 
   "notifications.unread": { one: "{count} unread", other: "{count} unread" },
@@ -124,13 +124,13 @@ export const en = {
   "notifications.follow": "{name} follows you",
   "notifications.new": "New",
   "notifications.empty":
-    "Nothing yet. When somebody follows you, mentions you, or likes, reposts or answers a post of yours, it is told here.",
+    "Nothing yet. When somebody follows you, mentions you, or likes, reposts or answers a post of yours, you see it here.",
   "notifications.emptyKind": "Nothing of this kind yet.",
 
   "profile.edit": "Edit profile",
   "profile.follow": "Follow",
   "profile.following": "Following",
-  "profile.unfollow": "Stop following",
+  "profile.unfollow": "Unfollow",
   "profile.followsYou": "Follows you",
   "profile.more": "More",
   "profile.mute": "Mute",
@@ -166,7 +166,7 @@ export const en = {
 
   "settings.appearance": "Language and appearance",
   "settings.language": "Language",
-  "settings.theme": "Light or dark is what your system is set to.",
+  "settings.theme": "Light or dark, as in your system.",
   "settings.avatar": "Picture",
   "settings.avatarHint": "The address of a picture, which begins with https://",
   "settings.avatarFailed": "No picture could be loaded from there.",
@@ -187,7 +187,7 @@ export const en = {
   "settings.passwordSaved": "Your password is changed. All other devices are signed out.",
   "settings.passwordSavedSignIn": "Your password is changed. Please sign in with it.",
   "settings.sessions": "Where you are signed in",
-  "settings.sessionsText": "If you do not know one of these, end it and change your password.",
+  "settings.sessionsText": "If you do not recognise one of these, end it and change your password.",
   "settings.browserOn": "{browser} on {system}",
   "settings.sessionUnknown": "Unknown program",
   "settings.sessionCurrent": "This browser",
@@ -208,7 +208,7 @@ export const en = {
   "settings.signedOut": "You are signed out.",
   "settings.delete": "Delete your account",
   "settings.deleteGoes":
-    "Your profile, the texts of your posts and replies, your likes, reposts, bookmarks, follows and followers are erased for good, and you are signed out everywhere.",
+    "Your profile, the texts of your posts and replies, your likes, reposts and bookmarks, and the lists of whom you follow and who follows you are erased for good. You are signed out everywhere.",
   "settings.deleteStays":
     "What others have written stays, replies to you included. Your username is free again for anybody.",
   "settings.deleteAction": "Delete account",
@@ -222,7 +222,7 @@ export const en = {
   "notFound.home": "Go to the home page",
 
   "time.now": "now",
-  "connection.offline": "You are offline. Pamps goes on when you are back.",
+  "connection.offline": "You are offline. Pamps continues when you are back.",
   "connection.unreachable": "Pamps cannot be reached. Trying again in {seconds} s.",
   "connection.rate-limited": "Too many requests. Going on in {seconds} s.",
   "connection.busy": "Pamps is busy. Trying again in {seconds} s.",
@@ -238,7 +238,7 @@ export const en = {
   "failure.notYours": "This post is not yours.",
   "failure.postNotFound": "This post does not exist, or not any more.",
   "failure.userNotFound": "This user does not exist, or not any more.",
-  "failure.tooManyFollows": "You already follow the most users that are allowed.",
+  "failure.tooManyFollows": "You already follow as many users as you can.",
   "failure.usernameTaken": "This username is taken.",
   "failure.emailTaken": "This e-mail address is taken.",
 
@@ -250,7 +250,7 @@ export const en = {
   "field.username": "Only letters from A to Z, digits and _.",
   "field.reserved": "This name is reserved.",
   "field.email": "This is not an e-mail address.",
-  "field.url": "This is not an address that begins with http:// or https://.",
+  "field.url": "Enter an address that begins with http:// or https://.",
   "field.passwordName": "The password must not be your name or e-mail.",
   "field.passwordCommon": "This password is among the most common ones.",
 } satisfies Record<string, MessageText>;
