@@ -1,7 +1,7 @@
 # Build and check the web client, with the system's Node or else with one from PyPI. To be sourced
 # after setup.sh.
 
-# Of the sources, and of the built page, which names all other files of its build.
+# Print a checksum of the sources and of the built page, which names all other files of its build.
 web_state() {
   {
     find web \( -name node_modules -o -name dist -o -name '.*' \) -prune -o -type f -exec cksum {} +

@@ -24,7 +24,7 @@ function authorized(request: Request): Request {
   return copy;
 }
 
-/** The answer to a request of a user who is signed in no longer; nobody is to see another. */
+/** Return the response to a request whose user is no longer signed in. */
 function refusal(): Response {
   return new Response('{"detail":"Could not validate credentials"}', { status: 401 });
 }
