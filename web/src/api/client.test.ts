@@ -147,3 +147,20 @@ test("sends the request again with a token that is the same text as the refused 
   };
   expect((await api.GET("/user/timeline")).response.status).toBe(200);
 });
+
+test("renews the token once for requests at once", async () => {
+  const { api, beginSession } = await openTab();
+  beginSession(tokenOf(1));
+  otherTab("1.b");
+  answer = (path) => json(path === "/refresh_token" ? { access_token: tokenOf(1, 2) } : []);
+  await Promise.all([api.GET("/post/"), api.GET("/post/"), api.GET("/post/")]);
+  expect(sent.filter(({ path }) => path === "/refresh_token")).toHaveLength(1);
+});
+
+test("never asks without the token for what a user sees", async () => {
+  localStorage.setItem(MARK, "1.a");
+  const { api } = await openTab();
+  answer = () => json({}, 500);
+  await api.GET("/post/");
+  expect(sent.map(({ path }) => path)).toEqual(["/refresh_token"]);
+});
