@@ -47,7 +47,7 @@ def test_profile(settings, ana, console):
     expect(profile.get_by_role("alert")).to_have_text("No picture could be loaded from there.")
     picture.fill("https://user:word@example.com/")
     press(profile, "Save")
-    expect(profile.get_by_role("alert")).to_contain_text("This is not an address")
+    expect(profile.get_by_role("alert")).to_contain_text("This is not a web address")
     picture.fill("")
     profile.get_by_label("About you").fill("Oi!")
     press(profile, "Save")

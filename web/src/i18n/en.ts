@@ -250,7 +250,7 @@ export const en = {
   "field.username": "Only letters from A to Z, digits and _.",
   "field.reserved": "This name is reserved.",
   "field.email": "This is not an e-mail address.",
-  "field.url": "Enter an address that begins with http:// or https://.",
+  "field.url": "This is not a web address, such as https://example.com/me.png.",
   "field.passwordName": "The password must not be your name or e-mail.",
   "field.passwordCommon": "This password is among the most common ones.",
 } satisfies Record<string, MessageText>;

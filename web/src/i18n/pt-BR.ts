@@ -251,7 +251,7 @@ export const ptBR: Messages = {
   "field.username": "Só letras de A a Z, números e _.",
   "field.reserved": "Este nome é reservado.",
   "field.email": "Este não é um endereço de e-mail válido.",
-  "field.url": "Digite um endereço que comece com http:// ou https://.",
+  "field.url": "Este não é um endereço da web, como https://example.com/foto.png.",
   "field.passwordName": "A senha não pode ser seu nome nem seu e-mail.",
   "field.passwordCommon": "Esta senha está entre as mais comuns.",
 };
