@@ -17,7 +17,7 @@ import {
 } from "./tokens";
 
 /** How often the user who looks at the page is loaded anew. */
-const NEWS_MILLISECONDS = 60_000;
+const POLL_MILLISECONDS = 60_000;
 
 /**
  * `user` is null while nobody is signed in. `ready` is false until that is known, and `ended` is
@@ -164,13 +164,13 @@ whenAnotherTabChanges(() => {
 });
 
 /** See what has changed meanwhile, such as the number of unread notifications. */
-function lookAgain(): void {
+function poll(): void {
   if (document.hidden || !session.ready) return;
   noticeOtherTabs();
   // Nobody waits for it: the next time is soon enough if it fails.
   if (navigator.onLine) void reloadUser({ fetch: sendOnce });
 }
 
-setInterval(lookAgain, NEWS_MILLISECONDS);
+setInterval(poll, POLL_MILLISECONDS);
 // A tab that was in the background may have missed anything.
-document.addEventListener("visibilitychange", lookAgain);
+document.addEventListener("visibilitychange", poll);

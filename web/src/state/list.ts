@@ -7,7 +7,7 @@ import { ListError, loadPage, type Page } from "../api/pages";
 import { relationChanges, type Relation } from "./users";
 
 /** How often lists on the screen are asked for what is newer. */
-const NEWS_MILLISECONDS = 60_000;
+const POLL_MILLISECONDS = 60_000;
 
 export interface List<T> {
   /** The pages loaded so far. */
@@ -57,7 +57,7 @@ export function useList<Item, T>(
     next: null as string | null,
     previous: null as string | null,
   });
-  const news = shallowRef<Page<Item> | null>(null);
+  const newerPage = shallowRef<Page<Item> | null>(null);
   let abort = new AbortController();
   let checking: Promise<void> | null = null;
 
@@ -85,7 +85,7 @@ export function useList<Item, T>(
     const page = await load(first);
     if (!page) return;
     pages.value = [page.items.map(adopt)];
-    news.value = null;
+    newerPage.value = null;
     [state.next, state.previous, state.status] = [page.next, page.previous, "idle"];
   }
 
@@ -107,7 +107,7 @@ export function useList<Item, T>(
     // Nobody waits for it: the next time is soon enough if it fails.
     const page = await loadPage<Item>(previous, signal, sendOnce).catch(() => null);
     if (!page || signal.aborted || state.previous !== previous) return;
-    news.value = page.items.length ? page : null;
+    newerPage.value = page.items.length ? page : null;
     // A search may end before it has compared all posts; it goes on from there.
     if (!page.items.length) state.previous = page.previous ?? previous;
   }
@@ -118,12 +118,12 @@ export function useList<Item, T>(
   }
 
   async function showNewer(): Promise<void> {
-    const page = news.value;
+    const page = newerPage.value;
     if (!page) return;
     const shown = new Set(pages.value.flat());
     const items = page.items.map(adopt).filter((item) => !shown.has(item));
     pages.value = [items, ...pages.value];
-    [state.previous, news.value] = [page.previous ?? state.previous, null];
+    [state.previous, newerPage.value] = [page.previous ?? state.previous, null];
     // There may be more than a page.
     void checkNewer();
   }
@@ -135,7 +135,7 @@ export function useList<Item, T>(
   let timer: ReturnType<typeof setInterval> | undefined;
   function startTimer(): void {
     clearInterval(timer);
-    timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+    timer = setInterval(() => void checkNewer(), POLL_MILLISECONDS);
   }
   startTimer();
   onActivated(() => {
@@ -168,7 +168,7 @@ export function useList<Item, T>(
       return state.status === "idle" && !state.next && !pages.value.some((page) => page.length);
     },
     get newer() {
-      return news.value?.items.length ?? 0;
+      return newerPage.value?.items.length ?? 0;
     },
     more,
     reload,

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import { session } from "../api/session";
 import type { Me, Notification } from "../api/client";
-import { useNews } from "./notifications";
+import { useNewNotifications } from "./notifications";
 
 let marked: number[] = [];
 let status = 204;
@@ -22,19 +22,19 @@ function item(id: number, read: boolean): Notification {
 }
 
 test("what is unread is new until the user leaves after it was marked as read", async () => {
-  const news = useNews();
+  const news = useNewNotifications();
   const [newest, older, old] = [item(9, false), item(8, false), item(7, true)].map(news.adopt);
   await news.markRead(newest!);
   expect([newest!, older!, old!].map(news.isNew)).toEqual([true, true, false]);
   // A list of one kind, loaded after that.
   expect(news.isNew(news.adopt(item(8, true)))).toBe(true);
-  news.leave();
+  news.forgetRead();
   expect(news.isNew(newest!)).toBe(false);
   expect(marked).toEqual([9]);
 });
 
 test("nothing is sent when nothing is unread, or all of it was marked", async () => {
-  const news = useNews();
+  const news = useNewNotifications();
   await news.markRead(news.adopt(item(5, true)));
   const newest = news.adopt(item(6, false));
   await Promise.all([news.markRead(newest), news.markRead(newest)]);
@@ -42,14 +42,14 @@ test("nothing is sent when nothing is unread, or all of it was marked", async ()
 });
 
 test("what could not be marked stays new and is tried again", async () => {
-  const news = useNews();
+  const news = useNewNotifications();
   const newest = news.adopt(item(6, false));
   status = 500;
   await news.markRead(newest);
-  news.leave();
+  news.forgetRead();
   expect(news.isNew(newest)).toBe(true);
   status = 204;
   await news.markRead(newest);
-  news.leave();
+  news.forgetRead();
   expect([news.isNew(newest), marked]).toEqual([false, [6, 6]]);
 });

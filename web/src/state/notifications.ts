@@ -12,18 +12,18 @@ export interface ShownNotification extends Omit<Notification, "post"> {
   post: ShownPost | null;
 }
 
-export interface News {
+export interface NewNotifications {
   adopt: (item: Notification) => ShownNotification;
   /** Tell whether a notification was not read when it was shown. */
   isNew: (notification: ShownNotification) => boolean;
   /** Mark the notifications as read, from the oldest to this one, which has been shown. */
   markRead: (newest: ShownNotification) => Promise<void>;
   /** Take what has been marked as read for old from now on. */
-  leave: () => void;
+  forgetRead: () => void;
 }
 
 /** Return what the page knows of new notifications. It is the same for the lists of all kinds. */
-export function useNews(): News {
+export function useNewNotifications(): NewNotifications {
   // What is new stays so after it was marked as read, which the API does by an id, too.
   const oldestNew = ref(Infinity);
   let newestNew = 0;
@@ -47,9 +47,9 @@ export function useNews(): News {
     else marked = before;
   }
 
-  function leave(): void {
+  function forgetRead(): void {
     if (newestNew <= marked) oldestNew.value = Infinity;
   }
 
-  return { adopt, isNew: ({ id }) => id >= oldestNew.value, markRead, leave };
+  return { adopt, isNew: ({ id }) => id >= oldestNew.value, markRead, forgetRead };
 }
