@@ -16,8 +16,8 @@ def sign_in(page: Page, username: str = "ana") -> None:
 
 
 def sign_out(page: Page) -> None:
-    page.goto("/settings")
-    page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).click()
+    """Sign out on a wide screen."""
+    page.get_by_role("navigation", name="Main").get_by_role("button", name="Sign out").click()
     expect_signed_out(page)
 
 

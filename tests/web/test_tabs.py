@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.web.people import card, expect_signed_in, expect_signed_out, sign_in
+from tests.web.people import card, expect_signed_in, expect_signed_out, sign_in, sign_out
 
 
 @pytest.fixture
@@ -54,3 +54,59 @@ def test_tabs_renew_their_tokens_at_once(tabs, ana, bob, console):
     assert ana.ids("/user/me/bookmarks/") == [post["id"]]
     # They still share the one session; the other is that of the client `ana`.
     assert len(ana.get("/user/me/sessions/").json()) == 2
+
+
+@pytest.fixture
+def four(tabs, open_browser) -> list[Page]:
+    """These, and two tabs of another browser of ana's."""
+    third = open_browser("/sign-in")
+    sign_in(third)
+    fourth = third.context.new_page()
+    fourth.goto("/@ana")
+    expect_signed_in(fourth)
+    return [*tabs, third, fourth]
+
+
+def test_signing_out_is_seen_in_all_tabs_of_the_browser(four, ana):
+    first, second, third, fourth = four
+    ana.write("by myself")
+    second.goto("/bookmarks")
+    sign_out(first)
+    expect_signed_out(second)
+    # A page for users only is left, and a reload does not bring anybody back.
+    expect(second.get_by_role("heading", level=1)).to_have_text("Sign in")
+    second.goto("/")
+    expect_signed_out(second)
+    expect(card(second, "by myself").get_by_role("button", name="More")).to_be_hidden()
+    for tab in (third, fourth):
+        expect_signed_in(tab)
+        tab.reload()
+        expect_signed_in(tab)
+
+
+def test_another_user_in_one_tab_is_that_user_in_all(tabs, bob):
+    """What is on the page of the other tab is what bob may see and do."""
+    first, second = tabs
+    bob.write("by bob")
+    second.goto("/")
+    expect(card(second, "by bob").get_by_role("button", name="More")).to_be_hidden()
+    second.get_by_label("Write a post").fill("ana's words")
+    sign_out(first)
+    first.goto("/sign-in")
+    sign_in(first, "bob")
+    expect(card(second, "by bob").get_by_role("button", name="More")).to_be_visible()
+    expect(second.get_by_label("Write a post")).to_have_value("")
+    second.get_by_role("link", name="Profile").click()
+    expect(second.get_by_role("heading", level=1)).to_have_text("bob")
+
+
+def test_deleted_account(four, ana, console):
+    """A tab of each browser learns of it by the next thing that is done, the other from it."""
+    console.expects("401", "404")
+    assert ana.delete("/user/me/").status_code == 204
+    for tab, other in (four[:2], four[2:]):
+        tab.get_by_role("link", name="Notifications").click()
+        expect(tab.get_by_role("heading", level=1)).to_have_text("Sign in")
+        for each in (tab, other):
+            expect_signed_out(each)
+            expect(each.get_by_text("You have been signed out.")).to_be_visible()

@@ -40,25 +40,34 @@ export function useEdit<T, V>(form: Ref<V>, { versionOf, load, save }: EditOptio
     return data;
   }
 
-  async function start(): Promise<T | null> {
+  async function readStored(): Promise<T | null> {
     const answer = await load();
     if (!answer.data) failure.value = explainFailure(answer);
     return take(answer);
   }
 
+  let reading: Promise<T | null> | null = null;
+
+  function start(): Promise<T | null> {
+    reading ??= readStored().finally(() => (reading = null));
+    return reading;
+  }
+
   /** Store what is in the form. Resolves to what is stored then, or null if it was not. */
   async function submit(): Promise<T | null> {
-    if (sending.value || !etag.value) return null;
+    if (sending.value) return null;
     [sending.value, failure.value, errors.value, other.value] = [true, "", {}, null];
     let stored: T | null = null;
-    while (!stored) {
-      const answer = await save({ "If-Match": etag.value! });
+    // A quick user has sent it before what is stored was there.
+    if (!etag.value) await start();
+    while (!stored && etag.value && other.value === null) {
+      const answer = await save({ "If-Match": etag.value });
       if (answer.response.status === 412) {
         const current = await start();
         // It may be this very edit, whose answer was lost.
         if (current && known === JSON.stringify(form.value)) stored = current;
-        // Unless only something has changed that is not in this form.
-        else if (!current || other.value !== null) break;
+        // Otherwise both versions are shown, unless only what is not in this form has changed.
+        else if (!current) break;
       } else if (answer.data) {
         known = JSON.stringify(form.value);
         stored = take(answer);
