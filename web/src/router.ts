@@ -125,3 +125,8 @@ export function otherPage({
 }
 
 router.beforeEach((to) => otherPage(to) ?? true);
+
+/** Go to the sign-in page, and from there to a page: the current one unless another is named. */
+export function askToSignIn(next = router.currentRoute.value.fullPath): void {
+  void router.push({ name: "sign-in", query: { next } });
+}
