@@ -87,6 +87,13 @@ def test_the_index_and_the_page_share_an_address(browser, accept, is_page):
     assert browser.get("/", headers=known | {"Accept": other}).status_code == 200
 
 
+def test_caches_keep_the_page_and_the_404_of_an_address_apart(browser):
+    for path in ("/timeline", "/@ana"):
+        unknown = browser.get(path, headers={"Accept": "*/*"})
+        assert (unknown.status_code, unknown.headers["vary"]) == (404, "Accept")
+    assert "vary" not in browser.get("/user/nobody/").headers
+
+
 def test_a_304_has_what_a_cache_needs(browser):
     page = browser.get("/@ana")
     known = browser.get("/", headers={"If-None-Match": page.headers["etag"]})

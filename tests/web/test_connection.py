@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
@@ -10,17 +9,9 @@ from playwright.sync_api import expect
 from tests.databases import locked
 from tests.servers import free_port, served
 from tests.web.people import card, sign_in, write
-from tests.web.relay import Relay, relay
 
 LOST = "net::ERR_"
 UNREACHABLE = "Pamps cannot be reached. Trying again in"
-
-
-@pytest.fixture
-def way(site) -> Iterator[Relay]:
-    """A way to the server that can be slow, and on which answers get lost."""
-    with relay(int(site.rpartition(":")[2])) as way:
-        yield way
 
 
 @pytest.fixture
@@ -130,6 +121,27 @@ def test_offline(page, ana, bob, console):
         page.context.set_offline(False)
     expect(offline).to_be_hidden()
     assert ana.get(f"/post/{post['id']}/").json()["liked"]
+
+
+def test_page_that_cannot_be_loaded(page, console):
+    """Its file is asked for when one first goes there."""
+    console.expects(LOST, "preload", "dynamically imported")
+    page.context.set_offline(True)
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_text("You are offline.")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+
+
+def test_page_of_another_version(page, console):
+    """Pamps was updated since the page was loaded, and has no such file any more."""
+    console.expects("404", "preload", "dynamically imported")
+    page.get_by_label("Write a post").fill("half a th")
+    page.route("**/assets/SettingsView*", lambda route: route.fulfill(status=404), times=2)
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    page.get_by_role("link", name="Home").click()
+    expect(page.get_by_label("Write a post")).to_have_value("half a th")
 
 
 def test_too_many_requests(open_browser, ana, console):

@@ -63,6 +63,13 @@ def test_sign_in_leads_to_no_other_site(open_browser, ana, site):
         assert page.url.startswith(f"{site}/")
 
 
+def test_sign_in_that_leads_nowhere(open_browser, ana):
+    for next_ in ("", "%23here", "?next=", "/sign-in"):
+        page = open_browser(f"/sign-in?next={next_}")
+        sign_in(page)
+        expect(page.get_by_label("Write a post")).to_be_visible()
+
+
 def test_no_token_is_where_a_script_finds_it(page):
     page.reload()
     expect_signed_in(page)

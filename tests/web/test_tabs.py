@@ -110,3 +110,55 @@ def test_deleted_account(four, ana, console):
         for each in (tab, other):
             expect_signed_out(each)
             expect(each.get_by_text("You have been signed out.")).to_be_visible()
+
+
+def test_tabs_share_a_draft(tabs, ana):
+    """What is typed in one is in the other, so none overwrites it, and it is sent once."""
+    first, second = (tab.get_by_label("Write a post") for tab in tabs)
+    first.fill("begun here")
+    expect(second).to_have_value("begun here")
+    second.press("End")
+    second.press_sequentially(", sent there")
+    expect(first).to_have_value("begun here, sent there")
+    tabs[1].get_by_role("button", name="Post", exact=True).click()
+    expect(card(tabs[1], "begun here, sent there")).to_be_visible()
+    expect(first).to_have_value("")
+    assert len(ana.get("/post/").json()) == 1
+
+
+def test_text_that_goes_on_in_another_tab(tabs, console):
+    """Sending takes away the text that was sent, not what was typed meanwhile."""
+    first, second = (tab.get_by_label("Write a post") for tab in tabs)
+    sent: list[Route] = []
+    tabs[0].route("**/post/", lambda route: sent.append(route), times=1)
+    first.fill("sent")
+    with tabs[0].expect_request("**/post/"):
+        tabs[0].get_by_role("button", name="Post", exact=True).click()
+    second.press("End")
+    second.press_sequentially(" and more")
+    expect(first).to_have_value("sent and more")
+    sent[0].continue_()
+    expect(card(tabs[0], "sent").first).to_be_visible()
+    expect(first).to_have_value("sent and more")
+
+
+def test_another_user_switches_what_the_former_is_switching(tabs, ana, bob, console):
+    console.expects("401")
+    post = ana.write("like me")
+    first, second = tabs
+    first.reload()
+    held: list[Route] = []
+    like = card(first, "like me").get_by_role("button", name="Like")
+    first.route("**/like/", lambda route: held.append(route), times=1)
+    with first.expect_request("**/like/"):
+        like.click()
+    sign_out(second)
+    second.goto("/sign-in")
+    sign_in(second, "bob")
+    expect(like).to_have_attribute("aria-pressed", "false")
+    with first.expect_response("**/like/") as response:
+        like.click()
+    assert response.value.status == 201
+    held[0].continue_()
+    assert bob.get(f"/post/{post['id']}/").json()["liked"]
+    assert not ana.get(f"/post/{post['id']}/").json()["liked"]

@@ -3,10 +3,12 @@
 import {
   createRouter,
   createWebHistory,
+  START_LOCATION,
   type RouteLocationNormalized,
   type RouteLocationRaw,
 } from "vue-router";
-import { ROOT_PATH } from "./api/base";
+import { ROOT, ROOT_PATH } from "./api/base";
+import { patientFetch } from "./api/connection";
 import { session } from "./api/session";
 import type { MessageKey } from "./i18n";
 import { KINDS } from "./state/notifications";
@@ -120,11 +122,24 @@ export function otherPage({
 }: RouteLocationNormalized): RouteLocationRaw | null {
   if (!session.ready || meta.signedIn === undefined) return null;
   if (meta.signedIn && !session.user) return { name: "sign-in", query: { next: fullPath } };
-  if (!meta.signedIn && session.user) return String(query.next ?? "/");
+  if (!meta.signedIn && session.user) return String(query.next || "/");
   return null;
 }
 
-router.beforeEach((to) => otherPage(to) ?? true);
+let wanted: RouteLocationNormalized = START_LOCATION;
+
+router.beforeEach((to) => {
+  wanted = to;
+  return otherPage(to) ?? true;
+});
+
+// The files of a page come when one first goes there. If they do not, Pamps cannot be reached, or
+// was updated meanwhile: then the page is loaded as a whole, once that is possible.
+router.onError(async (_, to, from) => {
+  if (from === START_LOCATION) return;
+  await patientFetch(new Request(ROOT));
+  if (wanted === to) location.assign(router.resolve(to.fullPath).href);
+});
 
 /** Go to the sign-in page, and from there to a page: the current one unless another is named. */
 export function askToSignIn(next = router.currentRoute.value.fullPath): void {

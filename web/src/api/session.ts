@@ -128,7 +128,8 @@ export async function withPassword<T extends Answer>(
 
 /**
  * Change the password, which ends all sessions, and sign in with the new one, so that the tabs of
- * this browser stay signed in. If that fails, nobody is signed in afterwards.
+ * this browser stay signed in. If that fails, nobody is signed in afterwards. If no answer came,
+ * the new password tells whether it is changed.
  */
 export async function changePassword(current: string, next: string): Promise<Answer> {
   const { username } = session.user!;
@@ -138,9 +139,11 @@ export async function changePassword(current: string, next: string): Promise<Ans
     inTurn(async () => {
       const options = { body, headers: authorization(accessToken()), fetch: sendOnce };
       const answer = await api.PUT("/user/me/password/", options);
-      if (!answer.response.ok) return answer;
-      const { response } = await beginNewSession(username, next);
-      if (!response.ok) forgetSession();
+      const isLost = answer.response.status === 0;
+      if (!answer.response.ok && !isLost) return answer;
+      const signedIn = await beginNewSession(username, next);
+      if (isLost) return signedIn.response.ok ? signedIn : answer;
+      if (!signedIn.response.ok) forgetSession();
       return answer;
     });
   const token = accessToken();

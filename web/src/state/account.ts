@@ -1,7 +1,8 @@
 /** Leaving: signing out, and deleting the account. */
 
 import { nextTick } from "vue";
-import { api } from "../api/client";
+import { api, formApi } from "../api/client";
+import { patientFetch } from "../api/connection";
 import type { Answer } from "../api/failures";
 import { forgetSession, session, signOut, withPassword } from "../api/session";
 import { t } from "../i18n";
@@ -23,11 +24,20 @@ export async function leave(): Promise<void> {
   else await goHome(t("settings.signedOut"));
 }
 
+/** Tell whether there is no such user, as soon as Pamps can be reached. */
+async function isGone(username: string): Promise<boolean> {
+  const fetch = (request: Request) => patientFetch(request);
+  const params = { path: { username } };
+  const { response } = await formApi.GET("/user/{username}/", { params, fetch });
+  return response.status === 404;
+}
+
 /** Delete the account of the user and what this browser keeps of it. Takes the password. */
 export async function deleteAccount(password: string): Promise<Answer> {
-  const { id } = session.user!;
+  const { id, username } = session.user!;
   const answer = await withPassword(password, (options) => api.DELETE("/user/me/", options));
-  if (answer.response.ok) {
+  const isLost = answer.response.status === 0;
+  if (answer.response.ok || (isLost && (await isGone(username)))) {
     forgetSession();
     removeDrafts(id);
     await goHome(t("settings.deleted"));

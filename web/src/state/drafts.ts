@@ -12,7 +12,8 @@ import { readStored, removeStored, removeStoredWith, store } from "../storage";
 export interface Draft {
   text: Ref<string>;
   key: () => string;
-  clear: () => void;
+  /** Remove the text. With a key, only if it is still the text that was sent with it. */
+  clear: (key?: string) => void;
 }
 
 interface StoredDraft {
@@ -25,6 +26,7 @@ const PREFIX = "pamps:draft:";
 /** Remove all drafts of a user, who has deleted the account. */
 export function removeDrafts(userId: number): void {
   removeStoredWith(`${PREFIX}${userId}:`);
+  showOtherTabs(null);
 }
 
 interface SharedDraft {
@@ -33,7 +35,7 @@ interface SharedDraft {
   sent: Map<string, string>;
 }
 
-// All composers of a place have the same draft, also those of kept pages.
+// All composers of a place have the same draft, also those of kept pages and of other tabs.
 const drafts = new Map<string, SharedDraft>();
 
 function readDraft(name: string): StoredDraft {
@@ -45,6 +47,15 @@ function readDraft(name: string): StoredDraft {
   }
   return { text: "", key: newKey() };
 }
+
+/** Show what another tab has written into a draft, or into any. */
+function showOtherTabs(changed: string | null): void {
+  for (const [name, { stored }] of drafts) {
+    if (changed === null || changed === name) stored.value = readDraft(name);
+  }
+}
+
+window.addEventListener("storage", ({ key }) => showOtherTabs(key));
 
 /** Return the draft of a place, such as `new` or `reply.12`, of the user who is signed in. */
 export function useDraft(place: string): Draft {
@@ -70,9 +81,9 @@ export function useDraft(place: string): Draft {
       sent.set(text, key);
       return key;
     },
-    clear: () => {
+    clear: (key = stored.value.key) => {
       sent.clear();
-      write("");
+      if (key === stored.value.key) write("");
     },
   };
 }

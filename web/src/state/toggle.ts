@@ -1,6 +1,7 @@
 /** What a user switches on and off by a button, such as a like or a follow. */
 
 import type { Answer } from "../api/failures";
+import { signedInId } from "../api/tokens";
 import { showFailure } from "./messages";
 
 /** A switch whose request is on its way: what the user wants by now, and what becomes true of it. */
@@ -14,11 +15,11 @@ const underWay = new Map<string, Switch>();
 /**
  * Switch something: shown at once, and taken back with a message if it fails.
  *
- * `key` names the switch. Of several changes during a request only the last is sent. Resolves to
+ * `name` names the switch of the user who is signed in. Of several changes during a request only the last is sent. Resolves to
  * whether the API has taken what the user wanted last.
  */
 export function toggle(
-  key: string,
+  name: string,
   on: boolean,
   show: (on: boolean) => void,
   send: (on: boolean) => Promise<Answer>,
@@ -34,10 +35,13 @@ export function toggle(
         return false;
       }
     }
+    // What was read before may have come after, and be shown.
+    show(sent);
     return true;
   }
 
   show(on);
+  const key = `${signedInId()}.${name}`;
   const running = underWay.get(key);
   if (running) {
     running.wanted = on;
