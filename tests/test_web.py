@@ -119,7 +119,7 @@ def test_the_api_keeps_its_paths(browser):
     assert "swagger" in browser.get("/docs").text
 
 
-def test_what_is_neither(browser):
+def test_neither_page_nor_api(browser):
     """Only browsers that navigate get the page; others learn that there is nothing."""
     nothing = browser.get("/@ana", headers={"Accept": "*/*"})
     assert (nothing.status_code, nothing.json()) == (404, {"detail": "Not Found"})
@@ -157,7 +157,7 @@ def test_the_page_knows_the_length_of_posts(build):
     assert '<base href="/" /><meta name="post-max-length" content="1000" />' in done.stdout
 
 
-def test_no_page_is_wanted(build, monkeypatch):
+def test_without_the_setting(build, monkeypatch):
     browser = serve(build, monkeypatch, web=False)
     assert browser.get("/").json()["title"] == "Pamps"
     assert browser.get("/@ana").status_code == 404

@@ -157,7 +157,7 @@ def test_lists_of_users(page, ana, bob):
     expect(page.get_by_text("Nobody has reposted this post yet.")).to_be_visible()
 
 
-def test_nobody_is_called_that(page, console):
+def test_unknown_users(page, console):
     console.expects("404")
     for path in ("/@nobody", "/@nobody/followers", "/@timeline"):
         page.goto(path)

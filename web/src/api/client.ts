@@ -14,7 +14,6 @@ export type Profile = components["schemas"]["UserProfile"];
 export type Me = components["schemas"]["UserMe"];
 export type Notification = components["schemas"]["NotificationResponse"];
 export type PopularTag = components["schemas"]["PopularTag"];
-export type Session = components["schemas"]["SessionResponse"];
 
 /** Return the request with the access token, if there is one. */
 function authorized(request: Request): Request {

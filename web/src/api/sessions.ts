@@ -1,11 +1,12 @@
 /** The sessions of the user who is signed in. */
 
-import { api, type Session as ApiSession } from "./client";
+import { api } from "./client";
 import type { Answer } from "./failures";
+import type { components } from "./schema";
 import type { OwnRequest } from "./session";
 
 /** A session. Its id is a text, as it can be larger than what a number keeps exactly. */
-export type Session = Omit<ApiSession, "id"> & { id: string };
+export type Session = Omit<components["schemas"]["SessionResponse"], "id"> & { id: string };
 
 /** Read sessions from JSON with their ids as texts. */
 function parseSessions(json: string): Session[] {
