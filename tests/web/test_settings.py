@@ -168,7 +168,7 @@ def test_blocked_and_muted(page, ana, bob, what, on, off):
     # It can be undone.
     expect(hidden.get_by_role("button", name=f"{on} bob", exact=True)).to_be_visible()
     page.reload()
-    expect(hidden.get_by_text("You have blocked nobody.")).to_be_visible()
+    expect(hidden.get_by_text("You have not blocked anybody.")).to_be_visible()
     expect(hidden.get_by_text("You have muted nobody.")).to_be_visible()
     assert ana.get(f"/user/me/{what}s/").json() == []
 

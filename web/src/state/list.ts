@@ -108,6 +108,8 @@ export function useList<Item, T>(
     const page = await loadPage<Item>(previous, signal, sendOnce).catch(() => null);
     if (!page || signal.aborted || state.previous !== previous) return;
     newerPage.value = page.items.length ? page : null;
+    // Nobody is reading what would move away.
+    if (newerPage.value && !pages.value.some((shown) => shown.length)) await showNewer();
     // A search may end before it has compared all posts; it goes on from there.
     if (!page.items.length) state.previous = page.previous ?? previous;
   }
