@@ -7,6 +7,7 @@ export const en = {
   "action.dismiss": "Dismiss",
   "action.save": "Save",
   "action.saving": "Saving…",
+  "action.showInput": "Show what I type",
   "action.tryAgain": "Try again",
 
   "nav.label": "Main",

@@ -7,6 +7,7 @@ export const ptBR: Messages = {
   "action.dismiss": "Fechar",
   "action.save": "Salvar",
   "action.saving": "Salvando…",
+  "action.showInput": "Mostrar o que digito",
   "action.tryAgain": "Tentar de novo",
 
   "nav.label": "Principal",
