@@ -80,10 +80,21 @@ def test_all_that_is_new_is_marked_however_much(page, ana, bob):
     expect(new(page)).to_have_count(25)
 
 
-def test_what_arrives_is_announced(page, ana, bob):
+def test_what_arrives_in_an_empty_list_is_shown(page, ana, bob):
     page.clock.install()
     page.goto("/notifications")
     expect(page.get_by_text("Nothing yet.")).to_be_visible()
+    bob.follow(ana)
+    page.clock.run_for(MINUTE)
+    expect(page.get_by_text("bob follows you")).to_be_visible()
+    expect(page.get_by_text("Nothing yet.")).to_be_hidden()
+
+
+def test_what_arrives_is_announced(page, ana, bob, sign_up):
+    sign_up("cid").follow(ana)
+    page.clock.install()
+    page.goto("/notifications")
+    expect(page.get_by_text("cid follows you")).to_be_visible()
     bob.post(f"/user/follow/{ana.id}")
     page.clock.run_for(MINUTE)
     expect(page).to_have_title("(1) Notifications · Pamps")

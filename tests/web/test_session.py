@@ -1,5 +1,7 @@
 """Signing up, in and out in the browser, and staying signed in."""
 
+import re
+
 from playwright.sync_api import expect
 
 from tests import canary
@@ -27,13 +29,11 @@ def test_sign_up_that_is_refused(open_browser, ana, console):
     for wrong, told in (
         ("eva!", "Only letters from A to Z, digits and _."),
         ("me", "This name is reserved."),
+        ("ANA", "This username is taken."),
     ):
         name.fill(wrong)
         page.get_by_role("button", name="Create account").click()
-        expect(name).to_have_accessible_description(f"Letters, digits and _, at most 30. {told}")
-    name.fill("ANA")
-    page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("alert")).to_have_text("This username is taken.")
+        expect(name).to_have_accessible_description(re.compile(re.escape(told)))
 
 
 def test_wrong_password(open_browser, ana, console):
