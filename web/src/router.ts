@@ -115,7 +115,7 @@ export const router = createRouter({
 });
 
 /** Return where to go from a page that is not for the current user, and null if it is. */
-export function otherPage({
+export function redirectFrom({
   meta,
   query,
   fullPath,
@@ -130,7 +130,7 @@ let wanted: RouteLocationNormalized = START_LOCATION;
 
 router.beforeEach((to) => {
   wanted = to;
-  return otherPage(to) ?? true;
+  return redirectFrom(to) ?? true;
 });
 
 // The files of a page come when one first goes there. If they do not, Pamps cannot be reached, or

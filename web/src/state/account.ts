@@ -18,7 +18,7 @@ async function goHome(message: string): Promise<void> {
 }
 
 /** Sign out, and say so. */
-export async function leave(): Promise<void> {
+export async function signOutAndGoHome(): Promise<void> {
   const answer = await signOut();
   if (session.user) showFailure(answer);
   else await goHome(t("settings.signedOut"));

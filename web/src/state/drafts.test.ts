@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { session } from "../api/session";
 import type { Me } from "../api/client";
 import { removeDrafts, useDraft } from "./drafts";
@@ -10,7 +10,6 @@ beforeEach(() => {
 
 /** The draft as it is after the page was loaded anew. */
 async function afterReload(place: string) {
-  const { vi } = await import("vitest");
   vi.resetModules();
   const [{ session: newSession }, drafts] = await Promise.all([
     import("../api/session"),
