@@ -100,7 +100,7 @@ def test_what_arrives_is_announced(page, ana, bob, sign_up):
     expect(page).to_have_title("(1) Notifications · Pamps")
     page.get_by_role("button", name="Show 1 new").click()
     expect(page.get_by_text("bob follows you")).to_be_visible()
-    expect(new(page)).to_have_count(1)
+    expect(new(page)).to_have_count(2)
     expect(page).to_have_title("Notifications · Pamps")
 
 
