@@ -13,17 +13,21 @@ class Relay:
         self.upstream = upstream
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.request, self.loses = "", False
+        self.request, self.loses, self.cuts = "", False, False
         self.arrived, self.released = Event(), Event()
 
     def hold(self, request: str) -> None:
         """Hold up the answers to requests that begin with that, like "POST /post/"."""
-        self.request, self.loses = request, False
+        self.request, self.loses, self.cuts = request, False, False
         self.released.clear()
 
     def lose(self, request: str) -> None:
         """Close the connections of such requests instead of passing the answers on."""
-        self.request, self.loses = request, True
+        self.request, self.loses, self.cuts = request, True, False
+
+    def cut(self, request: str) -> None:
+        """Leave out the end of the answers to such requests."""
+        self.request, self.loses, self.cuts = request, True, True
 
     def release(self) -> None:
         self.request = ""
@@ -60,6 +64,7 @@ class Relay:
                     asked.clear()
                     self.arrived.set()
                     if self.loses:
+                        client.sendall(data[:-1] if self.cuts else b"")
                         break
                     self.released.wait()
                 client.sendall(data)

@@ -67,6 +67,35 @@ def test_lost_answer(page, way, ana, console):
     assert texts(ana) == ["said later", "said once"]
 
 
+def test_answer_that_breaks_off(page, way, ana, console):
+    console.expects(LOST)
+    way.cut("POST /post/")
+    page.get_by_label("Write a post").fill("said once")
+    page.get_by_role("button", name="Post", exact=True).click()
+    expect(page.get_by_text(UNREACHABLE)).to_be_visible()
+    way.release()
+    expect(card(page, "said once")).to_be_visible()
+    assert texts(ana) == ["said once"]
+
+
+def test_answer_that_never_comes(open_browser, way, ana, console):
+    """As after a phone has changed its network: the page asks again, and says so."""
+    console.expects(LOST, "409")
+    page = open_browser("/sign-in", base_url=way.address)
+    page.clock.install()
+    sign_in(page)
+    way.hold("POST /post/")
+    page.get_by_label("Write a post").fill("said once")
+    page.get_by_role("button", name="Post", exact=True).click()
+    assert way.arrived.wait(10)
+    way.request = ""
+    page.clock.fast_forward(30_000)
+    expect(page.get_by_text(UNREACHABLE)).to_be_visible()
+    page.clock.fast_forward(2_000)
+    expect(card(page, "said once")).to_be_visible()
+    assert texts(ana) == ["said once"]
+
+
 def test_reload_before_the_answer(page, way, ana, console):
     """The draft is still there, and stored once when it is sent again."""
     console.expects(LOST)
