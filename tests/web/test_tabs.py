@@ -67,7 +67,8 @@ def four(tabs, open_browser) -> list[Page]:
     return [*tabs, third, fourth]
 
 
-def test_signing_out_is_seen_in_all_tabs_of_the_browser(four, ana):
+def test_signing_out_is_seen_in_all_tabs_of_the_browser(four, ana, console):
+    console.expects("401")  # of what another tab is just asking for
     first, second, third, fourth = four
     ana.write("by myself")
     second.goto("/bookmarks")
@@ -84,8 +85,9 @@ def test_signing_out_is_seen_in_all_tabs_of_the_browser(four, ana):
         expect_signed_in(tab)
 
 
-def test_another_user_in_one_tab_is_that_user_in_all(tabs, bob):
+def test_another_user_in_one_tab_is_that_user_in_all(tabs, bob, console):
     """What is on the page of the other tab is what bob may see and do."""
+    console.expects("401")  # of what the other tab is just asking for
     first, second = tabs
     bob.write("by bob")
     second.goto("/")
