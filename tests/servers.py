@@ -43,14 +43,14 @@ def run(command: list, stdin: str = "", **environment: str) -> subprocess.Comple
 
 @contextlib.contextmanager
 def served(
-    settings: dict[str, str], *arguments: str, log: list[str] | None = None
+    settings: dict[str, str], *arguments: str, log: list[str] | None = None, port: int | None = None
 ) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
     """A development server with these settings, and a client for it. `log` gets what it logs.
 
-    It has one worker if nothing says otherwise, as each takes a second to start.
+    It has one worker if nothing says otherwise, as each takes a second to start, and listens on a
+    free port.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = port or free_port()
     log = [] if log is None else log
     with subprocess.Popen(
         [PAMPS, "serve", "--port", str(port), *arguments],
@@ -91,6 +91,12 @@ def signed_in(database: str, **settings: str) -> Iterator[httpx.Client]:
         client.headers["Authorization"] = f"Bearer {token}"
         yield client
         process.terminate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 def embedded(folder: Path) -> dict[str, str]:

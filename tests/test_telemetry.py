@@ -49,6 +49,7 @@ def attributes(span: Span) -> dict[str, object]:
 
 def test_traces(endpoint, other_database):
     settings = {"PAMPS_TELEMETRY__endpoint": endpoint, "PAMPS_DB__uri": other_database}
+    settings["PAMPS_SERVER__web"] = "false"  # its route is that of all paths that no other has
     with served(settings, "--workers", "1") as (process, client):
         assert client.post("/user/", json=USER).status_code == 201
         tokens = client.post(f"/token?password={canary.WORD}", data=USER).json()

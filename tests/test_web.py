@@ -1,32 +1,16 @@
-"""How the web client is served: the page, its files, and what remains the API's."""
+"""The page of the web client: who gets it, and what remains the API's."""
 
-import gzip
+import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.servers import run
+from tests.servers import CHECKOUT, run
+from tests.web_build import BROWSER, FILES, SCRIPT, make_build, serve
 
-SCRIPT = "/assets/index-B3x_9aZk.js"
 PAGES = ["/", "/timeline", "/@ana", "/@ana/12", "/tag/x", "/search", "/notifications", "/nowhere/x"]
-FILES = {
-    "index.html": (
-        '<base href="/" /><meta name="post-max-length" content="255" />'
-        '<script type="module" src="assets/index-B3x_9aZk.js"></script>'
-    ),
-    SCRIPT[1:]: "let answer = 'plain'",
-    f"{SCRIPT[1:]}.br": "made by brotli",
-    f"{SCRIPT[1:]}.gz": "made by gzip",
-    "assets/index-C0dE1234.css": "p {}",
-    "favicon.svg": "<svg/>",
-    "manifest.webmanifest": "{}",
-}
-# As Chromium sends it.
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
-
 # Prints what browsers get at some paths, by the settings in the environment.
 GET = """
 import sys
@@ -43,31 +27,12 @@ for path in sys.argv[2:]:
 
 @pytest.fixture
 def build(tmp_path) -> Path:
-    build = tmp_path / "dist"
-    for name, text in FILES.items():
-        (build / name).parent.mkdir(parents=True, exist_ok=True)
-        (build / name).write_text(text)
-    return build
+    return make_build(tmp_path)
 
 
 @pytest.fixture
-def serve(build, monkeypatch) -> Callable[[], TestClient]:
-    """Make an application that serves this build, and a client that accepts what browsers do."""
-    from pamps import app, config
-
-    def serve(web: bool = True) -> TestClient:
-        monkeypatch.setattr(app, "find_build", lambda: build)
-        monkeypatch.setitem(vars(config.settings.server), "web", web)
-        client = TestClient(app.create_app(), headers={"Accept": BROWSER})
-        client.headers["Accept-Encoding"] = "identity"
-        return client
-
-    return serve
-
-
-@pytest.fixture
-def browser(serve) -> TestClient:
-    return serve()
+def browser(build, monkeypatch) -> TestClient:
+    return serve(build, monkeypatch)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -85,6 +50,16 @@ def test_browsers_get_the_page(browser, path):
     head = browser.head(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(page.content))
+
+
+def test_no_page_of_the_client_is_a_path_of_the_api(browser):
+    router = (CHECKOUT / "web/src/router.ts").read_text()
+    paths = {
+        re.sub(r":\w+(\([^/]*\))?\*?", "1", path) for path in re.findall('path: "(/.*?)"', router)
+    }
+    assert {"/", "/timeline", "/@1", "/@1/1", "/tag/1", "/1"} <= paths
+    for path in paths:
+        assert browser.get(path).text == FILES["index.html"], path
 
 
 @pytest.mark.parametrize(
@@ -112,6 +87,13 @@ def test_the_index_and_the_page_share_an_address(browser, accept, is_page):
     assert browser.get("/", headers=known | {"Accept": other}).status_code == 200
 
 
+def test_caches_keep_the_page_and_the_404_of_an_address_apart(browser):
+    for path in ("/timeline", "/@ana"):
+        unknown = browser.get(path, headers={"Accept": "*/*"})
+        assert (unknown.status_code, unknown.headers["vary"]) == (404, "Accept")
+    assert "vary" not in browser.get("/user/nobody/").headers
+
+
 def test_a_304_has_what_a_cache_needs(browser):
     page = browser.get("/@ana")
     known = browser.get("/", headers={"If-None-Match": page.headers["etag"]})
@@ -137,7 +119,7 @@ def test_the_api_keeps_its_paths(browser):
     assert "swagger" in browser.get("/docs").text
 
 
-def test_what_is_neither(browser):
+def test_neither_page_nor_api(browser):
     """Only browsers that navigate get the page; others learn that there is nothing."""
     nothing = browser.get("/@ana", headers={"Accept": "*/*"})
     assert (nothing.status_code, nothing.json()) == (404, {"detail": "Not Found"})
@@ -146,120 +128,6 @@ def test_what_is_neither(browser):
     assert browser.post("/@ana").status_code == 404
     refused = browser.post("/favicon.svg")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
-
-
-@pytest.mark.parametrize(
-    ("path", "media_type"),
-    [
-        (SCRIPT, "text/javascript; charset=utf-8"),
-        ("/assets/index-C0dE1234.css", "text/css; charset=utf-8"),
-        ("/favicon.svg", "image/svg+xml"),
-        ("/manifest.webmanifest", "application/manifest+json"),
-    ],
-)
-def test_files(browser, path, media_type):
-    for accept in ("*/*", BROWSER):
-        file = browser.get(path, headers={"Accept": accept})
-        assert (file.status_code, file.text) == (200, FILES[path[1:]])
-        assert file.headers["content-type"] == media_type
-        assert file.headers["content-security-policy"].startswith("default-src 'none';")
-        kept = "public, max-age=31536000, immutable" if "assets" in path else "no-cache"
-        assert file.headers["cache-control"] == kept
-    assert browser.head(path).headers["content-length"] == str(len(file.content))
-
-
-@pytest.mark.parametrize(
-    ("accepted", "encoding"),
-    [
-        ("gzip, deflate, br, zstd", "br"),
-        ("br;q=0.5, gzip", "gzip"),
-        ("br;q=0, gzip;q=0.1", "gzip"),
-        ("GZIP", "gzip"),
-        ("*", "br"),
-        ("*;q=0, gzip", "gzip"),
-        ("identity, br;q=0.5", None),
-        ("br;q=0", None),
-        ("deflate", None),
-        ("", None),
-    ],
-)
-def test_compressed_files(browser, accepted, encoding):
-    headers = {"Accept-Encoding": accepted}
-    with browser.stream("GET", SCRIPT, headers=headers) as file:
-        content = b"".join(file.iter_raw())
-    end = {"br": ".br", "gzip": ".gz", None: ""}[encoding]
-    assert content.decode() == FILES[SCRIPT[1:] + end]
-    assert file.headers.get("content-encoding") == encoding
-    assert file.headers["vary"] == "Accept-Encoding"
-    assert file.headers["content-type"] == "text/javascript; charset=utf-8"
-    known = headers | {"If-None-Match": file.headers["etag"]}
-    assert browser.get(SCRIPT, headers=known).status_code == 304
-    other = "br" if encoding != "br" else "identity"
-    with browser.stream("GET", SCRIPT, headers=known | {"Accept-Encoding": other}) as file:
-        assert file.status_code == 200
-
-
-def test_a_range_is_of_no_other_encoding(browser):
-    """The whole file is a right answer to any range (RFC 9110, section 14.2)."""
-    headers = {"Range": "bytes=0-3", "Accept-Encoding": "br"}
-    with browser.stream("GET", SCRIPT, headers=headers) as file:
-        assert (file.status_code, b"".join(file.iter_raw())) == (200, b"made by brotli")
-
-
-def test_the_page_is_not_compressed(build, serve):
-    """As it is not sent as it was built."""
-    (build / "index.html.gz").write_bytes(gzip.compress(b"as built"))
-    page = serve().get("/", headers={"Accept-Encoding": "gzip"})
-    assert "content-encoding" not in page.headers
-    assert page.text == FILES["index.html"]
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/../secret",
-        "/..%2fsecret",
-        "/%2e%2e/secret",
-        "/assets/../../secret",
-        "/assets/..%2f..%2fsecret",
-        "//secret",
-        "/outside",
-        "/assets",
-        "/assets/",
-        "/.env",
-        "/.git/config",
-        "/a%00b",
-        "/index.html%00.js",
-        "/%ff%fe",
-        "/" + "a" * 5000,
-        "/" + "a/" * 3000,
-        f"{SCRIPT}/x",
-        f"{SCRIPT}%00",
-    ],
-)
-def test_no_other_file_is_reachable(build, serve, path):
-    (build.parent / "secret").write_text("secret")
-    (build / "outside").symlink_to(build.parent / "secret")
-    browser = serve()
-    for accept, status in (("*/*", 404), (BROWSER, 200)):
-        answer = browser.get(f"http://testserver{path}", headers={"Accept": accept})
-        # The path of a file that is not there is not the page's either.
-        status = 404 if path == "/outside" else status
-        assert answer.status_code == status, answer.text
-        assert "secret" not in answer.text
-
-
-def test_no_limit_and_no_database(serve, rate_limits, monkeypatch):
-    """Not even with a token, by which other requests are counted."""
-    from pamps.middleware import rate_limit
-
-    monkeypatch.setattr(rate_limit, "find_user", None)
-    browser = serve()
-    for path in ("/", "/@ana", SCRIPT, "/favicon.svg"):
-        answer = browser.get(path, headers={"Authorization": "Bearer x"})
-        assert answer.status_code == 200
-        assert "ratelimit-limit" not in answer.headers
-    assert browser.get("/post/").headers["ratelimit-remaining"] == "299"
 
 
 @pytest.mark.parametrize(
@@ -289,19 +157,14 @@ def test_the_page_knows_the_length_of_posts(build):
     assert '<base href="/" /><meta name="post-max-length" content="1000" />' in done.stdout
 
 
-def test_no_page_is_wanted(serve):
-    browser = serve(web=False)
+def test_without_the_setting(build, monkeypatch):
+    browser = serve(build, monkeypatch, web=False)
     assert browser.get("/").json()["title"] == "Pamps"
     assert browser.get("/@ana").status_code == 404
     assert browser.get(SCRIPT).status_code == 404
 
 
-def test_no_page_is_built(serve, monkeypatch, caplog):
-    from pamps import app
-
-    serve()
-    monkeypatch.setattr(app, "find_build", lambda: None)
-    browser = TestClient(app.create_app(), headers={"Accept": BROWSER})
-    assert browser.get("/").json()["title"] == "Pamps"
+def test_no_page_is_built(monkeypatch, caplog):
+    assert serve(None, monkeypatch).get("/").json()["title"] == "Pamps"
     (line,) = [record.message for record in caplog.records if record.name == "pamps.app"]
     assert line.startswith("there is no page")

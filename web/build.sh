@@ -1,7 +1,7 @@
 # Build and check the web client, with the system's Node or else with one from PyPI. To be sourced
 # after setup.sh.
 
-# Of the sources, and of the built page, which names all other files of its build.
+# Print a checksum of the sources and of the built page, which names all other files of its build.
 web_state() {
   {
     find web \( -name node_modules -o -name dist -o -name '.*' \) -prune -o -type f -exec cksum {} +
@@ -35,7 +35,7 @@ prepare_web() {
     PATH="$PWD/.venv/bin:$PATH"
     if ! has_node; then
       echo 'Installing Node from PyPI' >&2
-      web_step 'as there is no Node' install --require-hashes -r requirements-node.txt || return
+      web_step 'as there is no Node 20.19 or newer' install --require-hashes -r requirements-node.txt || return
     fi
   fi
   packages=$(cat web/package.json web/package-lock.json | cksum)

@@ -6,6 +6,6 @@ import os
 # Neither a secret nor a build is needed for it.
 os.environ |= {"PAMPS_SECURITY__SECRET_KEY": "x" * 32, "PAMPS_SERVER__web": "false"}
 
-from pamps.app import app  # noqa: E402
+from pamps.app import app
 
 print(json.dumps(app.openapi(), indent=2))

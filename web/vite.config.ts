@@ -5,13 +5,13 @@ import vue from "@vitejs/plugin-vue";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
-/** Writes each text file of the build a second and a third time, compressed. */
+/** Write each script and stylesheet of the build compressed, too. */
 function compress(): Plugin {
   return {
     name: "compress",
     apply: "build",
     writeBundle({ dir }, bundle) {
-      for (const name of Object.keys(bundle).filter((name) => /\.(js|css|svg)$/.test(name))) {
+      for (const name of Object.keys(bundle).filter((name) => /\.(js|css)$/.test(name))) {
         const path = join(dir!, name);
         const content = readFileSync(path);
         const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } };

@@ -72,6 +72,11 @@ def _qualities(request: Request, header: str) -> dict[str, float]:
     return qualities
 
 
+def _is_of_api(scope: Scope) -> bool:
+    """Tell whether the API has this path."""
+    return any(route.matches(scope)[0] is not Match.NONE for route in scope["app"].routes)
+
+
 class WebMiddleware(BaseMiddleware):
     """Respond with a file of the web client, or with its page where the API has no such path.
 
@@ -86,10 +91,17 @@ class WebMiddleware(BaseMiddleware):
         self.files = {f"/{path.relative_to(build).as_posix()}" for path in files}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_varying(message: Message) -> None:
+            # A cache must not send it to a browser, which would get the page.
+            if message["type"] == "http.response.start" and message["status"] == 404:
+                vary = [] if _is_of_api(scope) else [(b"vary", b"Accept")]
+                message["headers"] = [*message["headers"], *vary]
+            await send(message)
+
         app = self.app
         if scope["method"] == "GET" and (name := self._find_file(scope)):
             app = await self._response(Request(scope, receive), name) or app
-        await app(scope, receive, send)
+        await app(scope, receive, send_varying)
 
     def _find_file(self, scope: Scope) -> str | None:
         """Return the name of the file to respond with, or None if it is the API that responds."""
@@ -104,10 +116,7 @@ class WebMiddleware(BaseMiddleware):
         quality = accepted.get("text/html", 0)
         if not quality or quality < accepted.get("application/json", 0):
             return None
-        routes = scope["app"].routes
-        if path != "/" and any(route.matches(scope)[0] is not Match.NONE for route in routes):
-            return None
-        return PAGE
+        return None if path != "/" and _is_of_api(scope) else PAGE
 
     async def _response(self, request: Request, name: str) -> Response | None:
         """Return the response with a file, or None if the file is no longer there."""

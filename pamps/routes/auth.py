@@ -69,7 +69,7 @@ GRANTS: JsonDict = {
     "then": _requiring("refresh_token"),
     "else": _requiring("username", "password"),
 }
-EXAMPLE: JsonDict = {"username": "ana", "password": EXAMPLE_PASSWORD, "cookie": False}
+EXAMPLE: JsonDict = {"username": "ana", "password": EXAMPLE_PASSWORD, "cookie": "false"}
 
 
 class TokenRequest(BaseModel):
@@ -81,7 +81,9 @@ class TokenRequest(BaseModel):
     username: Annotated[SafeText, StringConstraints(strip_whitespace=True)] = ""
     password: SafeText = Field("", repr=False)
     refresh_token: SafeText = Field("", repr=False)
-    cookie: bool = Field(False, description="Set the cookie instead of sending a refresh token.")
+    cookie: Literal["true", "false", ""] = Field(
+        "false", description="Set the cookie instead of sending a refresh token."
+    )
 
     def require(self, *names: str) -> None:
         """Raise RequestValidationError for those of the fields that are missing."""
@@ -111,7 +113,7 @@ async def login_for_access_token(
     For a page of Pamps itself, `cookie` puts the refresh token into a cookie that only
     `POST /refresh_token` gets and that no script can read.
     """
-    if form.cookie:
+    if form.cookie == "true":
         require_own_origin(request)
     if form.grant_type == "refresh_token":
         form.require("refresh_token")
@@ -120,7 +122,7 @@ async def login_for_access_token(
         form.require("username", "password")
         tokens = await _sign_in(form, address, user_agent, transaction, request)
     request_state(request.scope).session_user_id = tokens.user_id
-    return set_cookie(request, response, tokens) if form.cookie else tokens.token
+    return set_cookie(request, response, tokens) if form.cookie == "true" else tokens.token
 
 
 async def _sign_in(

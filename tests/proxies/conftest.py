@@ -6,7 +6,7 @@ import pytest
 
 from tests.proxies import missing, servers
 
-# Too large a package to be installed for one test.
+# A large package, which not every machine of a developer has.
 collect_ignore = ["test_browser.py"] if missing("chromium") else []
 collect_ignore += ["test_pgbouncer.py"] if missing("pgbouncer") else []
 

@@ -15,7 +15,7 @@ import httpx
 
 from tests import canary
 from tests.proxies import SEARCH_PATH
-from tests.servers import served
+from tests.servers import free_port, served
 
 NGINX = """
 daemon off;
@@ -59,12 +59,6 @@ backend pamps
     %(backend)s
     server pamps 127.0.0.1:%(upstream)d
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The documentation page in a browser, behind a proxy that shows Pamps under a path."""
+"""The pages of Pamps in a browser, behind a proxy that shows it under a path."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests import canary
 from tests.browser import chromium
 from tests.proxies.servers import UNDER_API, nginx, sign_up
+from tests.servers import CHECKOUT
 
 
 @pytest.fixture
@@ -54,3 +55,21 @@ def test_examples_as_they_stand(page, under_api):
         assert try_out(page, "post", "/token")[0] == "200"
         assert try_out(page, "get", "/user/{username}/")[0] == "200"
         assert try_out(page, "get", "/post/")[0] == "200"
+
+
+@pytest.mark.skipif(not (CHECKOUT / "web/dist/index.html").is_file(), reason="it is not built")
+@pytest.mark.parametrize("location", UNDER_API.values(), ids=UNDER_API)
+def test_the_web_client(page, under_api, location):
+    """Its files, its requests and its own addresses are all under that path."""
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    with nginx(under_api, location, tls=True) as client:
+        page.goto(f"{client.base_url}/api")
+        page.get_by_role("link", name="Sign in").first.click()
+        expect(page.get_by_role("textbox", name="Username")).to_be_visible()
+        assert page.url == f"{client.base_url}/api/sign-in"
+        page.reload()
+        expect(page.get_by_role("textbox", name="Username")).to_be_visible()
+        assert any(url.endswith(".js") for url in requested)
+        assert any("/post" in url for url in requested)
+        assert [url for url in requested if not url.startswith(f"{client.base_url}/api")] == []

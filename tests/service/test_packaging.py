@@ -5,25 +5,37 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from pathlib import Path
+from venv import EnvBuilder
 
+import pytest
 from sqlalchemy import make_url
 
 from tests.databases import execute
-from tests.servers import CHECKOUT
+from tests.servers import CHECKOUT, run
+
+PIP = [sys.executable, "-m", "pip"]
 
 
-def test_wheel(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """A wheel, with a web client of two files in it."""
+    folder = tmp_path_factory.mktemp("checkout")
     # From a copy, as a build leaves its traces beside the sources.
     for name in ("setup.py", "requirements.in", "README.md", "MANIFEST.in", "pamps", "migrations"):
-        (tmp_path / name).symlink_to(CHECKOUT / name)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "."],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("pamps-*.whl")
+        (folder / name).symlink_to(CHECKOUT / name)
+    for name in ("index.html", "assets/index-0a1b2c3d.js"):
+        (folder / "web/dist" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "web/dist" / name).write_text(name)
+    command = [*PIP, "wheel", "-q", "--no-deps", "--no-build-isolation", "."]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    (wheel,) = folder.glob("pamps-*.whl")
+    return wheel
+
+
+def test_wheel(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = next(name for name in names if name.endswith("/METADATA"))
@@ -36,6 +48,19 @@ def test_wheel(tmp_path):
     assert "Requires-Python: >=3.11" in text
     assert "Requires-Dist: fastapi" in text
     assert "Provides-Extra: embedded" in text
+
+
+def test_an_installed_wheel_has_the_web_client(wheel, tmp_path):
+    EnvBuilder(symlinks=True).create(tmp_path)
+    python = tmp_path / "bin" / "python"
+    command = [*PIP, "--python", python, "install", "-q", "--no-deps", "--no-index", wheel]
+    subprocess.run(command, check=True)
+    # Where find_build() is imported from; and what Pamps needs, which this environment has.
+    code = "from pamps.middleware import web; print(web.__file__, web.find_build())"
+    found = run([python, "-c", code], PYTHONPATH=sysconfig.get_path("purelib")).stdout.split()
+    assert found[0].startswith(f"{tmp_path}/lib/")
+    assert found[1] == f"{tmp_path}/share/pamps/web"
+    assert (tmp_path / "share/pamps/web/assets/index-0a1b2c3d.js").is_file()
 
 
 def test_the_locks_agree():
@@ -71,7 +96,8 @@ def test_backups_are_in_no_commit_and_no_image():
 def test_scripts_have_no_line_endings_of_windows():
     """Whatever git is told to do with text."""
     assert "*.sh text eol=lf" in (CHECKOUT / ".gitattributes").read_text().splitlines()
-    scripts = [path for path in CHECKOUT.rglob("*.sh") if ".venv" not in path.parts]
+    others = {".venv", "node_modules"}
+    scripts = [path for path in CHECKOUT.rglob("*.sh") if not others & set(path.parts)]
     assert scripts
     assert not any(b"\r" in script.read_bytes() for script in scripts)
 

@@ -10,6 +10,7 @@ from tests.browser import chromium
 from tests.helpers import Client
 from tests.servers import served
 from tests.web.people import sign_in
+from tests.web.relay import Relay, relay
 
 # A page waits for a server that shares its cores with other tests.
 SECONDS = 15
@@ -110,3 +111,10 @@ def page(open_browser: Callable[..., Page], ana: Client) -> Page:
     page = open_browser("/sign-in")
     sign_in(page)
     return page
+
+
+@pytest.fixture
+def way(site) -> Iterator[Relay]:
+    """A way to the server that can be slow, and on which answers get lost."""
+    with relay(int(site.rpartition(":")[2])) as way:
+        yield way

@@ -1,5 +1,7 @@
 """What people do in many tests, by what they see."""
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 from tests import canary
@@ -7,21 +9,21 @@ from tests import canary
 
 def sign_in(page: Page, username: str = "ana") -> None:
     """Sign in on the page that asks for it."""
-    page.get_by_label("Username").fill(username)
-    page.get_by_label("Password").fill(canary.password(username))
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_label(re.compile("^(Username|Nome de usuário)$")).fill(username)
+    page.get_by_label(re.compile("^(Password|Senha)$")).fill(canary.password(username))
+    page.get_by_role("main").get_by_role("button", name=re.compile("^(Sign in|Entrar)$")).click()
     expect_signed_in(page)
 
 
 def sign_out(page: Page) -> None:
-    page.goto("/settings")
-    page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).click()
+    """Sign out on a wide screen."""
+    page.get_by_role("navigation", name="Main").get_by_role("button", name="Sign out").click()
     expect_signed_out(page)
 
 
 def expect_signed_in(page: Page) -> None:
-    menu = page.get_by_role("navigation", name="Main")
-    expect(menu.get_by_role("link", name="Notifications")).to_be_visible()
+    menu = page.get_by_role("navigation", name=re.compile("^(Main|Principal)$"))
+    expect(menu.get_by_role("link", name=re.compile("^Noti"))).to_be_visible()
 
 
 def expect_signed_out(page: Page) -> None:

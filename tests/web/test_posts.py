@@ -75,6 +75,24 @@ def test_edit(page, ana):
     assert ana.get(f"/post/{post['id']}/").json()["text"] == "without"
 
 
+def test_edit_outlives_a_reload(page, ana):
+    ana.write("first")
+    page.reload()
+    choose(card(page, "first"), "Edit")
+    page.get_by_label("Edit the post").fill("first, and mo")
+    page.reload()
+    choose(card(page, "first"), "Edit")
+    expect(page.get_by_label("Edit the post")).to_have_value("first, and mo")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(card(page, "first, and mo")).to_be_visible()
+    choose(card(page, "first"), "Edit")
+    field = page.get_by_label("Edit the post")
+    field.fill("something else")
+    page.get_by_role("button", name="Cancel").click()
+    choose(card(page, "first"), "Edit")
+    expect(field).to_have_value("first, and mo")
+
+
 def test_edit_that_meets_another_shows_both(page, ana, console):
     console.expects("412")
     post = ana.write("first version")

@@ -3,12 +3,15 @@
 import {
   createRouter,
   createWebHistory,
+  START_LOCATION,
   type RouteLocationNormalized,
   type RouteLocationRaw,
 } from "vue-router";
-import { ROOT_PATH } from "./api/base";
+import { ROOT, ROOT_PATH } from "./api/base";
+import { patientFetch } from "./api/connection";
 import { session } from "./api/session";
 import type { MessageKey } from "./i18n";
+import { KINDS } from "./state/notifications";
 import HomeView from "./views/HomeView.vue";
 
 declare module "vue-router" {
@@ -70,6 +73,7 @@ export const router = createRouter({
       path: "/notifications",
       name: "notifications",
       component: () => import("./views/NotificationsView.vue"),
+      props: ({ query }) => ({ kind: KINDS.find((kind) => kind === query.kind) }),
       meta: { title: "nav.notifications", signedIn: true },
     },
     {
@@ -111,15 +115,33 @@ export const router = createRouter({
 });
 
 /** Return where to go from a page that is not for the current user, and null if it is. */
-export function otherPage({
+export function redirectFrom({
   meta,
   query,
   fullPath,
 }: RouteLocationNormalized): RouteLocationRaw | null {
   if (!session.ready || meta.signedIn === undefined) return null;
   if (meta.signedIn && !session.user) return { name: "sign-in", query: { next: fullPath } };
-  if (!meta.signedIn && session.user) return String(query.next ?? "/");
+  if (!meta.signedIn && session.user) return String(query.next || "/");
   return null;
 }
 
-router.beforeEach((to) => otherPage(to) ?? true);
+let wanted: RouteLocationNormalized = START_LOCATION;
+
+router.beforeEach((to) => {
+  wanted = to;
+  return redirectFrom(to) ?? true;
+});
+
+// The files of a page come when one first goes there. If they do not, Pamps cannot be reached, or
+// was updated meanwhile: then the page is loaded as a whole, once that is possible.
+router.onError(async (_, to, from) => {
+  if (from === START_LOCATION) return;
+  await patientFetch(new Request(ROOT));
+  if (wanted === to) location.assign(router.resolve(to.fullPath).href);
+});
+
+/** Go to the sign-in page, and from there to a page: the current one unless another is named. */
+export function askToSignIn(next = router.currentRoute.value.fullPath): void {
+  void router.push({ name: "sign-in", query: { next } });
+}

@@ -28,7 +28,7 @@ export function removeStored(name: string): void {
   }
 }
 
-/** Remove all whose names begin so. */
+/** Remove everything whose name has this prefix. */
 export function removeStoredWith(prefix: string): void {
   const names = [...memory.keys()];
   try {

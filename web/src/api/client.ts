@@ -14,7 +14,6 @@ export type Profile = components["schemas"]["UserProfile"];
 export type Me = components["schemas"]["UserMe"];
 export type Notification = components["schemas"]["NotificationResponse"];
 export type PopularTag = components["schemas"]["PopularTag"];
-export type Session = components["schemas"]["SessionResponse"];
 
 /** Return the request with the access token, if there is one. */
 function authorized(request: Request): Request {
@@ -24,7 +23,7 @@ function authorized(request: Request): Request {
   return copy;
 }
 
-/** The answer to a request of a user who is signed in no longer; nobody is to see another. */
+/** Return the response to a request whose user is no longer signed in. */
 function refusal(): Response {
   return new Response('{"detail":"Could not validate credentials"}', { status: 401 });
 }
@@ -42,11 +41,15 @@ async function sendBy(
   if (user !== null && !accessToken()) await renewAccessToken(null);
   if (signedInId() !== user) return refusal();
   const token = accessToken();
+  // The token cannot be had just now. Without it, the answer would be that to a stranger.
+  if (user !== null && !token) return Response.error();
   let response = await transport(authorized(request));
   if (response.status === 401 && token) {
     await renewAccessToken(token);
     // What one user wanted is never sent as another.
-    if (signedInId() === user) response = await transport(authorized(request));
+    if (signedInId() !== user) return refusal();
+    if (!accessToken()) return Response.error();
+    response = await transport(authorized(request));
   }
   return signedInId() === user ? response : refusal();
 }

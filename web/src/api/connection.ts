@@ -12,13 +12,18 @@ export const waiting = reactive<Waiting>({ reason: null, until: 0 });
 
 // A write is given up after this time; a read waits for as long as somebody wants to see it.
 const WRITE_MILLISECONDS = 120_000;
+// The server gives up a request long before.
+const ANSWER_MILLISECONDS = 30_000;
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
 
 let waitingRequests = 0;
 
-/** Wait some time, or until the browser is online again, or until the request is not wanted. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+/**
+ * Wait some time, or until the request is not wanted; where there was no answer, only until the
+ * browser is online again.
+ */
+function pause(milliseconds: number, signal: AbortSignal, hasAnswer: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
@@ -28,7 +33,7 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
       else resolve();
     };
     const timer = setTimeout(end, milliseconds);
-    window.addEventListener("online", end);
+    if (!hasAnswer) window.addEventListener("online", end);
     signal.addEventListener("abort", end);
   });
 }
@@ -43,9 +48,27 @@ export function retryAfter(response: Response): number {
   return Math.max(1, Number(response.headers.get("Retry-After")) || 1);
 }
 
-/** Send a request. Resolves to a response with status 0 if there is no answer. */
-export function fetchOnce(request: Request): Promise<Response> {
-  return fetch(request).catch(() => Response.error());
+/** Tell whether all of an answer arrives; Chromium does not always fail if some of it does not. */
+async function isWhole(response: Response): Promise<boolean> {
+  const { byteLength } = await response.clone().arrayBuffer();
+  // The length of what a proxy has compressed is another.
+  if (response.headers.has("Content-Encoding")) return true;
+  return byteLength >= Number(response.headers.get("Content-Length"));
+}
+
+/** Send a request. Resolves to a response with status 0 if there is no answer, or only a part. */
+export async function fetchOnce(request: Request): Promise<Response> {
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), ANSWER_MILLISECONDS);
+  try {
+    const signal = AbortSignal.any([request.signal, silence.signal]);
+    const response = await fetch(request, { signal });
+    return (await isWhole(response)) ? response : Response.error();
+  } catch {
+    return Response.error();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Tell why a request has to wait and for how many milliseconds; null if it was answered. */
@@ -84,7 +107,7 @@ export async function patientFetch(
       if (!counted) waitingRequests += 1;
       counted = true;
       [waiting.reason, waiting.until] = [wait[0], Date.now() + wait[1]];
-      await pause(wait[1], request.signal);
+      await pause(wait[1], request.signal, response.status !== 0);
     }
   } finally {
     if (counted) waitingRequests -= 1;

@@ -44,10 +44,20 @@ interface FieldError {
   msg: string;
 }
 
-/** Return a message for each wrong field of a 422; empty if the answer is something else. */
-export function fieldErrors({ response, error }: Answer): Record<string, string> {
-  if (response.status !== 422) return {};
-  const { detail } = error as { detail: FieldError[] };
+/** Fields whose value another account has, by the detail of the 409. */
+const TAKEN: Record<string, string> = {
+  "Username already taken": "username",
+  "Email already taken": "email",
+};
+
+/** Return a message for each wrong field of a 409 or 422; empty if the answer is something else. */
+export function fieldErrors(answer: Answer): Record<string, string> {
+  const { detail } = (answer.error || {}) as { detail?: string | FieldError[] };
+  if (typeof detail === "string") {
+    const field = TAKEN[detail];
+    return field ? { [field]: t(DETAILS[detail]!) } : {};
+  }
+  if (answer.response.status !== 422 || !detail) return {};
   return Object.fromEntries(
     detail.map(({ type, loc, msg }) => {
       const key = FIELD_ERRORS[type];
@@ -56,6 +66,14 @@ export function fieldErrors({ response, error }: Answer): Record<string, string>
       return [String(loc.at(-1)), key ? t(key, { min: limit, max: limit }) : msg];
     }),
   );
+}
+
+const WRONG_PASSWORD = ["Incorrect username or password", "The current password is incorrect"];
+
+/** Return a message for the field `password` if it was wrong; else nothing. */
+export function passwordError({ error }: Answer): Record<string, string> {
+  const { detail = "" } = (error || {}) as { detail?: string };
+  return WRONG_PASSWORD.includes(detail) ? { password: t("failure.currentPassword") } : {};
 }
 
 /** Return a sentence for an answer that is an error, or for no answer (status 0). */

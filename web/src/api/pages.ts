@@ -1,5 +1,6 @@
 /** Lists that are read page by page, by the `Link` header of each page (RFC 8288). */
 
+import { ROOT } from "./base";
 import { send } from "./client";
 import type { Answer } from "./failures";
 
@@ -25,7 +26,8 @@ export class ListError extends Error {
 /** Return the address that a `Link` header has for a relation, resolved against the page's own. */
 export function linkTo(relation: string, header: string | null, address: string): string | null {
   for (const [, reference, parameters] of (header ?? "").matchAll(/<([^>]*)>([^<]*)/g)) {
-    if (new RegExp(`;\\s*rel="?${relation}"?`).test(parameters!)) {
+    const relations = /;\s*rel="?([^";,]*)/.exec(parameters!)?.[1] ?? "";
+    if (relations.split(" ").includes(relation)) {
       return new URL(reference!, address).href;
     }
   }
@@ -45,11 +47,15 @@ export async function readPage<T>(answer: Promise<ListAnswer<T>>): Promise<Page<
 }
 
 /** Load the page at an address that an earlier page has given. Throws ListError. */
-export async function loadPage<T>(address: string, signal: AbortSignal): Promise<Page<T>> {
+export async function loadPage<T>(
+  address: string,
+  signal: AbortSignal,
+  transport = send,
+): Promise<Page<T>> {
   // The path only, so that the token never goes to another server.
   const { pathname, search } = new URL(address);
-  const request = new Request(new URL(pathname + search, document.baseURI), { signal });
-  const answer = send(request).then(async (response) => {
+  const request = new Request(Object.assign(new URL(ROOT), { pathname, search }), { signal });
+  const answer = transport(request).then(async (response) => {
     const body: unknown = await response.json();
     return response.ok ? { response, data: body as T[] } : { response, error: body };
   });

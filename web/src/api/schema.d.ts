@@ -1132,7 +1132,7 @@ export interface components {
          * TokenRequest
          * @description A password or a refresh token, as in OAuth 2.0 (RFC 6749, sections 4.3 and 6).
          * @example {
-         *       "cookie": false,
+         *       "cookie": "false",
          *       "password": "correct horse battery staple",
          *       "username": "ana"
          *     }
@@ -1161,9 +1161,9 @@ export interface components {
             /**
              * Cookie
              * @description Set the cookie instead of sending a refresh token.
-             * @example false
+             * @enum {string}
              */
-            cookie?: boolean;
+            cookie?: "true" | "false" | "";
         };
         /**
          * UserMe

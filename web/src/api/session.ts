@@ -16,6 +16,9 @@ import {
   whenSessionEnds,
 } from "./tokens";
 
+/** How often the user who looks at the page is loaded anew. */
+const POLL_MILLISECONDS = 60_000;
+
 /**
  * `user` is null while nobody is signed in. `ready` is false until that is known, and `ended` is
  * true after a session that ended without having been signed out in this tab.
@@ -37,13 +40,13 @@ export async function loadSession(): Promise<void> {
 }
 
 /** Load the user anew: counts, the number of unread notifications, and whether still signed in. */
-export async function reloadUser(): Promise<void> {
+export async function reloadUser(options: { fetch?: typeof sendOnce } = {}): Promise<void> {
   const id = signedInId();
   if (id === null) {
     session.user = null;
     return;
   }
-  const { data, response } = await api.GET("/user/me/");
+  const { data, response } = await api.GET("/user/me/", options);
   if (data) updateUser(data);
   // The tokens are valid, but not for this account: it is disabled.
   else if (response.status === 401 && signedInId() === id) loseSession();
@@ -57,7 +60,7 @@ export function updateUser(user: Me): void {
 }
 
 /** Ask for tokens with a password; `cookie` keeps the refresh token in a cookie. */
-function requestTokens(username: string, password: string, cookie: boolean) {
+function requestTokens(username: string, password: string, cookie: "true" | "false") {
   return formApi.POST("/token", {
     body: { grant_type: "password", username, password, refresh_token: "", cookie },
     headers: { "Content-Type": "application/x-www-form-urlencoded" },
@@ -66,7 +69,7 @@ function requestTokens(username: string, password: string, cookie: boolean) {
 
 /** Have this browser sign in, while no other tab uses the cookie. */
 async function beginNewSession(username: string, password: string): Promise<Answer> {
-  const answer = await requestTokens(username, password, true);
+  const answer = await requestTokens(username, password, "true");
   if (answer.data) beginSession(answer.data.access_token);
   return answer;
 }
@@ -104,10 +107,7 @@ function authorization(token: string | null): Record<string, string> {
 }
 
 /** Options of a request with a token of its own, of which every answer is shown at once. */
-export interface OwnRequest {
-  headers: Record<string, string>;
-  fetch: typeof sendOnce;
-}
+export type OwnRequest = { headers: Record<string, string>; fetch: typeof sendOnce };
 
 /**
  * Do what needs a fresh sign-in, in a session of its own that ends with it.
@@ -118,7 +118,7 @@ export async function withPassword<T extends Answer>(
   password: string,
   act: (options: OwnRequest) => Promise<T>,
 ): Promise<T | Answer> {
-  const tokens = await requestTokens(session.user?.username ?? "", password, false);
+  const tokens = await requestTokens(session.user?.username ?? "", password, "false");
   if (!tokens.data) return tokens;
   const options = { headers: authorization(tokens.data.access_token), fetch: sendOnce };
   const answer = await act(options);
@@ -128,7 +128,8 @@ export async function withPassword<T extends Answer>(
 
 /**
  * Change the password, which ends all sessions, and sign in with the new one, so that the tabs of
- * this browser stay signed in. If that fails, nobody is signed in afterwards.
+ * this browser stay signed in. If that fails, nobody is signed in afterwards. If no answer came,
+ * the new password tells whether it is changed.
  */
 export async function changePassword(current: string, next: string): Promise<Answer> {
   const { username } = session.user!;
@@ -138,16 +139,18 @@ export async function changePassword(current: string, next: string): Promise<Ans
     inTurn(async () => {
       const options = { body, headers: authorization(accessToken()), fetch: sendOnce };
       const answer = await api.PUT("/user/me/password/", options);
-      if (!answer.response.ok) return answer;
-      const { response } = await beginNewSession(username, next);
-      if (!response.ok) forgetSession();
+      const isLost = answer.response.status === 0;
+      if (!answer.response.ok && !isLost) return answer;
+      const signedIn = await beginNewSession(username, next);
+      if (isLost) return signedIn.response.ok ? signedIn : answer;
+      if (!signedIn.response.ok) forgetSession();
       return answer;
     });
   const token = accessToken();
   const answer = await change();
   if (answer.response.status !== 401) return answer;
   await renewAccessToken(token);
-  return change();
+  return session.user?.username === username ? change() : answer;
 }
 
 whenSessionEnds(loseSession);
@@ -163,9 +166,14 @@ whenAnotherTabChanges(() => {
   void loadSession();
 });
 
-// A tab that was in the background may have missed anything.
-document.addEventListener("visibilitychange", () => {
+/** See what has changed meanwhile, such as the number of unread notifications. */
+function poll(): void {
   if (document.hidden || !session.ready) return;
   noticeOtherTabs();
-  void reloadUser();
-});
+  // Nobody waits for it: the next time is soon enough if it fails.
+  if (navigator.onLine) void reloadUser({ fetch: sendOnce });
+}
+
+setInterval(poll, POLL_MILLISECONDS);
+// A tab that was in the background may have missed anything.
+document.addEventListener("visibilitychange", poll);

@@ -1,14 +1,15 @@
 /** The sessions of the user who is signed in. */
 
-import { api, type Session as ApiSession } from "./client";
+import { api } from "./client";
 import type { Answer } from "./failures";
+import type { components } from "./schema";
 import type { OwnRequest } from "./session";
 
-/** A session; the id is a text, as it can be larger than what a JavaScript number keeps exactly. */
-export type Session = Omit<ApiSession, "id"> & { id: string };
+/** A session. Its id is a text, as it can be larger than what a number keeps exactly. */
+export type Session = Omit<components["schemas"]["SessionResponse"], "id"> & { id: string };
 
-/** Read JSON in which the ids of sessions are larger than a number of JavaScript can be. */
-export function parseSessions(json: string): Session[] {
+/** Read sessions from JSON with their ids as texts. */
+function parseSessions(json: string): Session[] {
   return JSON.parse(json.replace(/"id":\s*(\d+)/g, '"id":"$1"')) as Session[];
 }
 
@@ -16,7 +17,7 @@ export function parseSessions(json: string): Session[] {
 export async function listSessions(options: Partial<OwnRequest> = {}): Promise<Session[] | null> {
   const params = { query: { limit: 100 } };
   const answer = await api.GET("/user/me/sessions/", { params, ...options, parseAs: "text" });
-  return answer.data === undefined ? null : parseSessions(answer.data as unknown as string);
+  return answer.data === undefined ? null : parseSessions(answer.data);
 }
 
 /** End a session. A session that has ended already is a 404. */

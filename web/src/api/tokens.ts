@@ -79,7 +79,7 @@ window.addEventListener("pageshow", noticeOtherTabs);
  */
 export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
   // On insecure origins, such as a machine in the local network, there are none.
-  if (!("locks" in navigator)) return act();
+  if (!navigator.locks) return act();
   return navigator.locks.request("pamps:cookie", act);
 }
 
@@ -120,7 +120,11 @@ async function requestToken(): Promise<void> {
  * again to a tab that comes a moment later.
  */
 export async function renewAccessToken(refused: string | null): Promise<void> {
-  if (token !== refused) return;
-  renewal ??= requestToken().finally(() => (renewal = null));
+  if (!renewal) {
+    if (token !== refused) return;
+    // A new one is the same text as the refused one if both are of the same second.
+    token = null;
+    renewal = requestToken().finally(() => (renewal = null));
+  }
   await renewal;
 }

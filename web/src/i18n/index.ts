@@ -72,7 +72,7 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 
-/** Return how long ago a date is: "5 min. ago", "yesterday"; after a week, the date. */
+/** Return how long ago a date is: "5m ago", "1d ago"; after a week, the date. */
 export function formatAge(date: string, now: number): string {
   const seconds = (now - new Date(date).getTime()) / 1000;
   if (seconds < 60) return t("time.now");
@@ -85,7 +85,7 @@ export function formatAge(date: string, now: number): string {
     }).format(new Date(date));
   }
   const [unit, length] = UNITS.find(([, length]) => seconds >= length)!;
-  return new Intl.RelativeTimeFormat(language.value, { numeric: "auto", style: "narrow" }).format(
+  return new Intl.RelativeTimeFormat(language.value, { style: "narrow" }).format(
     -Math.floor(seconds / length),
     unit,
   );

@@ -1,12 +1,13 @@
 /** A list of the API as a view shows it: pages loaded so far, and what is newer. */
 
-import { computed, onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
+import { onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
+import { sendOnce } from "../api/client";
 import { explainFailure } from "../api/failures";
 import { ListError, loadPage, type Page } from "../api/pages";
 import { relationChanges, type Relation } from "./users";
 
 /** How often lists on the screen are asked for what is newer. */
-const NEWS_MILLISECONDS = 60_000;
+const POLL_MILLISECONDS = 60_000;
 
 export interface List<T> {
   /** The pages loaded so far. */
@@ -56,8 +57,9 @@ export function useList<Item, T>(
     next: null as string | null,
     previous: null as string | null,
   });
-  const news = shallowRef<Page<Item> | null>(null);
+  const newerPage = shallowRef<Page<Item> | null>(null);
   let abort = new AbortController();
+  let checking: Promise<void> | null = null;
 
   /** Run a request; its result counts only if the list was not started again meanwhile. */
   async function load(request: (signal: AbortSignal) => Promise<Page<Item>>) {
@@ -83,7 +85,7 @@ export function useList<Item, T>(
     const page = await load(first);
     if (!page) return;
     pages.value = [page.items.map(adopt)];
-    news.value = null;
+    newerPage.value = null;
     [state.next, state.previous, state.status] = [page.next, page.previous, "idle"];
   }
 
@@ -98,20 +100,34 @@ export function useList<Item, T>(
     [state.next, state.status] = [page.next, "idle"];
   }
 
-  async function checkNewer(): Promise<void> {
-    const { previous, status } = state;
-    if (!previous || status !== "idle" || document.hidden) return;
-    const page = await load((signal) => loadPage<Item>(previous, signal));
-    if (page?.items.length) news.value = page;
+  async function askForNewer(): Promise<void> {
+    const { previous } = state;
+    const { signal } = abort;
+    if (!previous || document.hidden || !navigator.onLine) return;
+    // Nobody waits for it: the next time is soon enough if it fails.
+    const page = await loadPage<Item>(previous, signal, sendOnce).catch(() => null);
+    if (!page || signal.aborted || state.previous !== previous) return;
+    newerPage.value = page.items.length ? page : null;
+    // Nobody is reading what would move away.
+    if (newerPage.value && !pages.value.some((shown) => shown.length)) await showNewer();
+    // A search may end before it has compared all posts; it goes on from there.
+    if (!page.items.length) state.previous = page.previous ?? previous;
+  }
+
+  function checkNewer(): Promise<void> {
+    checking ??= askForNewer().finally(() => (checking = null));
+    return checking;
   }
 
   async function showNewer(): Promise<void> {
-    const page = news.value;
+    const page = newerPage.value;
     if (!page) return;
     const shown = new Set(pages.value.flat());
     const items = page.items.map(adopt).filter((item) => !shown.has(item));
     pages.value = [items, ...pages.value];
-    [state.previous, news.value] = [page.previous ?? state.previous, null];
+    [state.previous, newerPage.value] = [page.previous ?? state.previous, null];
+    // There may be more than a page.
+    void checkNewer();
   }
 
   function append(item: T): void {
@@ -119,9 +135,14 @@ export function useList<Item, T>(
   }
 
   let timer: ReturnType<typeof setInterval> | undefined;
+  function startTimer(): void {
+    clearInterval(timer);
+    timer = setInterval(() => void checkNewer(), POLL_MILLISECONDS);
+  }
+  startTimer();
   onActivated(() => {
     void checkNewer();
-    timer = setInterval(() => void checkNewer(), NEWS_MILLISECONDS);
+    startTimer();
   });
   onDeactivated(() => clearInterval(timer));
   onScopeDispose(() => {
@@ -132,17 +153,29 @@ export function useList<Item, T>(
   reloadAfter(["blocked", "muted"], reload);
   void reload();
 
-  return reactive({
-    pages,
-    status: computed(() => state.status),
-    refusal: computed(() => state.refusal),
-    hasMore: computed(() => state.next !== null),
-    isEmpty: computed(() => state.status === "idle" && pages.value.every((page) => !page.length)),
-    newer: computed(() => news.value?.items.length ?? 0),
+  return {
+    get pages() {
+      return pages.value;
+    },
+    get status() {
+      return state.status;
+    },
+    get refusal() {
+      return state.refusal;
+    },
+    get hasMore() {
+      return state.next !== null;
+    },
+    get isEmpty() {
+      return state.status === "idle" && !state.next && !pages.value.some((page) => page.length);
+    },
+    get newer() {
+      return newerPage.value?.items.length ?? 0;
+    },
     more,
     reload,
     checkNewer,
     showNewer,
     append,
-  }) as unknown as List<T>;
+  };
 }

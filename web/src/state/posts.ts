@@ -43,6 +43,11 @@ export function adoptEntry(item: Post | TimelineEntry): Entry {
   return entry;
 }
 
+/** Show the new picture of a user at all posts. */
+export function showAvatar({ id, avatar }: Author): void {
+  for (const post of posts.values()) if (post.user.id === id) post.user.avatar = avatar;
+}
+
 /** Forget all posts. Called when another user signs in, as they hold what the former may see. */
 export function forgetPosts(): void {
   posts.clear();

@@ -1,31 +1,33 @@
 /** What a user switches on and off by a button, such as a like or a follow. */
 
 import type { Answer } from "../api/failures";
+import { signedInId } from "../api/tokens";
 import { showFailure } from "./messages";
 
-// For each switch whose request is on its way: what the user wants by now.
-const wanted = new Map<string, boolean>();
+/** A switch whose request is on its way: what the user wants by now, and what becomes true of it. */
+interface Switch {
+  wanted: boolean;
+  done: Promise<boolean>;
+}
+
+const underWay = new Map<string, Switch>();
 
 /**
- * Switch something: shown at once, and taken back if it fails.
+ * Switch something: shown at once, and taken back with a message if it fails.
  *
- * `key` names the switch. Of several changes during a request only the last is sent. Resolves to
- * whether the request that this call has sent succeeded.
+ * `name` names the switch of the user who is signed in. Of several changes during a request only the last is sent. Resolves to
+ * whether the API has taken what the user wanted last.
  */
-export async function toggle(
-  key: string,
+export function toggle(
+  name: string,
   on: boolean,
   show: (on: boolean) => void,
   send: (on: boolean) => Promise<Answer>,
 ): Promise<boolean> {
-  const underWay = wanted.has(key);
-  wanted.set(key, on);
-  show(on);
-  if (underWay) return false;
-  let sent = !on;
-  try {
-    while (sent !== wanted.get(key)) {
-      sent = wanted.get(key)!;
+  async function sendUntilWanted(): Promise<boolean> {
+    let sent = !on;
+    while (sent !== state.wanted) {
+      sent = state.wanted;
       const answer = await send(sent);
       if (!answer.response.ok) {
         show(!sent);
@@ -33,8 +35,20 @@ export async function toggle(
         return false;
       }
     }
+    // What was read before may have come after, and be shown.
+    show(sent);
     return true;
-  } finally {
-    wanted.delete(key);
   }
+
+  show(on);
+  const key = `${signedInId()}.${name}`;
+  const running = underWay.get(key);
+  if (running) {
+    running.wanted = on;
+    return running.done;
+  }
+  const state: Switch = { wanted: on, done: Promise.resolve(false) };
+  underWay.set(key, state);
+  state.done = sendUntilWanted().finally(() => underWay.delete(key));
+  return state.done;
 }
