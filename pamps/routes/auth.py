@@ -81,7 +81,7 @@ class TokenRequest(BaseModel):
     username: Annotated[SafeText, StringConstraints(strip_whitespace=True)] = ""
     password: SafeText = Field("", repr=False)
     refresh_token: SafeText = Field("", repr=False)
-    cookie: Literal["true", "false", ""] = Field(
+    cookie: Literal["false", "true", ""] = Field(
         "false", description="Set the cookie instead of sending a refresh token."
     )
 

@@ -1163,7 +1163,7 @@ export interface components {
              * @description Set the cookie instead of sending a refresh token.
              * @enum {string}
              */
-            cookie?: "true" | "false" | "";
+            cookie?: "false" | "true" | "";
         };
         /**
          * UserMe

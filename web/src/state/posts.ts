@@ -3,7 +3,7 @@
 import { reactive } from "vue";
 import { api, type Author, type Post, type TimelineEntry } from "../api/client";
 import { showFailure } from "./messages";
-import { toggle } from "./toggle";
+import { recentlySwitched, toggle } from "./toggle";
 
 /** A post as the page shows it; `deleted` after the user has deleted it. */
 export interface ShownPost extends Post {
@@ -17,7 +17,8 @@ export interface Entry {
   repostedBy: Author | null;
 }
 
-export type Flag = "liked" | "reposted" | "bookmarked";
+const FLAGS = ["liked", "reposted", "bookmarked"] as const;
+export type Flag = (typeof FLAGS)[number];
 
 const posts = new Map<number, ShownPost>();
 const entries = new Map<string, Entry>();
@@ -25,7 +26,14 @@ const entries = new Map<string, Entry>();
 /** Return the one object for a post, with the newest of what the API said of it. */
 export function adoptPost(post: Post): ShownPost {
   const known = posts.get(post.id);
-  if (known) return Object.assign(known, post);
+  if (known) {
+    Object.assign(known, post);
+    for (const flag of FLAGS) {
+      const on = recentlySwitched(`${flag}.${post.id}`);
+      if (on !== undefined) show(known, flag, on);
+    }
+    return known;
+  }
   const shown = reactive({ ...post });
   posts.set(post.id, shown);
   return shown;

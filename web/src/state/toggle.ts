@@ -12,6 +12,15 @@ interface Switch {
 
 const underWay = new Map<string, Switch>();
 
+// What was read from the API until so long after a switch may be older than the switch.
+const SETTLE_MILLISECONDS = 2_000;
+const recent = new Map<string, boolean>();
+
+/** Return what a switch was just set to; undefined if what the API says of it is newer. */
+export function recentlySwitched(name: string): boolean | undefined {
+  return recent.get(`${signedInId()}.${name}`);
+}
+
 /**
  * Switch something: shown at once, and taken back with a message if it fails.
  *
@@ -30,6 +39,7 @@ export function toggle(
       sent = state.wanted;
       const answer = await send(sent);
       if (!answer.response.ok) {
+        recent.delete(key);
         show(!sent);
         showFailure(answer);
         return false;
@@ -40,8 +50,9 @@ export function toggle(
     return true;
   }
 
-  show(on);
   const key = `${signedInId()}.${name}`;
+  recent.set(key, on);
+  show(on);
   const running = underWay.get(key);
   if (running) {
     running.wanted = on;
@@ -49,6 +60,9 @@ export function toggle(
   }
   const state: Switch = { wanted: on, done: Promise.resolve(false) };
   underWay.set(key, state);
-  state.done = sendUntilWanted().finally(() => underWay.delete(key));
+  state.done = sendUntilWanted().finally(() => {
+    underWay.delete(key);
+    setTimeout(() => underWay.has(key) || recent.delete(key), SETTLE_MILLISECONDS);
+  });
   return state.done;
 }
