@@ -73,10 +73,7 @@ class Replication:
         self._recorded = Batch(self._record)
 
     async def needed(self, caller: int) -> Position | None:
-        """Return what a replica needs to have replayed for a caller, or None if none will do.
-
-        Raises PrimaryDown.
-        """
+        """Return what a caller needs a replica to have, if one will do. Raises PrimaryDown."""
         return (await self._needed.result([caller])).get(caller)
 
     async def record(self, callers: Iterable[int]) -> Position:
@@ -88,7 +85,12 @@ class Replication:
         return {row["caller"]: self.seen(row) for row in rows}
 
     async def _record(self, callers: list[int]) -> Position:
-        row = await self._unless_down(RECORD_POSITIONS.first(callers=callers))
+        # A write was just committed, so there is a primary, whether it was noticed or not.
+        try:
+            async with asyncio.timeout(settings.db.statement_timeout):
+                row = await RECORD_POSITIONS.first(callers=callers)
+        except TimeoutError:
+            raise PrimaryDown("the primary does not answer") from None
         return self.seen(row or {})
 
     def seen(self, row: Row) -> Position:
