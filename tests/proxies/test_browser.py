@@ -57,6 +57,7 @@ def test_examples_as_they_stand(page, under_api):
         assert try_out(page, "get", "/post/")[0] == "200"
 
 
+# Without Node or the npm registry there is no build; then the report also says so of tests/web.
 @pytest.mark.skipif(not (CHECKOUT / "web/dist/index.html").is_file(), reason="it is not built")
 @pytest.mark.parametrize("location", UNDER_API.values(), ids=UNDER_API)
 def test_the_web_client(page, under_api, location):
