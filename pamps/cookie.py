@@ -9,7 +9,7 @@ from fastapi import HTTPException, Request, Response
 from pamps.config import settings
 from pamps.paths import BASE_URL
 from pamps.sessions import AccessToken, IssuedTokens
-from pamps.settings import DEFAULT_PORTS
+from pamps.setting_types import DEFAULT_PORTS
 
 NAME = "refresh_token"
 # Browsers send the cookie to this path only, with or without a slash at its end.

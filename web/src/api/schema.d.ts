@@ -1316,6 +1316,8 @@ export interface components {
         IfMatch: string;
         /** @description A unique value such as a UUID. The request is done once, however often it is sent. */
         IdempotencyKey: string;
+        /** @description That of an earlier response: this one shows nothing older. Others are ignored. */
+        WritePosition: string;
     };
     requestBodies: never;
     headers: {
@@ -1335,6 +1337,8 @@ export interface components {
         "Retry-After": number;
         /** @description `Bearer`. */
         "WWW-Authenticate": string;
+        /** @description Where the database was after this change; a read with this header shows it. Only from a service with replicas. */
+        "Write-Position": string;
         /** @description The id of this request in the log. */
         "X-Request-ID": string;
     };
