@@ -21,6 +21,8 @@ class RequestState:
 
     # BodyLimitMiddleware: the whole body; empty for GET and HEAD.
     body: bytes = b""
+    # HeadMiddleware: whether this is a HEAD, for which nothing long has to be sent.
+    is_head: bool = False
     # auth: the user who is calling, once that was checked; None without a valid token.
     user: CurrentUser | None = None
     user_checked: bool = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -108,3 +109,35 @@ def test_a_stop_while_the_database_does_not_answer(other_database):
             refused_for_now(client.post("/token", data=USER))
             process.terminate()
             assert process.wait(timeout=20) == 0
+
+
+def test_a_long_response_takes_nobodys_place(monkeypatch):
+    """And it may take longer than the deadline, which is for its beginning."""
+    from pamps.config import settings
+    from pamps.middleware.deadline import DeadlineMiddleware
+
+    monkeypatch.setitem(vars(settings.server), "max_requests", 1)
+    begun, scope = asyncio.Event(), {"type": "http", "method": "GET", "path": "/", "headers": []}
+
+    async def app(scope: dict, receive: object, send: Callable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/long":
+            begun.set()
+            await asyncio.Event().wait()
+
+    async def ask() -> None:
+        middleware, statuses = DeadlineMiddleware(app), []
+
+        async def send(message: dict) -> None:
+            statuses.append(message.get("status"))
+
+        long = asyncio.create_task(middleware(scope | {"path": "/long"}, None, send))
+        await begun.wait()
+        for _ in range(2):
+            await middleware(scope, None, send)
+        assert statuses == [200, 200, 200]
+        long.cancel()
+        await asyncio.gather(long, return_exceptions=True)
+        assert middleware.requests == 0
+
+    asyncio.run(ask())

@@ -19,7 +19,8 @@ def is_health_check(scope: Scope) -> bool:
 class DeadlineMiddleware(BaseMiddleware):
     """Respond with 503 to a request that takes too long, and to one too many at once.
 
-    At the deadline the response is sent at once. Then the handler is cancelled, and with it the
+    Both limits are for the time until the response begins, so that a long response takes nobody's
+    place. At the deadline the 503 is sent at once. Then the handler is cancelled, and with it the
     statement that PostgreSQL runs for it; until that has ended the request counts as in progress.
     Clients cannot conclude from a 503 that nothing was stored, as the deadline may have passed
     during a COMMIT: see docs/decisions/0013-idempotency.md.
@@ -40,13 +41,20 @@ class DeadlineMiddleware(BaseMiddleware):
             await error_response(scope, 503, detail, RETRY_AFTER)(scope, receive, send)
             return
         self.requests += 1
+        has_place = True
         handler = asyncio.current_task()
         # Sends the 503, once the deadline has passed.
         late: asyncio.Task[None] | None = None
 
+        def give_place_back() -> None:
+            nonlocal has_place
+            self.requests -= has_place
+            has_place = False
+
         async def send_in_time(message: Message) -> None:
             timer.cancel()
             if late is None:
+                give_place_back()
                 await send(message)
 
         def expire() -> None:
@@ -66,6 +74,6 @@ class DeadlineMiddleware(BaseMiddleware):
                 raise
         finally:
             timer.cancel()
-            self.requests -= 1
+            give_place_back()
         if late:
             await late

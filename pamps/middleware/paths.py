@@ -4,6 +4,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from pamps.middleware import BaseMiddleware
 from pamps.paths import ROOT_PATH
+from pamps.state import request_state
 
 
 class PathMiddleware(BaseMiddleware):
@@ -36,6 +37,7 @@ class HeadMiddleware(BaseMiddleware):
             await send(message)
 
         scope["method"] = "GET"
+        request_state(scope).is_head = True
         try:
             await self.app(scope, receive, send_without_body)
         finally:
