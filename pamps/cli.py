@@ -202,6 +202,7 @@ for command in (
     commands.reset_db,
     commands.backup,
     commands.restore,
+    commands.export,
     commands.fake_data,
 ):
     main.command()(command)

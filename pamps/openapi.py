@@ -23,6 +23,7 @@ def _header(description: str, kind: str = "string") -> Object:
 
 
 HEADERS = {
+    "Content-Disposition": _header("The name of the file."),
     "ETag": _header("The entity tag of this response, for `If-None-Match` and `If-Match`."),
     "Link": _header(
         '`<reference>; rel="next"` to the next page, and in a list with the newest first also '
@@ -93,8 +94,11 @@ def _complete(document: Object) -> None:
             operation.setdefault("security", [])  # else it would be unspecified
             operation["responses"] = _common_errors(path, operation) | operation["responses"]
             takes_key = method == "post" and path != SIGN_OUT_PATH
-            _complete_parameters(method, operation, takes_key)
-            _complete_responses(operation["responses"], schemas, method, takes_key, creates)
+            has_etag = method == "get" and not operation.pop("x-streamed", False)
+            _complete_parameters(method, operation, takes_key, has_etag)
+            _complete_responses(
+                operation["responses"], schemas, method, takes_key, has_etag, creates
+            )
             for media, content in operation.get("requestBody", {}).get("content", {}).items():
                 for schema in content["schema"].get("anyOf", [content["schema"]]):
                     if "$ref" in schema:
@@ -140,7 +144,7 @@ def _complete_request(media: str, schema: Object) -> None:
             field["examples"] = [schema["examples"][0].get(name, "")]
 
 
-def _complete_parameters(method: str, operation: Object, takes_key: bool) -> None:
+def _complete_parameters(method: str, operation: Object, takes_key: bool, has_etag: bool) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
         if parameter["in"] == "path":
@@ -149,8 +153,8 @@ def _complete_parameters(method: str, operation: Object, takes_key: bool) -> Non
             if schema["type"] != "null":  # which no URL can express
                 parameter["schema"] |= schema
     for name, is_taken in (
-        ("IfNoneMatch", method == "get"),
-        ("WritePosition", method == "get" and settings.db.replica_uri),
+        ("IfNoneMatch", has_etag),
+        ("WritePosition", has_etag and settings.db.replica_uri),
         ("IfMatch", "412" in operation["responses"]),
         ("IdempotencyKey", takes_key),
     ):
@@ -159,10 +163,15 @@ def _complete_parameters(method: str, operation: Object, takes_key: bool) -> Non
 
 
 def _complete_responses(
-    responses: Object, schemas: Object, method: str, takes_key: bool, creates: bool
+    responses: Object,
+    schemas: Object,
+    method: str,
+    takes_key: bool,
+    has_etag: bool,
+    creates: bool,
 ) -> None:
     error = responses["429"]["content"]
-    if method == "get":
+    if has_etag:
         responses["304"] = {"description": NOT_MODIFIED}
     if takes_key:
         taken = f"{responses['409']['description']} " if "409" in responses else ""
@@ -180,13 +189,14 @@ def _complete_responses(
             names.append("Retry-After")
         if code == "401":
             names.append("WWW-Authenticate")
-        if code == "304" or (code == "200" and method in ("get", "patch")):
+        if code == "304" or (code == "200" and (has_etag or method == "patch")):
             names.append("ETag")
-        if code == "200" and method == "get" and _is_list(response, schemas):
+        if code == "200" and has_etag and _is_list(response, schemas):
             names.append("Link")
         if code == "201" and creates:
             names += ["ETag", "Location"]
-        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        response["headers"] = response.get("headers", {}) | headers
 
 
 def _is_list(response: Object, schemas: Object) -> bool:

@@ -13,6 +13,9 @@ from pydantic import BaseModel
 # What a response shows: one row, or a list of rows.
 Content = Mapping[str, object] | Sequence[Mapping[str, object]]
 
+# For routes whose response is sent in parts: the documentation promises no ETag.
+STREAMED: Any = {"openapi_extra": {"x-streamed": True}}
+
 ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
 # What proxies that compress append to an entity tag: see docs/decisions/0012-etags.md.
 CODING_SUFFIX = re.compile("(?:--?|;)(?:gzip|br|zstd|deflate)$")

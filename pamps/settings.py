@@ -120,6 +120,7 @@ class RateLimitSettings(SettingsTable):
     sign_ins_per_account: RateLimit
     sign_ins_per_address: RateLimit
     sign_ups: RateLimit
+    exports: RateLimit
     storage_uri: RedisURI
 
 

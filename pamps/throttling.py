@@ -1,4 +1,4 @@
-"""Throttling: limits of how often an address may try to sign in and to sign up."""
+"""Throttling: limits of how often somebody may try to sign in, to sign up and to export."""
 
 import ipaddress
 import logging
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 LOCK = Query(select(func.pg_advisory_xact_lock(id_parameter("key")).label("locked")))
 SIGN_IN = Query(insert_attempt(SAME_SUBJECT & SAME_ADDRESS, SAME_SUBJECT, SAME_ADDRESS))
-SIGN_UP = Query(insert_attempt(SAME_SUBJECT))
+# For what has one limit.
+ATTEMPT = Query(insert_attempt(SAME_SUBJECT))
 CLEAR_ATTEMPTS = Query(delete(Attempt).where(SAME_SUBJECT, SAME_ADDRESS))
 # Lets an account sign in from everywhere again; `subject` is `account_key` of its name.
 CLEAR_ACCOUNT_ATTEMPTS = Query(delete(Attempt).where(SAME_SUBJECT))
@@ -71,7 +72,13 @@ async def count_sign_in_attempt(
 async def count_sign_up_attempt(address: str) -> None:
     """Count an attempt to sign up, and commit that at once. Raises HTTPException 429."""
     key = hmac_hash("sign-up address", client_network(address))
-    await _attempt(None, SIGN_UP, (key, key), [settings.rate_limit.sign_ups], address)
+    await _attempt(None, ATTEMPT, (key, key), [settings.rate_limit.sign_ups], address)
+
+
+async def count_export(user_id: int, address: str) -> None:
+    """Count an export of an account, and commit that at once. Raises HTTPException 429."""
+    key = hmac_hash("export", str(user_id))
+    await _attempt(None, ATTEMPT, (key, key), [settings.rate_limit.exports], address)
 
 
 async def _attempt(

@@ -116,6 +116,7 @@ ROUTES = [
     Route("DELETE /post/{post_id}/bookmark/", 401, 204, 204),
     Route("GET /user/me/bookmarks/", 401, 200, 200, ids="posts"),
     Route("GET /post/{post_id}/likes/", 200, 200, 200, ids="others"),
+    Route("GET /user/me/export/", 401, 200, 200, streamed=True),
     Route("GET /user/me/notifications/", 401, 200, 200, ids="notifications"),
     Route("POST /user/me/notifications/read/", 401, 204, 204, UP_TO),
     # Last, because after a block other requests are refused.

@@ -56,12 +56,14 @@ def test_a_slash_at_the_end_makes_no_difference(api_client, paths):
 
 def test_head_is_get_without_the_body(api_client, paths, sign_up):
     bob = sign_up("bob")
+    streamed = {route.path for route in ROUTES if route.streamed}
     for client in (api_client, bob):
         for path, there in paths.items():
             if "get" in there:
                 status, headers, body = seen(client.get(path))
                 assert seen(client.head(path)) == (status, headers, b""), path
-                assert headers["content-length"] == str(len(body))
+                if path not in streamed:
+                    assert headers["content-length"] == str(len(body))
             else:
                 assert client.head(path).status_code == 405, path
     tag = api_client.get("/post/").headers["etag"]

@@ -9,7 +9,6 @@ import re
 import subprocess  # nosec B404
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO
 
 import psycopg2
@@ -19,6 +18,7 @@ from sqlalchemy import Connection
 from pamps.db import engine, psycopg2_connection
 from pamps.folder import FolderError
 from pamps.maintenance import MaintenanceError, schema
+from pamps.maintenance.files import check_target, new_file
 from pamps.postgres import programs
 from pamps.postgres.arguments import connect_arguments
 
@@ -51,12 +51,9 @@ class BackupError(MaintenanceError):
 def write(file: Path, *, overwrite: bool) -> int:
     """Write a backup, renamed to `file` when it is complete; return its size in bytes.
 
-    Raises BackupError, SchemaError, FolderError and DBAPIError.
+    Raises FileError, SchemaError, FolderError and DBAPIError.
     """
-    if file.exists() and not file.is_file():
-        raise BackupError(f"cannot write {file}: it is no file")
-    if file.exists() and not overwrite:
-        raise BackupError(f"{file} is there already: add --force to overwrite it")
+    check_target(file, overwrite=overwrite)
     with engine.connect() as connection:
         problem = schema.find_problem(schema.read_state(connection))
         if problem in NO_TABLES_OF_PAMPS:
@@ -64,19 +61,14 @@ def write(file: Path, *, overwrite: bool) -> int:
         name = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
         # A newer pg_dump may write SQL that only a newer server knows.
         pg_dump = _programs("pg_dump", connection)[0]
-    try:
-        return _dump(file, pg_dump, name)
-    except OSError as error:
-        raise BackupError(f"cannot write {file}: {error.strerror}") from error
+    return _dump(file, pg_dump, name)
 
 
 def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
     arguments = connect_arguments()
     # Not as an argument: those of a process are visible to other users.
     password = str(arguments.pop("password", os.environ.get("PGPASSWORD", "")))
-    with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
-        new = Path(folder, file.name)
-        new.touch(0o600)
+    with new_file(file) as new:
         options = [
             "--format=custom",
             "--encoding=UTF8",
@@ -87,9 +79,7 @@ def _dump(file: Path, pg_dump: Path, schema_name: str) -> int:
             f"--dbname={make_dsn('', **arguments)}",
         ]
         programs.run(pg_dump, *options, environment=os.environ | {"PGPASSWORD": password})
-        size = new.stat().st_size
-        new.rename(file)
-    return size
+        return new.stat().st_size
 
 
 def find_pg_restore(file: Path) -> Path:

@@ -184,6 +184,23 @@ def backup(
     typer.echo(f"backed up to {file} ({size:,} bytes)")
 
 
+def export(
+    username: Username,
+    file: File,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")] = False,
+) -> None:
+    """Write everything that is a user's to a file, as JSON."""
+    from pamps.audit import record_at_terminal
+    from pamps.maintenance import export_file
+
+    with open_session() as session:
+        user = _find_user(session, username)
+        size = export_file.write(file, user.id, overwrite=force)
+        record_at_terminal(session, "export account", user)
+        session.commit()
+    typer.echo(f"exported {user.username} to {file} ({size:,} bytes)")
+
+
 def restore(file: File, force: Force = False) -> None:
     """Replace all that is in the database by a backup."""
     from pamps.db import describe_database

@@ -1,4 +1,4 @@
-"""Attempts to sign in and to sign up, which are limited: table and queries."""
+"""Attempts to sign in, to sign up and to export, which are limited: table and queries."""
 
 from datetime import datetime, timedelta
 
@@ -56,8 +56,9 @@ def insert_attempt(*limits: Condition) -> AnySelect:
 def expired_attempts(limit: int) -> sa.Delete:
     """Delete up to `limit` attempts that count for no limit any more, the oldest first."""
     limits = settings.rate_limit
-    texts = limits.sign_ins, limits.sign_ins_per_account, limits.sign_ins_per_address
-    longest = max(parse(text).get_expiry() for text in (*texts, limits.sign_ups))
+    sign_ins = limits.sign_ins, limits.sign_ins_per_account, limits.sign_ins_per_address
+    texts = *sign_ins, limits.sign_ups, limits.exports
+    longest = max(parse(text).get_expiry() for text in texts)
     counting = col(Attempt.date).between(sa.func.now() - timedelta(seconds=longest), sa.func.now())
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(limit)
     # A CTE runs once; a subquery may run for each row, and skip what is deleted already.

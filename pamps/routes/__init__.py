@@ -10,6 +10,7 @@ from . import (
     auth,
     block,
     bookmark,
+    export,
     follow,
     health,
     index,
@@ -28,7 +29,7 @@ from . import (
 
 # In the order of the documentation. The routes of an inner list are sorted together.
 POST_MODULES = [post, like, repost, tag, post_search]
-USER_MODULES = [user, user_search, follow, block, mute]
+USER_MODULES = [user, user_search, follow, block, mute, export]
 OTHER_MODULES = [[bookmark], [notification], [auth, password, session], [admin], [health], [index]]
 
 

@@ -468,6 +468,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/user/me/export/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Me
+         * @description Export everything that is yours, as one JSON document. Takes a fresh sign-in.
+         */
+        get: operations["export_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/user/{username}/": {
         parameters: {
             query?: never;
@@ -796,6 +816,197 @@ export interface components {
         Error: {
             /** Detail */
             detail: string;
+        };
+        /**
+         * Export
+         * @description Everything that is a user's, as it was when the export began; each list by its first id.
+         */
+        Export: {
+            /**
+             * Exported At
+             * Format: date-time
+             */
+            exported_at: string;
+            profile: components["schemas"]["ExportedProfile"];
+            /** Posts */
+            posts: components["schemas"]["ExportedPost"][];
+            /** Likes */
+            likes: components["schemas"]["ExportedInteraction"][];
+            /** Reposts */
+            reposts: components["schemas"]["ExportedInteraction"][];
+            /** Bookmarks */
+            bookmarks: components["schemas"]["ExportedInteraction"][];
+            /** Following */
+            following: components["schemas"]["ExportedPair"][];
+            /** Followers */
+            followers: components["schemas"]["ExportedPair"][];
+            /** Blocks */
+            blocks: components["schemas"]["ExportedPair"][];
+            /** Mutes */
+            mutes: components["schemas"]["ExportedPair"][];
+            /** Notifications */
+            notifications: components["schemas"]["ExportedNotification"][];
+            /** Sessions */
+            sessions: components["schemas"]["ExportedSession"][];
+            /** Audit */
+            audit: components["schemas"]["ExportedAct"][];
+        };
+        /**
+         * ExportedAct
+         * @description What an administrator did to the user `target`.
+         *
+         *     It is an `own` act if that administrator was the user; only then is there an `address`.
+         */
+        ExportedAct: {
+            /** Id */
+            id: number;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /** Action */
+            action: string;
+            /** Target */
+            target: string;
+            /** Own */
+            own: boolean;
+            /** Address */
+            address: string | null;
+        };
+        /**
+         * ExportedInteraction
+         * @description The user has liked, reposted or bookmarked the post `post_id`.
+         */
+        ExportedInteraction: {
+            /** Post Id */
+            post_id: number;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+        };
+        /**
+         * ExportedNotification
+         * @description What another user has done to the user, most often with the post `post_id`.
+         */
+        ExportedNotification: {
+            /** Id */
+            id: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "follow" | "like" | "reply" | "mention" | "repost";
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /** Read */
+            read: boolean;
+            /** User Id */
+            user_id: number;
+            /** Username */
+            username: string;
+            /** Post Id */
+            post_id: number | null;
+        };
+        /**
+         * ExportedPair
+         * @description Another user who follows the user, or whom the user follows, blocks or mutes.
+         */
+        ExportedPair: {
+            /** User Id */
+            user_id: number;
+            /** Username */
+            username: string;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+        };
+        /**
+         * ExportedPost
+         * @description A post of the user, or a reply to the post `parent_id`; `mention_ids` are ids of users.
+         */
+        ExportedPost: {
+            /** Id */
+            id: number;
+            /** Text */
+            text: string;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /** Parent Id */
+            parent_id: number | null;
+            /** Edited At */
+            edited_at: string | null;
+            /** Like Count */
+            like_count: number;
+            /** Reply Count */
+            reply_count: number;
+            /** Repost Count */
+            repost_count: number;
+            /** Mention Ids */
+            mention_ids: number[];
+            /** Tags */
+            tags: string[];
+        };
+        /**
+         * ExportedProfile
+         * @description The user's profile.
+         */
+        ExportedProfile: {
+            /** Id */
+            id: number;
+            /** Username */
+            username: string;
+            /** Email */
+            email: string;
+            /** Avatar */
+            avatar: string | null;
+            /** Bio */
+            bio: string | null;
+            /** Superuser */
+            superuser: boolean;
+            /** Disabled */
+            disabled: boolean;
+            /** Post Count */
+            post_count: number;
+            /** Follower Count */
+            follower_count: number;
+            /** Following Count */
+            following_count: number;
+        };
+        /**
+         * ExportedSession
+         * @description A sign-in of the user, without its tokens.
+         */
+        ExportedSession: {
+            /** Id */
+            id: number;
+            /**
+             * Started
+             * Format: date-time
+             */
+            started: string;
+            /**
+             * Last Used
+             * Format: date-time
+             */
+            last_used: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires: string;
+            /** User Agent */
+            user_agent: string;
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -1321,6 +1532,8 @@ export interface components {
     };
     requestBodies: never;
     headers: {
+        /** @description The name of the file. */
+        "Content-Disposition": string;
         /** @description The entity tag of this response, for `If-None-Match` and `If-Match`. */
         ETag: string;
         /** @description `<reference>; rel="next"` to the next page, and in a list with the newest first also `<reference>; rel="prev"` to what is newer, both relative to this address. */
@@ -4853,6 +5066,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests, or too many attempts. `Retry-After` says when to try again. */
+            429: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The service is temporarily unavailable. `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    export_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["Content-Disposition"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            /** @description Not signed in: the token is missing, invalid or expired, or the password is wrong. */
+            401: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Too many requests, or too many attempts. `Retry-After` says when to try again. */
