@@ -70,10 +70,11 @@ export function fieldErrors(answer: Answer): Record<string, string> {
 
 const WRONG_PASSWORD = ["Incorrect username or password", "The current password is incorrect"];
 
-/** Return a message for the field `password` if it was wrong; else nothing. */
-export function passwordError({ error }: Answer): Record<string, string> {
-  const { detail = "" } = (error || {}) as { detail?: string };
-  return WRONG_PASSWORD.includes(detail) ? { password: t("failure.currentPassword") } : {};
+/** The same for a form in which `password` is the user's, of which a wrong one is a 401 or 403. */
+export function confirmedFieldErrors(answer: Answer): Record<string, string> {
+  const { detail = "" } = (answer.error || {}) as { detail?: unknown };
+  const isWrong = WRONG_PASSWORD.some((each) => each === detail);
+  return isWrong ? { password: t("failure.currentPassword") } : fieldErrors(answer);
 }
 
 /** Return a sentence for an answer that is an error, or for no answer (status 0). */
