@@ -40,7 +40,8 @@ def require_own_origin(request: Request) -> None:
 
 
 def _header(request: Request, value: str, max_age: int) -> dict[str, str]:
-    secure = "" if LOOPBACK.fullmatch(_own_host(request)) else "; Secure"
+    by_http = LOOPBACK.fullmatch(_own_host(request)) or not settings.security.COOKIE_SECURE
+    secure = "" if by_http else "; Secure"
     attributes = f"Max-Age={max_age}; Path={PATH}; HttpOnly; SameSite=Strict{secure}"
     return {"Set-Cookie": f"{NAME}={value}; {attributes}"}
 

@@ -93,6 +93,7 @@ class SecuritySettings(SettingsTable):
     ARGON2_PARALLELISM: Count
     ARGON2_MEMORY_COST: Count
     ARGON2_TIME_COST: Count
+    COOKIE_SECURE: bool
 
     @field_validator("SECRET_KEY")
     @classmethod
@@ -111,6 +112,13 @@ class SecuritySettings(SettingsTable):
         if memory < 8 * info.data.get("ARGON2_PARALLELISM", 1):
             raise ValueError("must be 8 times ARGON2_PARALLELISM or more")
         return memory
+
+    @field_validator("COOKIE_SECURE")
+    @classmethod
+    def _check_cookie(cls, secure: bool, info: ValidationInfo) -> bool:
+        if not secure and _in_production(info):
+            raise ValueError("must be true in production: the cookie signs a user in")
+        return secure
 
 
 class RateLimitSettings(SettingsTable):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-ENVIRONMENTS = ("development", "testing", "production")
+ENVIRONMENTS = ("development", "classroom", "testing", "production")
 FILES = ("settings.toml", ".secrets.toml")
 # PAMPS_… variables that are not settings: the environment, the name of the database in
 # docker-compose.yaml, and those that Kubernetes sets for services called pamps or pamps-….

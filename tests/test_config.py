@@ -29,7 +29,7 @@ WRONG = [
     ("PAMPS_PORT", "8080", "PAMPS_PORT: no such setting"),
     ("PAMPS_SERVER__port__x", "8080", "PAMPS_SERVER__port__x: no such setting"),
     ("PAMPS_LOG", "debug", "log: must be a table"),
-    ("PAMPS_ENV", "staging", "PAMPS_ENV: must be one of development, testing, production"),
+    ("PAMPS_ENV", "staging", "PAMPS_ENV: must be one of development, classroom, testing, "),
     ("PAMPS_DB__uri", "mysql://localhost/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://u:p@h:port/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://u:p@h:99999/x", "db.uri: must be empty or like postgresql://"),
@@ -172,6 +172,7 @@ def test_production_refuses_public_and_short_secrets(monkeypatch, secret):
     ("name", "value", "words"),
     [
         ("PAMPS_DB__echo", "true", "db.echo: must be false in production"),
+        ("PAMPS_SECURITY__COOKIE_SECURE", "false", "COOKIE_SECURE: must be true in production"),
         ("PAMPS_CORS__allow_origins", '["*"]', "cors.allow_origins: must name the origins"),
         ("PAMPS_SECURITY__ALGORITHM", "HS512", "SECRET_KEY: must be a secret of your own, of 64"),
     ],

@@ -41,6 +41,15 @@ def test_a_sign_in(api_client, api_client_user1):
     assert works(api_client, answer)
 
 
+def test_the_cookie_of_a_page_by_http(api_client, api_client_user1, monkeypatch):
+    """A browser keeps no Secure cookie from there."""
+    from pamps.config import settings
+
+    monkeypatch.setitem(vars(settings.security), "COOKIE_SECURE", False)
+    answer = page(api_client, "http://192.0.2.10:8000").post("/token", data=form())
+    assert "Secure" not in cookie_of(answer)[1]
+
+
 @pytest.mark.parametrize("no", [{"cookie": "false"}, {}])
 def test_nobody_gets_a_cookie_who_does_not_ask(api_client, api_client_user1, no):
     fields = {"username": "user1", "password": canary.password("user1"), **no}

@@ -89,6 +89,14 @@ def test_texts_name_the_mentioned_and_the_hashtags():
     assert not any(tags.values())
 
 
+def test_in_portuguese_only():
+    command("fake-data", "--users", "30", "--posts", "300", "--seed", "1", "--lang", "pt-BR")
+    texts = [text for (text,) in query("SELECT text FROM post WHERE mention_ids IS NULL")]
+    assert all(text.startswith(("A ", "O ")) for text in texts)
+    tags = {tag for (tag,) in query("SELECT tag FROM tag")}
+    assert {"bomdia", "alemanha"} <= tags
+
+
 def test_notifications_are_those_of_the_api():
     load(7)
     assert query(BETWEEN_BLOCKED) == []

@@ -29,6 +29,7 @@ def alembic(address: str, *arguments: str, cwd: Path = CHECKOUT) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     return done.stdout
 
 

@@ -1,7 +1,7 @@
 """The commands of administrators: accounts, superusers, migrations, backups, made-up data."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -218,6 +218,10 @@ def fake_data(
     users: Annotated[int, typer.Option(min=1, help="How many users.")] = 100,
     posts: Annotated[int, typer.Option(min=0, help="How many posts, replies included.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same data.")] = None,
+    lang: Annotated[
+        Literal["pt-BR", "en"] | None,
+        typer.Option(help="The language of names and texts. Without it: both."),
+    ] = None,
 ) -> None:
     """Fill the database with made-up users, their posts, and what they do."""
     from pamps.config import ENVIRONMENT
@@ -226,6 +230,6 @@ def fake_data(
     if ENVIRONMENT == "production":
         fail("made-up users share a known password: not in production")
     with open_session() as session:
-        fake.load(session, users, posts, seed)
+        fake.load(session, users, posts, seed, lang)
         session.commit()
     typer.echo(f"added {users} users and {posts} posts; each user's password is {fake.PASSWORD}")

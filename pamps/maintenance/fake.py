@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 from sqlmodel import Session
 
 from pamps.db import psycopg2_connection
-from pamps.maintenance.fake_posts import Writer, popular
+from pamps.maintenance.fake_posts import Language, Writer, popular
 
 # The password of all generated users; production refuses it.
 PASSWORD = "pamps"  # nosec B105
@@ -66,10 +66,12 @@ FROM told GROUP BY user_id
 """
 
 
-def load(session: Session, users: int, posts: int, seed: int | None) -> None:
+def load(
+    session: Session, users: int, posts: int, seed: int | None, language: Language | None
+) -> None:
     """Add users and posts at random; the same seed gives the same data. The caller commits."""
     rng = random.Random(seed)  # nosec B311
-    writer = Writer(rng)
+    writer = Writer(rng, language)
     user_ids = _reserve(session, '"user"', users)
     # Whoever is followed by many also writes much and is often mentioned.
     famous, blocked, muted = (rng.sample(user_ids, users) for _ in range(3))

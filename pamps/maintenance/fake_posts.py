@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate, islice
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from faker import Faker
 
@@ -14,9 +14,10 @@ from faker import Faker
 TAGS, MENTIONS = [70, 20, 7, 3], [80, 15, 5]
 # How many posts are replies, and the average number of posts between one and its parent.
 REPLIES, REPLY_DISTANCE = 0.3, 500
-# The hashtags that are used most; English words follow.
+# The hashtags that are used most; English words follow, or without English names of countries.
 POPULAR_TAGS = "bomdia tbt música futebol café são_paulo livros política python viagem receita foto"
 
+Language = Literal["pt-BR", "en"]
 Item = TypeVar("Item")
 
 
@@ -32,13 +33,15 @@ class Draft(NamedTuple):
 
 
 class Writer:
-    """Writes names, professions and texts at random, in Portuguese and in English."""
+    """Writes names, professions and texts at random, in Portuguese, in English, or in both."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, language: Language | None) -> None:
         self._rng = rng
-        self._portuguese, self._english = self._fakers = [Faker("pt_BR"), Faker("en_US")]
-        for faker in self._fakers:
+        self._portuguese, self._english = Faker("pt_BR"), Faker("en_US")
+        fakers = {"pt-BR": self._portuguese, "en": self._english}
+        for faker in fakers.values():
             faker.seed_instance(rng.getrandbits(32))
+        self._fakers = [fakers[language]] if language else list(fakers.values())
 
     def user(self, id: int) -> tuple[str, str]:
         """Return a name, which the id makes unique, and a profession."""
@@ -48,12 +51,16 @@ class Writer:
 
     def tags(self) -> list[str]:
         """Return hashtags in the form of `fold_tag`, the most popular ones first."""
-        words = self._english.words(900, unique=True)
+        if self._english in self._fakers:
+            words = self._english.words(900, unique=True)
+        else:
+            words = [re.sub(r"\W+", "_", self._portuguese.country()) for _ in range(900)]
         return list(dict.fromkeys([*POPULAR_TAGS.split(), *map(str.lower, words)]))
 
     def text(self, usernames: Iterable[str], tags: Iterable[str]) -> str:
         """Return a text that mentions these users and has these hashtags, in this order."""
-        sentence = self._rng.choice([self._portuguese.catch_phrase, self._english.sentence])()
+        faker = self._rng.choice(self._fakers)
+        sentence = faker.catch_phrase() if faker is self._portuguese else faker.sentence()
         names, hashtags = (f"@{name}" for name in usernames), (f"#{tag}" for tag in tags)
         return " ".join([*names, sentence, *hashtags])
 

@@ -37,7 +37,8 @@ def fold_case_sql(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnEleme
 
 # A deleted account's name and e-mail may be taken again while its rows are being deleted.
 IS_NAMED_ROW = sa.text("NOT deleted")
-NAME_TRIGRAMS = sa.text('lower(username COLLATE "C") gin_trgm_ops')
+FOLDED_USERNAME = fold_case_sql(sa.literal_column("username")).label("folded")
+TRIGRAMS = GIN | {"postgresql_ops": {"folded": "gin_trgm_ops"}}
 
 
 def _unique(name: str) -> sa.Index:
@@ -54,7 +55,7 @@ class User(SQLModel, table=True):
     __table_args__ = (
         _unique("email"),
         _unique("username"),
-        sa.Index("ix_user_like", NAME_TRIGRAMS, **GIN, postgresql_where=IS_NAMED_ROW),
+        sa.Index("ix_user_like", FOLDED_USERNAME, **TRIGRAMS, postgresql_where=IS_NAMED_ROW),
         sa.Index("ix_user_deleted", "id", postgresql_where=sa.text("deleted")),
         sa.CheckConstraint("username ~ '^[A-Za-z0-9_]{1,30}$'", name="username"),
         # A hash, so that a plain password never reaches the disk.
