@@ -27,7 +27,9 @@ async def _write(file: Path, user_id: int) -> None:
         user = await USER.first(snapshot, user_id=user_id)
         if user is None:
             raise MaintenanceError("the account was just deleted")
-        with file.open("wb") as output, Progress(*columns, transient=True) as progress:
+        progress = Progress(*columns, transient=True)
+        progress.disable = not progress.console.is_terminal
+        with file.open("wb") as output, progress:
             task = progress.add_task("", total=None)
             async for part in export_in_parts(snapshot, user_id, user):
                 progress.advance(task, output.write(part))
