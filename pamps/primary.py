@@ -34,8 +34,8 @@ RETRY_SECONDS = 0.1
 # How the SQLSTATEs of a connection begin that ends: of PostgreSQL, which stops or crashes, and of a
 # PgBouncer that cannot reach it.
 CONNECTION_ENDS = ("57P", "08")
-# For how long after a primary did not answer replicas are read without one. It is shorter than a new
-# primary makes writes wait, as other processes may see it sooner.
+# For how long after a primary did not answer replicas are read without one: shorter than a new
+# primary makes writes wait, as another process may see it sooner.
 WITHOUT_PRIMARY_SECONDS = WRITES_WAIT_SECONDS - 1
 
 FLOOR = Query(floor_position())

@@ -4,7 +4,7 @@ A position is one in the write-ahead log (LSN), as a number of bytes. See
 docs/decisions/0025-replicas.md.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
