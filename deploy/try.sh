@@ -156,7 +156,7 @@ start_patroni() {
     start "postgres-$node" "${as_owner[@]}" env "${secrets[@]}" SECRETS="$dir/secrets" \
       patroni "$dir/etc/postgres-$node.yaml"
     rest=$((node == 1 ? rest_1 : rest_2))
-    wait_for "postgres-$node" answers "$rest/$([ "$node" = 1 ] && echo primary || echo replica)"
+    wait_for "postgres-$node" answers "$rest/$([ "$node" = 1 ] && echo primary || echo sync)"
   done
 }
 

@@ -10,7 +10,8 @@ from pamps.observability.metrics import record_read
 from pamps.postgres import pool
 from pamps.postgres.connection import Connection
 from pamps.postgres.replica import Position
-from pamps.replication import PrimaryDown, Replication, current_replication
+from pamps.primary import PrimaryDown
+from pamps.replication import Replication, current_replication
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class PrimaryReader(Reader):
                 await pool.release(connection)
 
         try:
-            return await self.replication.ask_primary(read_on_primary)
+            return await self.replication.primary.ask(read_on_primary)
         except PrimaryDown:
             return await self.replication.read_without_primary(read, self.sent)
 
@@ -67,7 +68,7 @@ class ReplicaReader(PrimaryReader):
         a replica; a user who is not there may still exist. Raises psycopg.Error.
         """
         try:
-            row = await self.replication.ask_primary(lambda: query.first(**values))
+            row = await self.replication.primary.ask(lambda: query.first(**values))
         except PrimaryDown:
             if (row := await query_on_replica.first(self, **values)) is None:
                 raise
@@ -75,7 +76,7 @@ class ReplicaReader(PrimaryReader):
         if row:
             self._is_known = True
             if row["position"] is not None:
-                self._needed = self.replication.seen(row)
+                self._needed = self.replication.primary.seen(row)
             del row["epoch"], row["position"]
         return row
 
@@ -101,5 +102,4 @@ class ReplicaReader(PrimaryReader):
             except PrimaryDown:
                 return None
             self._is_known = True
-        needed, sent = self._needed, self.sent
-        return max(needed, sent) if needed and sent and sent.epoch == needed.epoch else needed
+        return self._needed.or_later(self.sent) if self._needed else None

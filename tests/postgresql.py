@@ -116,6 +116,8 @@ class PostgreSQL:
         pids = self._processes()
         end(*pids)
         wait_until(lambda: all(map(self._is_gone, pids)), START_SECONDS)
+        # PostgreSQL takes a dead process for alive until its parent, init, has waited for it.
+        (self.data / "postmaster.pid").unlink()
         self.pid = 0
 
     def stop(self) -> None:

@@ -180,3 +180,16 @@ def test_reads_without_a_primary(service):
     assert ana[0].post("/post/", json={"text": "hello"}).status_code == 201
     assert_sees_own_writes(ana, 10)
     service.wait_for_replica(ana[0])
+
+
+def test_a_replica_that_starts_without_a_primary(service):
+    """It may have missed what another process wrote, and there is nobody to ask."""
+    ana = service.user("user7")
+    service.replica.kill()
+    ana[0].write()
+    service.primary.kill()
+    service.replica.start()
+    for client in service.clients:
+        refused_for_now(client.get("/post/"))
+    service.primary.start()
+    assert_sees_own_writes(ana, 10)

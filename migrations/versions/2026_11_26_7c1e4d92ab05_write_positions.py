@@ -13,6 +13,9 @@ def upgrade() -> None:
     op.create_table(
         "primary_epoch",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "date", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_primary_epoch")),
     )
     op.create_table(

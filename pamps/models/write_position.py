@@ -4,13 +4,18 @@ A position is one in the write-ahead log (LSN), as a number of bytes. See
 docs/decisions/0025-replicas.md.
 """
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel, col
 
-from pamps.models.columns import AnySelect
+from pamps.models.columns import AnySelect, created_at
 from pamps.models.user import USER_ID
 
+# For how many seconds a new primary makes writes wait until it must be known everywhere: without a
+# primary, replicas are read, and they would not have what it has.
+WRITES_WAIT_SECONDS = 3
 # The `caller` of the row with the position that everybody needs at least.
 FLOOR = 0
 ANYBODY = sa.literal_column(str(FLOOR), sa.BigInteger)
@@ -31,6 +36,7 @@ class PrimaryEpoch(SQLModel, table=True):
     id: int = Field(
         sa_type=sa.BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
     )
+    date: datetime = created_at()
 
 
 class WritePosition(SQLModel, table=True):
@@ -54,7 +60,10 @@ IS_FLOOR = col(WritePosition.caller) == ANYBODY
 
 
 def record_positions() -> AnySelect:
-    """Record for `callers`, who are in order, where the log is now; return that and the epoch."""
+    """Record for `callers`, who are in order, where the log is now; return that and the epoch.
+
+    `is_known` is false while a write has to wait as the primary is new.
+    """
     now = sa.select(NOW.label("position")).cte("now")
     rows = sa.select(sa.func.unnest(CALLERS), now.c.position)
     statement = insert(WritePosition).from_select(["caller", "position"], rows)
@@ -65,7 +74,13 @@ def record_positions() -> AnySelect:
         where=col(WritePosition.position) < newer,
     )
     epoch = sa.select(col(PrimaryEpoch.id)).scalar_subquery().label("epoch")
-    return sa.select(epoch, now.c.position).add_cte(statement.cte("recorded"))
+    since = sa.func.greatest(col(PrimaryEpoch.date), sa.func.pg_postmaster_start_time())
+    is_old = sa.func.clock_timestamp() - since > sa.func.make_interval(
+        0, 0, 0, 0, 0, 0, WRITES_WAIT_SECONDS
+    )
+    has_floor = sa.exists().where(IS_FLOOR)
+    is_known = sa.exists().where(is_old, has_floor).label("is_known")
+    return sa.select(epoch, now.c.position, is_known).add_cte(statement.cte("recorded"))
 
 
 def needed_positions() -> AnySelect:

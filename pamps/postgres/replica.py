@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import NamedTuple, TypeVar
 
 import psycopg
@@ -22,12 +23,13 @@ DEFAULT_ADDRESS = ("host", "localhost"), ("port", 5432)
 # A replica that is further behind serves nobody: longer than a standby is behind at a checkpoint or
 # a burst of writes, and short enough that nobody takes what they read for what is new.
 MAX_LAG_SECONDS = 10
-# What a replica has replayed and received of the log, and from which primary; and the process that
-# tells it, as a pooler in between may give the connection to another one.
+# What a replica has replayed and received of the log, and from which primary; for how many seconds
+# it has run; and the process that tells it, as a pooler may give the connection to another one.
 PROGRESS = """
 SELECT (SELECT id FROM primary_epoch),
     CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END,
-    coalesce((pg_last_wal_receive_lsn() - '0/0')::bigint, 0), pg_backend_pid()
+    coalesce((pg_last_wal_receive_lsn() - '0/0')::bigint, 0),
+    extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8, pg_backend_pid()
 """
 
 
@@ -40,6 +42,10 @@ class Position(NamedTuple):
     def is_reached_by(self, other: "Position") -> bool:
         return other.epoch == self.epoch and other.lsn >= self.lsn
 
+    def or_later(self, other: "Position | None") -> "Position":
+        """Return the later one of two positions; this one if the other is of another epoch."""
+        return max(self, other) if other and other.epoch == self.epoch else self
+
 
 class Progress(NamedTuple):
     """How far a server has followed a primary; `replayed` is None for one that is no standby."""
@@ -47,6 +53,7 @@ class Progress(NamedTuple):
     epoch: int | None
     replayed: int | None
     received: int
+    uptime: float
     process_id: int
 
     @property
@@ -102,16 +109,17 @@ class Replica:
         needed: Position,
         read: Callable[[Connection], Awaitable[T]],
         *,
-        all_received: bool = False,
+        running_since: float | None = None,
     ) -> T | None:
         """Return what `read` returns, or None if the replica has not replayed what is needed.
 
-        With `all_received` it must have replayed all that it has received. Raises psycopg.Error.
+        With `running_since`, on the clock `monotonic`, it must have run since then and have
+        replayed all that it has received. Raises psycopg.Error.
         """
         connection = await self.pool.acquire()
         self._in_use.add(connection)
         try:
-            if not all_received and needed.is_reached_by(Position(*connection.replayed)):
+            if running_since is None and needed.is_reached_by(Position(*connection.replayed)):
                 return await read(connection)
             # In one round trip, and in this order: what is read is not older than the answer.
             async with connection.pipeline():
@@ -121,8 +129,10 @@ class Replica:
             if progress.process_id == connection.info.backend_pid:
                 connection.replayed = progress.position
             is_enough = needed.is_reached_by(progress.position)
-            if all_received:
+            if running_since is not None:
                 is_enough &= progress.position.lsn >= progress.received
+                # One that has started since may have missed a primary that was and is no more.
+                is_enough &= progress.uptime > monotonic() - running_since
             return result if is_enough else None
         except psycopg.OperationalError as error:
             if connection.closed:

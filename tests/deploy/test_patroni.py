@@ -1,10 +1,9 @@
 """The variant of `deploy/try.sh` in which Patroni promotes the standby."""
 
-import os
-import signal
-
+from bench.measure import family
 from tests.deploy.trials import trial
 from tests.helpers import USER, sign_in
+from tests.postgresql import end
 
 
 def test_the_standby_takes_over_when_the_primary_is_killed():
@@ -14,7 +13,7 @@ def test_the_standby_takes_over_when_the_primary_is_killed():
         headers = {"Authorization": f"Bearer {token}"}
         assert up.client.post("/post/", json={"text": "1"}, headers=headers).status_code == 201
         pid_file = up.folder / "postgres-1" / "postmaster.pid"
-        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        end(*map(int, family(int(pid_file.read_text().split()[0]))))
         headers["Idempotency-Key"] = "2"
         while up.client.post("/post/", json={"text": "2"}, headers=headers).status_code != 201:
             pass  # Patroni gives up the primary, or the other one is not yet promoted

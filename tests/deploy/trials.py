@@ -51,10 +51,12 @@ def trial(*options: str) -> Iterator[Trial]:
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
         assert address, process.wait()
-        with httpx.Client(base_url=address, timeout=20) as client:
-            yield Trial(folder, client)
-        pids = [int(file.read_text()) for file in (folder / "pid").iterdir()]
-        subprocess.run([TRY, "down"], env=environment, check=True)
+        try:
+            with httpx.Client(base_url=address, timeout=20) as client:
+                yield Trial(folder, client)
+        finally:
+            pids = [int(file.read_text()) for file in (folder / "pid").iterdir()]
+            subprocess.run([TRY, "down"], env=environment, check=True)
         assert process.wait(timeout=60) == 0
     assert len(pids) >= 7
     assert not any(map(psutil.pid_exists, pids))

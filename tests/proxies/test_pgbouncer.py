@@ -53,13 +53,13 @@ def pooled(database, tmp_path) -> Iterator[str]:
     """The address of a PgBouncer with two connections to the database."""
     port, config = free_port(), tmp_path / "pgbouncer.ini"
     config.write_text(CONFIG % (database.port, port, CONNECTIONS))
-    tmp_path.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.name.startswith(("test_", "popen-", "pytest-")):
+            folder.chmod(0o755)  # PgBouncer runs as another user, if this one is root
     with subprocess.Popen(
         ["pgbouncer", "--quiet", str(config)],
         env=os.environ | {"PATH": SEARCH_PATH},
-        user=cluster.server_user_ids()[0],  # it does not run as root
+        user=cluster.server_user_ids()[0],
         cwd="/",
     ) as process:
         try:
