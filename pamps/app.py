@@ -16,6 +16,8 @@ from pamps.config import settings
 from pamps.db import engine
 from pamps.errors import EXCEPTION_HANDLERS
 from pamps.folder import FolderError, secret_key
+from pamps.mail import ENABLED as MAIL_ENABLED
+from pamps.mail.sender import send_in_background
 from pamps.maintenance import cleanup, deletion
 from pamps.middleware import LifespanMiddleware
 from pamps.middleware.body import BodyLimitMiddleware
@@ -129,6 +131,9 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(cleanup.delete_expired_in_background()),
             asyncio.create_task(deletion.delete_rows_in_background()),
         ]
+        if MAIL_ENABLED:
+            has_pages = settings.server.web and find_build() is not None
+            tasks.append(asyncio.create_task(send_in_background(has_pages=has_pages)))
         yield
         for task in tasks:
             task.cancel()

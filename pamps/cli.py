@@ -116,6 +116,8 @@ def serve(
         logs.configure()
         logger.info("serving %s", describe_database())
         os.environ["PAMPS_SERVER__workers"] = str(workers)  # for the size of their pools
+        os.environ["PAMPS_SERVER__host"] = host  # and these for links in mails
+        os.environ["PAMPS_SERVER__port"] = str(port)
         if not server.run(listener, workers):
             raise typer.Exit(1)
 

@@ -45,6 +45,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.after_commit: list[Callable[[], None]] = []  # what is called once it is committed
 
     async def connection(self) -> Connection:
         """Return the connection of this transaction."""
@@ -61,12 +62,15 @@ async def transaction(outer: Transaction | None = None) -> AsyncIterator[Transac
         async with (await outer.connection()).transaction():
             yield outer
         return
-    connection = await pool.acquire()
+    connection, calls = await pool.acquire(), []
     try:
         async with connection.transaction():
-            yield Transaction(connection)
+            yield (begun := Transaction(connection))
+            calls = begun.after_commit  # not reached if psycopg.Rollback was raised
     finally:
         await pool.release(connection)
+    for call in calls:
+        call()
 
 
 def _only_reads(statement: Statement) -> bool:

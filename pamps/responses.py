@@ -1,4 +1,4 @@
-"""JSON responses from rows of the database, entity tags, and conditional requests (RFC 9110)."""
+"""JSON responses from rows, entity tags, conditional requests, content negotiation (RFC 9110)."""
 
 import hashlib
 import re
@@ -66,6 +66,16 @@ def etag_header(
 ) -> dict[str, str]:
     """Return the header `ETag` that `conditional_response` would send with this content."""
     return {"ETag": _entity_tag(_encode(content), content, linked, protected)}
+
+
+def read_qualities(request: Request, header: str) -> dict[str, float]:
+    """Return what a header such as `Accept` names, and its quality (RFC 9110, section 12.4.2)."""
+    qualities = {}
+    for item in ",".join(request.headers.getlist(header)).lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        qualities[name] = float(quality) if re.fullmatch(r"[01](\.\d*)?", quality) else 0
+    return qualities
 
 
 def json_response(

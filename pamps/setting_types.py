@@ -14,6 +14,11 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # A path that needs no percent-encoding and does not end with a slash; and a URL with such a path.
 PATH = "(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 URL = rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?{PATH}"
+# A host name or an address of IPv4 or IPv6, or nothing.
+HOST_NAME = "[A-Za-z0-9._-]*|[0-9A-Fa-f:.]+"
+# An e-mail address in ASCII; and a sender: an address, or a name and an address in angle brackets.
+MAIL_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
+SENDER = rf'([^\x00-\x1f\x7f<>@,;:()"\\]+ <{MAIL_ADDRESS}>|{MAIL_ADDRESS})?'
 # A rate limit, as the `limits` package writes it.
 RATE_LIMIT = "[1-9][0-9]{0,8}/([1-9][0-9]{0,5} )?(second|minute|hour|day)s?"
 
@@ -84,4 +89,8 @@ RedisURI = Annotated[str, AfterValidator(_check_redis)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 PublicURL = Annotated[str, AfterValidator(_check_public_url)]
+HostName = Annotated[str, matching(HOST_NAME, "must be empty or a host name or address")]
+MailSender = Annotated[
+    str, matching(SENDER, "must be an address, or like Pamps <pamps@example.com>")
+]
 Network = Annotated[str, AfterValidator(_check_network)]

@@ -13,6 +13,8 @@ from pamps.setting_types import (
     Count,
     CountOrZero,
     Endpoint,
+    HostName,
+    MailSender,
     Network,
     Origin,
     PublicURL,
@@ -29,6 +31,8 @@ PUBLIC_SECRETS = ("development-only", "troque_por_favor")
 KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 Algorithm = Annotated[str, matching("|".join(KEY_BYTES), f"must be one of {', '.join(KEY_BYTES)}")]
+
+TLS = Annotated[str, matching("none|starttls|tls", "must be one of none, starttls, tls")]
 
 
 def _in_production(info: ValidationInfo) -> bool:
@@ -129,6 +133,8 @@ class RateLimitSettings(SettingsTable):
     sign_ins_per_address: RateLimit
     sign_ups: RateLimit
     exports: RateLimit
+    mails: RateLimit
+    mails_per_address: RateLimit
     storage_uri: RedisURI
 
 
@@ -182,6 +188,30 @@ class ServerSettings(SettingsTable):
     web: bool
 
 
+class MailSettings(SettingsTable):
+    host: HostName
+    port: int = Field(ge=1, le=65535)
+    username: str
+    password: str = Field(repr=False)
+    tls: TLS
+    # A keyword of Python.
+    sender: MailSender = Field(alias="from")
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, password: str, info: ValidationInfo) -> str:
+        if bool(password) != bool(info.data.get("username")):
+            raise ValueError("must be set if mail.username is, and only then")
+        return password
+
+    @field_validator("sender")
+    @classmethod
+    def _check_sender(cls, sender: str, info: ValidationInfo) -> str:
+        if info.data.get("host") and not sender:
+            raise ValueError("is missing")
+        return sender
+
+
 class Settings(SettingsTable):
     db: DatabaseSettings
     security: SecuritySettings
@@ -193,6 +223,15 @@ class Settings(SettingsTable):
     post: PostSettings
     social: SocialSettings
     server: ServerSettings
+    mail: MailSettings
+
+    @field_validator("mail")
+    @classmethod
+    def _check_links(cls, mail: MailSettings, info: ValidationInfo) -> MailSettings:
+        server = info.data.get("server")
+        if mail.host and _in_production(info) and server and not server.public_url:
+            raise ValueError("needs server.public_url, with which the links in mails begin")
+        return mail
 
     def __repr_args__(self) -> list[tuple[str | None, str]]:
         """Show only the names of the tables, as their values contain passwords."""

@@ -1,4 +1,4 @@
-"""Throttling: limits of how often somebody may try to sign in, to sign up and to export."""
+"""Throttling: limits of sign-ins, sign-ups, exports and mails."""
 
 import ipaddress
 import logging
@@ -25,6 +25,7 @@ LOCK = Query(select(func.pg_advisory_xact_lock(id_parameter("key")).label("locke
 SIGN_IN = Query(insert_attempt(SAME_SUBJECT & SAME_ADDRESS, SAME_SUBJECT, SAME_ADDRESS))
 # For what has one limit.
 ATTEMPT = Query(insert_attempt(SAME_SUBJECT))
+MAIL = Query(insert_attempt(SAME_SUBJECT, SAME_ADDRESS))
 CLEAR_ATTEMPTS = Query(delete(Attempt).where(SAME_SUBJECT, SAME_ADDRESS))
 # Lets an account sign in from everywhere again; `subject` is `account_key` of its name.
 CLEAR_ACCOUNT_ATTEMPTS = Query(delete(Attempt).where(SAME_SUBJECT))
@@ -79,6 +80,22 @@ async def count_export(user_id: int, address: str) -> None:
     """Count an export of an account, and commit that at once. Raises HTTPException 429."""
     key = hmac_hash("export", str(user_id))
     await _attempt(None, ATTEMPT, (key, key), [settings.rate_limit.exports], address)
+
+
+async def count_mail(recipient: str, address: str) -> None:
+    """Count a mail that somebody asks for, and commit that at once. Raises HTTPException 429."""
+    subject = hmac_hash("mail recipient", fold_case(recipient))
+    address_key = hmac_hash("mail address", client_network(address))
+    limits = settings.rate_limit
+    texts = limits.mails, limits.mails_per_address
+    await _attempt(None, MAIL, (subject, address_key), texts, address)
+
+
+async def count_token_attempt(address: str) -> None:
+    """Count the use of a token from a mail, and commit that at once. Raises HTTPException 429."""
+    key = hmac_hash("token address", client_network(address))
+    limits = [settings.rate_limit.sign_ins_per_address]
+    await _attempt(None, ATTEMPT, (key, key), limits, address)
 
 
 async def _attempt(

@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from tests import canary, databases, deploy, web
 from tests.clusters import write
 from tests.helpers import Client, create_account
+from tests.mailbox import Mailbox
 from tests.proxies import missing
 
 # Tests that need programs which most machines of developers do not have.
@@ -195,6 +196,14 @@ def rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     from pamps.config import settings
 
     monkeypatch.setitem(vars(settings.rate_limit), "enabled", True)
+
+
+@pytest.fixture
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    """An SMTP server, which gets the mails of this process."""
+    with Mailbox() as mailbox:
+        mailbox.use(monkeypatch)
+        yield mailbox
 
 
 @pytest.fixture(scope="session")

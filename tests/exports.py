@@ -38,8 +38,8 @@ LISTS = {
     " FROM audit WHERE %(id)s IN (actor_id, target_id) ORDER BY id",
 }
 PROFILE = (
-    "id, username, email, avatar, bio, superuser, disabled, post_count, follower_count,"
-    ' following_count FROM "user" WHERE id = %(id)s'
+    "id, username, email, email_verified, avatar, bio, superuser, disabled, post_count,"
+    ' follower_count, following_count FROM "user" WHERE id = %(id)s'
 )
 
 

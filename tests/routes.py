@@ -10,11 +10,14 @@ import httpx
 
 from tests import canary
 from tests.helpers import User, sign_in
+from tests.mailbox import mailed_token
 
 SIGN_IN = {"username": "{username}", "password": "{password}"}
 REFRESH = {"refresh_token": "{refresh_token}"}
 ACCOUNT = {"username": "{new}", "email": "{new}@pamps.com", "password": "{password}"}
 NEW_PASSWORD = {"current_password": "{password}", "new_password": "{new_password}"}
+RESET = {"token": "{reset_token}", "new_password": "{new_password}"}
+VERIFICATION = {"token": "{verification_token}"}
 UP_TO = {"up_to": 1}
 
 
@@ -82,6 +85,11 @@ ROUTES = [
     Route("PATCH /user/me/", 401, 200, 200, {"bio": "x"}, (b"{}",), if_match=True),
     Route("DELETE /user/me/", 401, 204, 204, if_match=True),
     Route("PUT /user/me/password/", 401, 204, 204, NEW_PASSWORD),
+    Route("POST /password/forgot/", 202, 202, 202, {"email": "{new}@pamps.com"}),
+    # Whoever has the mail may use its token.
+    Route("POST /password/reset/", 204, 204, 204, RESET),
+    Route("POST /user/me/email/verify/", 401, 202, 202),
+    Route("POST /email/verify/", 204, 204, 204, VERIFICATION),
     Route("GET /user/me/sessions/", 401, 200, 200, ids="sessions"),
     Route("DELETE /user/me/sessions/{session_id}/", 401, 404, 204),
     Route("POST /user/follow/{user_id}", 401, 201, 400, mutual=True),
@@ -151,6 +159,8 @@ def values(owner: User, post_id: int, caller: str = "", new: str = "new") -> dic
         "refresh_token": sign_in(owner, owner.username)["refresh_token"],
         "password": canary.password(caller or owner.username),
         "new_password": canary.password("someone new"),
+        "reset_token": mailed_token("reset_password"),
+        "verification_token": mailed_token("verify_email"),
         "new": new,
     }
 

@@ -35,8 +35,8 @@ def contents(address: str) -> dict[str, list[tuple]]:
     return rows | {query: execute(url, query) for query in DEFINITIONS}
 
 
-# All sessions have ended, and positions in a log mean nothing in another one.
-NOT_RESTORED: dict[str, list] = {"session": [], "write_position": []}
+# All sessions have ended, no mail is sent again, and positions mean nothing in another log.
+NOT_RESTORED: dict[str, list] = {"session": [], "mail": [], "write_position": []}
 
 
 def fill(address: str) -> None:
@@ -50,6 +50,7 @@ def fill(address: str) -> None:
         Entry,
         IdempotencyKey,
         Inbox,
+        Mail,
         Mute,
         Notification,
         Post,
@@ -97,6 +98,7 @@ def fill(address: str) -> None:
                     expires=datetime(2030, 1, 1, tzinfo=UTC),
                 ),
                 Attempt(subject=b"\0\\", address=b""),
+                Mail(kind="verify_email", recipient=ODD, language="en", user_id=ana.id, key=b"\0"),
                 IdempotencyKey(key=b"\0", user_id=ana.id, request=b"", status=201, answer=b"\xff"),
                 Audit(actor="x", action="y", target_id=bia.id, target="z", address=ODD),
             ]

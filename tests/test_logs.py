@@ -80,7 +80,8 @@ def test_nothing_shows_a_secret():
     """Neither the repr of a request nor the error about one."""
     from pydantic import ValidationError
 
-    from pamps.models.user import NewPassword, PasswordChange, UserRequest
+    from pamps.models.password import NewPassword, PasswordChange
+    from pamps.models.user import UserRequest
     from pamps.routes.auth import RefreshToken, TokenRequest
 
     secret = canary.WORD

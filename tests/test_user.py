@@ -115,7 +115,8 @@ def test_a_name_that_only_looks_like_one(api_client, sign_up):
 
 def test_me(api_client_user1):
     me = api_client_user1.get("/user/me/").json()
-    assert set(me) == PUBLIC | COUNTS | {*RELATIONS} | {"email", "superuser", "unread_count"}
+    own = {"email", "email_verified", "superuser", "unread_count"}
+    assert set(me) == PUBLIC | COUNTS | {*RELATIONS} | own
     assert (me["email"], me["superuser"]) == ("user1@pamps.com", False)
     command("promote", "user1")
     assert api_client_user1.get("/user/me/").json()["superuser"] is True

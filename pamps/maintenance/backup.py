@@ -127,9 +127,11 @@ def restore(file: Path, pg_restore: Path) -> str | None:
         remaining_problem = schema.find_problem(schema.read_state(connection))
         if remaining_problem in NO_TABLES_OF_PAMPS:
             raise BackupError(f"cannot restore {file}: it is no backup of Pamps")
-        # Sessions that were ended after the backup must not return. The first Pamps had none.
-        if connection.exec_driver_sql("SELECT to_regclass('session')").scalar():
-            connection.exec_driver_sql("DELETE FROM session")
+        # Sessions that ended after the backup must not return, nor mails that were sent, and tokens
+        # that were used. The first Pamps had none.
+        for table in ("session", "mail"):
+            if connection.exec_driver_sql(f"SELECT to_regclass('{table}')").scalar():
+                connection.exec_driver_sql(f"DELETE FROM {table}")  # nosec B608
         schema.set_timeouts(connection)  # a backup does not contain them
         return remaining_problem
 

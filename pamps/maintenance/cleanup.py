@@ -6,6 +6,7 @@ import logging
 from pamps.db import Query
 from pamps.models.attempt import expired_attempts
 from pamps.models.idempotency import expired_keys
+from pamps.models.mail import expired_mails
 from pamps.models.notification import expired_notifications
 from pamps.models.session import expired_sessions
 from pamps.models.write_position import obsolete_positions
@@ -21,6 +22,7 @@ EXPIRED = [
     Query(expired_attempts(BATCH_SIZE)),
     Query(expired_sessions(BATCH_SIZE)),
     Query(expired_notifications(BATCH_SIZE)),
+    Query(expired_mails(BATCH_SIZE)),
     Query(obsolete_positions(BATCH_SIZE)),
 ]
 

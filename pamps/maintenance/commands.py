@@ -107,7 +107,7 @@ def _read_password() -> str:
 def set_password(username: Username) -> None:
     """Give a user a new password, asked for or read from a pipe, and end all their sessions."""
     from pamps.audit import record_at_terminal
-    from pamps.models.user import NewPassword
+    from pamps.models.password import NewPassword
     from pamps.security import get_password_hash
     from pamps.sessions import END_ALL_SESSIONS
     from pamps.throttling import CLEAR_ACCOUNT_ATTEMPTS, account_key

@@ -62,6 +62,7 @@ class IdempotentTransaction(Transaction):
         """
         if self._begun is None:
             self._begun = await self._stack.enter_async_context(transaction())
+            self.after_commit = self._begun.after_commit
             locked = await LOCK.first(self._begun, id=int.from_bytes(self._key[:8], signed=True))
             stored = await STORED_RESPONSE.first(self._begun, key=self._key)
             known = self._stored and self._stored["answer"]

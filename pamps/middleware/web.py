@@ -1,7 +1,6 @@
 """The web client: the page and its files, which `app.frontend()` reads."""
 
 import hashlib
-import re
 import sysconfig
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pamps.config import PACKAGE, settings
 from pamps.middleware import BaseMiddleware
 from pamps.paths import BASE_URL
-from pamps.responses import is_known
+from pamps.responses import is_known, read_qualities
 
 # The build of a checkout, and the one that came with a wheel or a Docker image: see
 # docs/decisions/0024-web-client-serving.md.
@@ -62,16 +61,6 @@ def find_build() -> Path | None:
     return next((place for place in PLACES if Path(f"{place}{PAGE}").is_file()), None)
 
 
-def _qualities(request: Request, header: str) -> dict[str, float]:
-    """Return what a header such as `Accept` names, and its quality (RFC 9110, section 12.4.2)."""
-    qualities = {}
-    for item in ",".join(request.headers.getlist(header)).lower().split(","):
-        name, *parameters = (part.strip() for part in item.split(";"))
-        quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
-        qualities[name] = float(quality) if re.fullmatch(r"[01](\.\d*)?", quality) else 0
-    return qualities
-
-
 def _is_of_api(scope: Scope) -> bool:
     """Tell whether the API has this path."""
     return any(route.matches(scope)[0] is not Match.NONE for route in scope["app"].routes)
@@ -112,7 +101,7 @@ class WebMiddleware(BaseMiddleware):
             name == b"accept" and b"html" in value.lower() for name, value in scope["headers"]
         ):
             return None  # most requests to the API need no closer look
-        accepted = _qualities(Request(scope), "accept")
+        accepted = read_qualities(Request(scope), "accept")
         quality = accepted.get("text/html", 0)
         if not quality or quality < accepted.get("application/json", 0):
             return None
@@ -123,7 +112,7 @@ class WebMiddleware(BaseMiddleware):
         encodings = {key: end for key, end in ENCODINGS.items() if name + end in self.files}
         if name == PAGE:
             encodings = {}  # it is small, and not sent as it was built
-        accepted = _qualities(request, "accept-encoding")
+        accepted = read_qualities(request, "accept-encoding")
         qualities = {key: accepted.get(key, accepted.get("*", 0)) for key in encodings}
         encoding = max(qualities, key=qualities.__getitem__, default="")
         quality = qualities.get(encoding, 0)

@@ -7,6 +7,7 @@ from .bookmark import Bookmark as Bookmark
 from .follow import Social as Social
 from .idempotency import IdempotencyKey as IdempotencyKey
 from .like import Like as Like
+from .mail import Mail as Mail
 from .mute import Mute as Mute
 from .notification import Inbox as Inbox, Notification as Notification
 from .post import Post as Post

@@ -57,7 +57,7 @@ def expired_attempts(limit: int) -> sa.Delete:
     """Delete up to `limit` attempts that count for no limit any more, the oldest first."""
     limits = settings.rate_limit
     sign_ins = limits.sign_ins, limits.sign_ins_per_account, limits.sign_ins_per_address
-    texts = *sign_ins, limits.sign_ups, limits.exports
+    texts = *sign_ins, limits.sign_ups, limits.exports, limits.mails, limits.mails_per_address
     longest = max(parse(text).get_expiry() for text in texts)
     counting = col(Attempt.date).between(sa.func.now() - timedelta(seconds=longest), sa.func.now())
     oldest = select(Attempt.id).order_by(col(Attempt.id)).limit(limit)

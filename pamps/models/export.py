@@ -22,6 +22,7 @@ class ExportedProfile(ExportedItem):
     id: int
     username: str
     email: str
+    email_verified: bool
     avatar: str | None
     bio: str | None
     superuser: bool

@@ -3,13 +3,11 @@
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Mapped
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlmodel import SQLModel, col, select
 
-from pamps.config import settings
 from pamps.models.columns import (
     GIN,
     VIEWER_ID,
@@ -26,8 +24,8 @@ from pamps.models.columns import (
     unless_anonymous,
 )
 from pamps.models.notification import Inbox
-from pamps.models.types import Bio, Email, Password, PictureUrl, SafeText, Username, examples
-from pamps.security import is_common_password
+from pamps.models.password import EXAMPLE_PASSWORD, NewPassword
+from pamps.models.types import Bio, Email, PictureUrl, Username, examples
 
 
 def fold_case_sql(column: Mapped[str] | sa.ColumnElement[str]) -> sa.ColumnElement[str]:
@@ -67,6 +65,7 @@ class User(SQLModel, table=True):
 
     id: int = identity(primary_key=True)
     email: str = text_column()
+    email_verified: bool = flag()
     username: str = text_column()
     avatar: str | None = text_column(default=None)
     bio: str | None = text_column(default=None)
@@ -108,6 +107,7 @@ OWN_PROFILE_COLUMNS: list[Column | Mapped[Any]] = [
     *PROFILE_COLUMNS,
     *[sa.false().label(name) for name in RELATIONS],
     col(User.email),
+    col(User.email_verified),
     col(User.superuser),
     UNREAD_COUNT.label("unread_count"),
 ]
@@ -144,41 +144,20 @@ def insert_user() -> ReturningInsert[*tuple[Any, ...]]:
 
 
 def update_user() -> ReturningUpdate[*tuple[Any, ...]]:
-    """Update the profile of `viewer_id`; a field is written only if `changes_<field>` is true."""
+    """Update the profile of `viewer_id`; a field is written only if `changes_<field>` is true.
+
+    Another e-mail address is not verified.
+    """
     columns = {"avatar": col(User.avatar), "bio": col(User.bio), "email": col(User.email)}
-    values = {
+    values: dict[str, Column] = {
         name: sa.case(
             (sa.bindparam(f"changes_{name}", type_=sa.Boolean), sa.bindparam(name, type_=sa.Text)),
             else_=column,
         )
         for name, column in columns.items()
     }
+    values["email_verified"] = col(User.email_verified) & (col(User.email) == values["email"])
     return sa.update(User).where(IS_VIEWER).values(values).returning(*OWN_PROFILE_COLUMNS)
-
-
-# What the documentation shows.
-EXAMPLE_PASSWORD = "correct horse battery staple"  # nosec B105
-
-
-class NewPassword(BaseModel):
-    """A new password, and the account that it is for."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    email: str
-    username: str
-    password: Password = Field(repr=False)
-
-    @field_validator("password")
-    @classmethod
-    def _is_not_weak(cls, password: str, others: ValidationInfo) -> str:
-        if settings.security.PASSWORD_REFUSE_WEAK:
-            names = {str(value).lower() for value in others.data.values()}
-            if password.lower() in names:
-                raise PydanticCustomError("password_name", "Password is the name or the e-mail")
-            if is_common_password(password):
-                raise PydanticCustomError("password_common", "Password is among the most common")
-        return password
 
 
 class UserRequest(NewPassword):
@@ -190,17 +169,6 @@ class UserRequest(NewPassword):
     username: Username
     avatar: PictureUrl | None = None
     bio: Bio | None = None
-
-
-class PasswordChange(BaseModel):
-    """A new password for the current user, and the one that it replaces."""
-
-    model_config = examples(
-        current_password=EXAMPLE_PASSWORD, new_password=f"another {EXAMPLE_PASSWORD}"
-    )
-
-    current_password: SafeText = Field(repr=False)
-    new_password: Password = Field(repr=False)
 
 
 class UserPatch(BaseModel):
@@ -244,5 +212,6 @@ class UserMe(UserProfile):
     """The user's own profile, with fields that nobody else sees."""
 
     email: str
+    email_verified: bool
     superuser: bool
     unread_count: int

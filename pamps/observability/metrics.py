@@ -29,6 +29,7 @@ DEAD = "dead"
 
 ReadServer = Literal["primary", "replica"]
 Outcome = Literal["succeeded", "failed", "disabled", "throttled"]
+MailOutcome = Literal["sent", "postponed", "given_up"]
 
 
 class Metrics:
@@ -81,6 +82,15 @@ class Metrics:
         )
         for outcome in get_args(Outcome):
             self.sign_ins.labels(outcome)  # exists from the start, with the value 0
+        self.mails = Counter("pamps_mails", "Attempts to send mail.", ("outcome",), registry=None)
+        for mail_outcome in get_args(MailOutcome):
+            self.mails.labels(mail_outcome)  # exists from the start, with the value 0
+        self.mails_waiting = Gauge(
+            "pamps_mails_waiting",
+            "Mails that are not sent yet, as the worker saw it that looked last.",
+            registry=None,
+            multiprocess_mode="mostrecent",
+        )
 
 
 process_metrics = cache(Metrics)
@@ -100,6 +110,16 @@ def record_replicas(count: int) -> None:
 def record_sign_in(outcome: Outcome) -> None:
     if settings.metrics.port:
         process_metrics().sign_ins.labels(outcome).inc()
+
+
+def record_mail(outcome: MailOutcome) -> None:
+    if settings.metrics.port:
+        process_metrics().mails.labels(outcome).inc()
+
+
+def record_waiting_mails(count: int) -> None:
+    if settings.metrics.port:
+        process_metrics().mails_waiting.set(count)
 
 
 def sample_connections(pool: Pool) -> None:

@@ -5,11 +5,14 @@ import re
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from pamps.mail import ENABLED as MAIL_ENABLED
+
 from . import (
     admin,
     auth,
     block,
     bookmark,
+    email,
     export,
     follow,
     health,
@@ -18,6 +21,7 @@ from . import (
     mute,
     notification,
     password,
+    password_reset,
     post,
     post_search,
     repost,
@@ -30,7 +34,9 @@ from . import (
 # In the order of the documentation. The routes of an inner list are sorted together.
 POST_MODULES = [post, like, repost, tag, post_search]
 USER_MODULES = [user, user_search, follow, block, mute, export]
-OTHER_MODULES = [[bookmark], [notification], [auth, password, session], [admin], [health], [index]]
+MAIL_MODULES = [password_reset, email] if MAIL_ENABLED else []
+AUTH_MODULES = [auth, password, session, *MAIL_MODULES]
+OTHER_MODULES = [[bookmark], [notification], AUTH_MODULES, [admin], [health], [index]]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:

@@ -18,8 +18,9 @@ from pamps.db import Query, Row, Transaction
 from pamps.errors import OAuthError, error_responses
 from pamps.models import User
 from pamps.models.columns import id_parameter
+from pamps.models.password import EXAMPLE_PASSWORD
 from pamps.models.types import SafeText, examples, fold_case
-from pamps.models.user import EXAMPLE_PASSWORD, IS_NAMED, NOT_DELETED
+from pamps.models.user import IS_NAMED, NOT_DELETED
 from pamps.observability.metrics import record_sign_in
 from pamps.security import needs_rehash
 from pamps.sessions import (

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pamps import db, hashing
 from pamps.auth import Address, AuthenticatedUser
 from pamps.errors import error_responses
+from pamps.models.password import NewPassword, PasswordChange
 from pamps.models.types import fold_case
-from pamps.models.user import NewPassword, PasswordChange
 from pamps.routes.auth import CREDENTIALS, SET_PASSWORD
 from pamps.sessions import END_ALL_SESSIONS
 from pamps.throttling import clear_attempts, count_sign_in_attempt
@@ -19,6 +19,15 @@ from pamps.tokens import unauthorized
 logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["auth"])
+
+
+def check_new_password(email: str, username: str, password: str) -> None:
+    """Raise RequestValidationError if an account may not have this `new_password`."""
+    try:
+        NewPassword(email=email, username=username, password=password)
+    except ValidationError as error:
+        items = [item | {"loc": ("body", "new_password")} for item in error.errors()]
+        raise RequestValidationError(items) from None
 
 
 @router.put("/user/me/password/", status_code=204, responses=error_responses(403))
@@ -30,12 +39,7 @@ async def change_password(
         credentials = await CREDENTIALS.first(username=fold_case(user.username))
         if credentials is None or credentials["id"] != user.id:  # deleted since the request began
             raise unauthorized()
-        try:
-            email, password = credentials["email"], change.new_password
-            NewPassword(email=email, username=user.username, password=password)
-        except ValidationError as error:
-            items = [item | {"loc": ("body", "new_password")} for item in error.errors()]
-            raise RequestValidationError(items) from None
+        check_new_password(credentials["email"], user.username, change.new_password)
         await count_sign_in_attempt(user.username, address)
         log_extra = {"user_id": user.id, "address": address}
         if not await hashing.check_password(change.current_password, credentials["password"]):

@@ -21,6 +21,9 @@ from pamps.auth import (
 )
 from pamps.db import Query, Row, Source, Transaction
 from pamps.errors import error_responses
+from pamps.mail import ENABLED as MAIL_ENABLED
+from pamps.mail.language import MailLanguage
+from pamps.mail.outbox import queue_mail
 from pamps.maintenance.deletion import DELETE_ACCOUNT, start_deletion
 from pamps.models import User
 from pamps.models.types import SafeText, fold_case
@@ -129,21 +132,41 @@ async def get_me(user: AuthenticatedUser, request: Request) -> Response:
     return conditional_response(request, profile, protected=IF_MATCH_FIELDS)
 
 
-@router.patch("/me/", response_model=UserMe, responses=error_responses(409, 412))
-async def update_me(
-    patch: UserPatch, user: AuthenticatedUser, address: Address, request: Request
-) -> Response:
-    """Change your profile; what you leave out stays. A new e-mail takes a fresh sign-in."""
-    if patch.email and patch.email != (await read_profile(user))["email"]:
-        require_fresh(user)
-        await count_sign_up_attempt(address)  # as a 409 tells that the e-mail is taken
+async def _update(user: CurrentUser, patch: UserPatch, transaction: Transaction | None) -> Row:
+    """Update the profile of the current user. Raises HTTPException 401 if it was just deleted."""
     changes = {f"changes_{name}": name in patch.model_fields_set for name in UserPatch.model_fields}
-    async with unchanged_profile(request, user) as transaction:
-        profile = await UPDATE_USER.first(
-            transaction, viewer_id=user.id, **patch.model_dump(), **changes
-        )
+    values = {"viewer_id": user.id, **patch.model_dump(), **changes}
+    profile = await UPDATE_USER.first(transaction, **values)
     if profile is None:
         raise unauthorized()
+    return profile
+
+
+@router.patch("/me/", response_model=UserMe, responses=error_responses(409, 412))
+async def update_me(
+    patch: UserPatch,
+    user: AuthenticatedUser,
+    address: Address,
+    language: MailLanguage,
+    request: Request,
+) -> Response:
+    """Change your profile; what you leave out stays. A new e-mail takes a fresh sign-in.
+
+    A new e-mail address is not verified, and a mail to the old one tells that it was changed.
+    """
+    changes_email = patch.email and patch.email != (await read_profile(user))["email"]
+    if changes_email:
+        require_fresh(user)
+        await count_sign_up_attempt(address)  # as a 409 tells that the e-mail is taken
+    async with unchanged_profile(request, user) as outer:
+        if changes_email and MAIL_ENABLED:
+            async with db.transaction(outer) as transaction:
+                old = await read_profile(user, transaction)
+                profile = await _update(user, patch, transaction)
+                if old["email"] != profile["email"]:  # not changed since, by the same user
+                    await queue_mail(transaction, "email_changed", old["email"], language, user.id)
+        else:
+            profile = await _update(user, patch, outer)
     return json_response(profile, 200, etag_header(profile, protected=IF_MATCH_FIELDS))
 
 
