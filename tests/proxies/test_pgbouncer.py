@@ -100,6 +100,7 @@ def test_the_api(service, remote_sign_up, database):
     crowd = Crowd(service, remote_sign_up, 2)
     for route in READS:
         assert crowd.reader(route).get(crowd.path(route)).status_code == 200, route.name
+    assert len(crowd.ana.get("/user/me/export/").json()["followers"]) == 2
     ana = remote_sign_up("zoe")
     headers = {"Idempotency-Key": "once"}
 
