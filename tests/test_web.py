@@ -157,6 +157,13 @@ def test_the_page_knows_the_length_of_posts(build):
     assert '<base href="/" /><meta name="post-max-length" content="1000" />' in done.stdout
 
 
+@pytest.mark.parametrize(("environment", "has"), [("development", "yes"), ("testing", "no")])
+def test_the_page_knows_whether_there_is_mail(build, environment, has):
+    settings = {"PAMPS_ENV": environment, "PAMPS_MAIL__host": ""}
+    done = run([sys.executable, "-c", GET, str(build), "/"], **settings)
+    assert f'<meta name="mail" content="{has}" />' in done.stdout
+
+
 def test_without_the_setting(build, monkeypatch):
     browser = serve(build, monkeypatch, web=False)
     assert browser.get("/").json()["title"] == "Pamps"

@@ -9,6 +9,7 @@ SCRIPT = "/assets/index-B3x_9aZk.js"
 FILES = {
     "index.html": (
         '<base href="/" /><meta name="post-max-length" content="255" />'
+        '<meta name="mail" content="yes" />'
         '<script type="module" src="assets/index-B3x_9aZk.js"></script>'
     ),
     SCRIPT[1:]: "let answer = 'plain'",

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pamps import mail
 from pamps.config import PACKAGE, settings
 from pamps.middleware import BaseMiddleware
 from pamps.paths import BASE_URL
@@ -20,12 +21,15 @@ from pamps.responses import is_known, read_qualities
 PLACES = PACKAGE.parent / "web" / "dist", Path(sysconfig.get_path("data"), "share", "pamps", "web")
 
 PAGE = "/index.html"
-# What the page says of the settings, and how it was built. All its references are relative to its
+# What the page says as it was built, and by the settings. All its references are relative to its
 # base, which is where browsers find Pamps.
-BASE, BUILT_BASE = f'<base href="{urlsplit(BASE_URL).path}/"', '<base href="/"'
-MAX_LENGTH, BUILT_MAX_LENGTH = (
-    f'name="post-max-length" content="{length}"' for length in (settings.post.max_length, 255)
-)
+BY_SETTINGS = {
+    '<base href="/"': f'<base href="{urlsplit(BASE_URL).path}/"',
+    'name="post-max-length" content="255"': (
+        f'name="post-max-length" content="{settings.post.max_length}"'
+    ),
+    'name="mail" content="yes"': f'name="mail" content="{"yes" if mail.ENABLED else "no"}"',
+}
 PAGE_HEADERS = {
     "Vary": "Accept",
     "Content-Security-Policy": (
@@ -126,8 +130,8 @@ class WebMiddleware(BaseMiddleware):
         if encodings:
             headers["Vary"] = "Accept-Encoding"
         if name == PAGE:
-            page = content.decode().replace(BUILT_BASE, BASE)
-            content = page.replace(BUILT_MAX_LENGTH, MAX_LENGTH).encode()
+            for built, text in BY_SETTINGS.items():
+                content = content.replace(built.encode(), text.encode())
             headers |= PAGE_HEADERS
         elif name.startswith(HASHED):
             headers["Cache-Control"] = "public, max-age=31536000, immutable"

@@ -25,7 +25,15 @@ PUBLIC = (
     "/search?q=hello",
     "/there/is/no/such/page",
 )
-ANONYMOUS = ("/sign-in", "/sign-up", "/sign-in?next=/settings")
+ANONYMOUS = (
+    "/sign-in",
+    "/sign-up",
+    "/sign-in?next=/settings",
+    "/forgot-password",
+    "/reset-password",
+    "/reset-password#token=x",
+    "/verify-email#token=x",
+)
 SIGNED_IN = ("/timeline", "/@ana", "/notifications", "/bookmarks", "/settings")
 
 

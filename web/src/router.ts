@@ -6,12 +6,15 @@ import {
   START_LOCATION,
   type RouteLocationNormalized,
   type RouteLocationRaw,
+  type RouteRecordRaw,
 } from "vue-router";
 import { ROOT, ROOT_PATH } from "./api/base";
 import { patientFetch } from "./api/connection";
 import { session } from "./api/session";
 import type { MessageKey } from "./i18n";
+import { takeLinkToken } from "./state/linkToken";
 import { KINDS } from "./state/notifications";
+import { HAS_MAIL } from "./state/site";
 import HomeView from "./views/HomeView.vue";
 
 declare module "vue-router" {
@@ -22,6 +25,28 @@ declare module "vue-router" {
     signedIn?: boolean;
   }
 }
+
+/** Pages that need mails, the last two of which their links lead to. */
+const MAIL_ROUTES: RouteRecordRaw[] = [
+  {
+    path: "/forgot-password",
+    name: "forgot-password",
+    component: () => import("./views/ForgotPasswordView.vue"),
+    meta: { title: "forgot.title" },
+  },
+  {
+    path: "/reset-password",
+    name: "reset-password",
+    component: () => import("./views/ResetPasswordView.vue"),
+    meta: { title: "reset.title" },
+  },
+  {
+    path: "/verify-email",
+    name: "verify-email",
+    component: () => import("./views/VerifyEmailView.vue"),
+    meta: { title: "verify.title" },
+  },
+];
 
 const PeopleView = () => import("./views/PeopleView.vue");
 
@@ -100,6 +125,7 @@ export const router = createRouter({
       component: () => import("./views/SignUpView.vue"),
       meta: { title: "signUp.title", signedIn: false },
     },
+    ...(HAS_MAIL ? MAIL_ROUTES : []),
     {
       path: "/:path(.*)*",
       name: "not-found",
@@ -130,7 +156,7 @@ let wanted: RouteLocationNormalized = START_LOCATION;
 
 router.beforeEach((to) => {
   wanted = to;
-  return redirectFrom(to) ?? true;
+  return takeLinkToken(to) ?? redirectFrom(to) ?? true;
 });
 
 // The files of a page come when one first goes there. If they do not, Pamps cannot be reached, or

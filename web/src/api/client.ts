@@ -2,7 +2,7 @@
 
 import createClient from "openapi-fetch";
 import { ROOT } from "./base";
-import { fetchOnce, newKey, patientFetch } from "./connection";
+import { fetchOnce, fetchStream, newKey, patientFetch } from "./connection";
 import type { components, paths } from "./schema";
 import { accessToken, renewAccessToken, signedInId } from "./tokens";
 
@@ -66,6 +66,11 @@ export function send(request: Request): Promise<Response> {
 /** Send a request like `send`, but show every answer at once, a 429 included. */
 export function sendOnce(request: Request): Promise<Response> {
   return sendBy(fetchOnce, request);
+}
+
+/** Send a request like `sendOnce`, but leave its answer to be read as it comes, however long. */
+export function sendForStream(request: Request): Promise<Response> {
+  return sendBy(fetchStream, request);
 }
 
 const baseUrl = ROOT.href.replace(/\/$/, "");

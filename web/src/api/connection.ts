@@ -23,7 +23,11 @@ let waitingRequests = 0;
  * Wait some time, or until the request is not wanted; where there was no answer, only until the
  * browser is online again.
  */
-function pause(milliseconds: number, signal: AbortSignal, hasAnswer: boolean): Promise<void> {
+export function pause(
+  milliseconds: number,
+  signal: AbortSignal,
+  hasAnswer: boolean,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
@@ -69,6 +73,11 @@ export async function fetchOnce(request: Request): Promise<Response> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Send a request whose answer is read as it comes. Resolves to status 0 if there is no answer. */
+export function fetchStream(request: Request): Promise<Response> {
+  return fetch(request).catch(() => Response.error());
 }
 
 /** Tell why a request has to wait and for how many milliseconds; null if it was answered. */

@@ -1,6 +1,6 @@
 /** What went wrong, in the language of the page. */
 
-import { t, type MessageKey } from "../i18n";
+import { formatDuration, t, type MessageKey } from "../i18n";
 import { retryAfter } from "./connection";
 
 /** What openapi-fetch gives for a request; `error` is the body of an error. */
@@ -18,6 +18,8 @@ const DETAILS: Record<string, MessageKey> = {
   "This post is not yours": "failure.notYours",
   "Post not found": "failure.postNotFound",
   "User not found": "failure.userNotFound",
+  "This link has expired or was used; ask for another": "failure.link",
+  "An export of this account is in progress": "failure.exporting",
   "Username already taken": "failure.usernameTaken",
   "Email already taken": "failure.emailTaken",
 };
@@ -81,10 +83,11 @@ export function confirmedFieldErrors(answer: Answer): Record<string, string> {
 export function explainFailure(answer: Answer): string {
   const { status } = answer.response;
   if (status === 0) return t("failure.unreachable");
-  if (status === 429) return t("failure.rateLimited", { seconds: retryAfter(answer.response) });
-  if (status === 503) return t("failure.busy");
   if (status === 422) return Object.values(fieldErrors(answer)).join(" ");
   const { detail = String(status) } = (answer.error || {}) as { detail?: string };
   const key = DETAILS[detail];
-  return key ? t(key) : t("failure.unknown", { detail });
+  if (key) return t(key);
+  if (status === 503) return t("failure.busy");
+  if (status !== 429) return t("failure.unknown", { detail });
+  return t("failure.rateLimited", { time: formatDuration(retryAfter(answer.response)) });
 }

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { formatAge, setLanguage, t } from ".";
+import { formatAge, formatDuration, setLanguage, t } from ".";
 
 afterEach(() => setLanguage("en"));
 
@@ -25,4 +25,14 @@ test("none of something is plural, also in Portuguese", () => {
   expect(t("profile.followers", { count: 0 })).toBe("0 seguidores");
   expect(t("profile.followers", { count: 1 })).toBe("1 seguidor");
   expect(t("profile.followers", { count: 1234 })).toBe("1.234 seguidores");
+});
+
+test.each([
+  [1, "1 second"],
+  [119, "119 seconds"],
+  [121, "3 minutes"],
+  [7_200, "2 hours"],
+  [86_399, "24 hours"],
+])("says a duration as people do", (seconds, text) => {
+  expect(formatDuration(seconds)).toBe(text);
 });

@@ -53,6 +53,18 @@ export function t(key: MessageKey, values: Record<string, string | number> = {})
   });
 }
 
+/** Return a duration as people say it, such as "40 seconds", "5 minutes" or "12 hours". */
+export function formatDuration(seconds: number): string {
+  const [unit, size] =
+    seconds < 120
+      ? (["second", 1] as const)
+      : seconds < 7200
+        ? (["minute", 60] as const)
+        : (["hour", 3600] as const);
+  const options = { style: "unit", unit, unitDisplay: "long" } as const;
+  return new Intl.NumberFormat(language.value, options).format(Math.ceil(seconds / size));
+}
+
 /** Return a number as people write it, shortened from ten thousand on: 1,234 and 12K. */
 export function formatNumber(value: number): string {
   const notation = value < 10_000 ? "standard" : "compact";

@@ -1,7 +1,7 @@
-/** Leaving: signing out, and deleting the account. */
+/** Leaving: signing out, taking along what is one's own, and deleting the account. */
 
 import { nextTick } from "vue";
-import { api, formApi } from "../api/client";
+import { api, formApi, sendForStream } from "../api/client";
 import { patientFetch } from "../api/connection";
 import type { Answer } from "../api/failures";
 import { forgetSession, session, signOut, withPassword } from "../api/session";
@@ -22,6 +22,29 @@ export async function signOutAndGoHome(): Promise<void> {
   const answer = await signOut();
   if (session.user) showFailure(answer);
   else await goHome(t("settings.signedOut"));
+}
+
+/** Have the browser save a file. */
+function saveFile(content: Blob, name: string): void {
+  const href = URL.createObjectURL(content);
+  Object.assign(document.createElement("a"), { href, download: name }).click();
+  // The browser has begun to copy it by then.
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}
+
+/** Save everything that is the user's in a file. Takes the password. */
+export function exportData(password: string): Promise<Answer> {
+  return withPassword(password, async (options) => {
+    // As a Blob, a large one is on the disk and not in memory.
+    const request = { ...options, fetch: sendForStream, parseAs: "blob" } as const;
+    // It rejects if the connection breaks.
+    const answer = await api.GET("/user/me/export/", request).catch(() => null);
+    if (!answer) return { response: Response.error() };
+    const [, name] =
+      /filename="(.+)"/.exec(answer.response.headers.get("Content-Disposition") ?? "") ?? [];
+    if (answer.data) saveFile(answer.data, name ?? "pamps.json");
+    return answer;
+  });
 }
 
 /** Tell whether there is no such user, as soon as Pamps can be reached. */
