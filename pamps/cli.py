@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pamps import __version__
+from pamps.check.command import check
 from pamps.maintenance import commands
 from pamps.terminal import CommandGroup, Email, Password, Username, fail, open_session, print_table
 
@@ -36,7 +37,7 @@ Version = Annotated[
 @main.callback()
 def pamps(context: typer.Context, version: Version = False) -> None:
     """Serve and administer Pamps, the microblog."""
-    if context.invoked_subcommand == "serve":
+    if context.invoked_subcommand in ("serve", "check"):
         return
     from sqlalchemy import event
 
@@ -206,5 +207,6 @@ for command in (
     commands.restore,
     commands.export,
     commands.fake_data,
+    check,
 ):
     main.command()(command)
