@@ -58,6 +58,7 @@ def test_nothing_is_wider_than_the_screen(open_browser, paths, width, text_size)
     for path in ANONYMOUS:
         visit(page, path)
         found += page.evaluate(TOO_WIDE)
+    visit(page, "/sign-in")
     sign_in(page)
     for path in paths:
         visit(page, path)
