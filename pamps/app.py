@@ -23,6 +23,7 @@ from pamps.middleware import LifespanMiddleware
 from pamps.middleware.body import BodyLimitMiddleware
 from pamps.middleware.deadline import DeadlineMiddleware
 from pamps.middleware.errors import ErrorMiddleware
+from pamps.middleware.hints import HintMiddleware
 from pamps.middleware.idempotency import IdempotencyMiddleware
 from pamps.middleware.metrics import MetricsMiddleware
 from pamps.middleware.paths import HeadMiddleware, PathMiddleware
@@ -65,6 +66,7 @@ TAGS = [
         "name": "post",
         "description": "Posts, likes, reposts, bookmarks, hashtags and search.",
     },
+    {"name": "live", "description": "What happens, as it happens."},
     {"name": "admin", "description": "What superusers may do to other accounts."},
 ]
 
@@ -114,6 +116,8 @@ def middleware(build: Path | None) -> list[Middleware]:
         *([Middleware(ReplicationMiddleware)] if settings.db.replica_uri else []),
         # Limits the requests of each caller, whose session it looks up in the database.
         Middleware(RateLimitMiddleware),
+        # Tells all processes of events after a write: above the layers that commit.
+        Middleware(HintMiddleware),
         # Retries aborted transactions, and so must be above the layer that makes one.
         Middleware(RetryMiddleware),
         # Makes a POST with an Idempotency-Key one transaction.

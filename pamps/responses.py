@@ -21,7 +21,7 @@ ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
 CODING_SUFFIX = re.compile("(?:--?|;)(?:gzip|br|zstd|deflate)$")
 
 
-def _encode(content: object) -> bytes:
+def encode_json(content: object) -> bytes:
     """Encode as JSON. The times of rows are in UTC, without a time zone."""
     return orjson.dumps(content, _encode_time, orjson.OPT_PASSTHROUGH_DATETIME)
 
@@ -37,7 +37,7 @@ def _digest(content: bytes, length: int = 32) -> str:
 
 def _version(content: Mapping[str, object], protected: Sequence[str]) -> str:
     """Return the first part of an entity tag, which stands for the protected fields."""
-    return _digest(_encode([content[name] for name in protected]), 16)
+    return _digest(encode_json([content[name] for name in protected]), 16)
 
 
 def _entity_tag(body: bytes, content: Content, linked: object, protected: Sequence[str]) -> str:
@@ -65,7 +65,7 @@ def etag_header(
     content: Content, linked: object = None, protected: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the header `ETag` that `conditional_response` would send with this content."""
-    return {"ETag": _entity_tag(_encode(content), content, linked, protected)}
+    return {"ETag": _entity_tag(encode_json(content), content, linked, protected)}
 
 
 def read_qualities(request: Request, header: str) -> dict[str, float]:
@@ -81,7 +81,7 @@ def read_qualities(request: Request, header: str) -> dict[str, float]:
 def json_response(
     content: Content, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(_encode(content), status, headers, "application/json")
+    return Response(encode_json(content), status, headers, "application/json")
 
 
 def insert_response(row: dict[str, object]) -> Response:
@@ -110,7 +110,7 @@ def conditional_response(
     `linked` tells which pages the header `Link` leads to, and `protected` names the fields that a
     change of this resource would overwrite (see `check_precondition`). RFC 9110, section 13.1.2.
     """
-    body = _encode(content)
+    body = encode_json(content)
     etag = _entity_tag(body, content, linked, protected)
     # `no-cache` lets a client keep the response but makes it ask each time, so that users see what
     # they have just written.

@@ -173,6 +173,11 @@ class SocialSettings(SettingsTable):
     notifications_days: int = Field(ge=1, le=36_500)
 
 
+class LiveSettings(SettingsTable):
+    max_streams: Count
+    max_streams_per_caller: Count
+
+
 class ServerSettings(SettingsTable):
     host: str
     port: int = Field(ge=1, le=65535)
@@ -222,6 +227,7 @@ class Settings(SettingsTable):
     telemetry: TelemetrySettings
     post: PostSettings
     social: SocialSettings
+    live: LiveSettings
     server: ServerSettings
     mail: MailSettings
 

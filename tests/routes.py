@@ -48,10 +48,17 @@ class Route(NamedTuple):
     """Of a POST: whether it takes an Idempotency-Key."""
     streamed: bool = False
     """Of a GET: whether its response is sent in parts, and so has no ETag."""
+    endless: bool = False
+    """Of a GET: whether its response has no end, so that tests ask for its head."""
 
     @property
     def method(self) -> str:
         return self.name.split()[0]
+
+    @property
+    def asked(self) -> str:
+        """The method by which tests ask for an answer that ends."""
+        return "HEAD" if self.endless else self.method
 
     @property
     def path(self) -> str:
@@ -127,6 +134,8 @@ ROUTES = [
     Route("GET /user/me/export/", 401, 200, 200, streamed=True),
     Route("GET /user/me/notifications/", 401, 200, 200, ids="notifications"),
     Route("POST /user/me/notifications/read/", 401, 204, 204, UP_TO),
+    Route("GET /live/", 200, 200, 200, streamed=True, endless=True),
+    Route("POST /live/ticket/", 401, 201, 201),
     # Last, because after a block other requests are refused.
     Route("POST /user/block/{user_id}", 401, 201, 400),
     Route("DELETE /user/block/{user_id}", 401, 204, 204),

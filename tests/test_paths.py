@@ -24,7 +24,8 @@ def paths(sign_up) -> dict[str, set[str]]:
         path.format(**known): {"get"} for path in UNDOCUMENTED if path != "/"
     }
     for route in ROUTES:
-        paths.setdefault(route.path.format(**known), set()).add(route.method.lower())
+        if not route.endless:
+            paths.setdefault(route.path.format(**known), set()).add(route.method.lower())
     return paths
 
 
@@ -148,4 +149,4 @@ def test_the_index_leads_to_what_there_is(api_client_user1):
     assert {"docs", "openapi", "list_posts", "list_users", "get_timeline"} <= set(links)
     for name, link in links.items():
         assert urljoin("https://example.com/api/", link).startswith("https://example.com/api/")
-        assert api_client_user1.get(urljoin("/", link)).status_code == 200, name
+        assert api_client_user1.head(urljoin("/", link)).status_code == 200, name

@@ -5,10 +5,12 @@ import logging
 
 from pamps.db import Query
 from pamps.models.attempt import expired_attempts
+from pamps.models.event import expired_events
 from pamps.models.idempotency import expired_keys
 from pamps.models.mail import expired_mails
 from pamps.models.notification import expired_notifications
 from pamps.models.session import expired_sessions
+from pamps.models.ticket import expired_tickets
 from pamps.models.write_position import obsolete_positions
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ EXPIRED = [
     Query(expired_sessions(BATCH_SIZE)),
     Query(expired_notifications(BATCH_SIZE)),
     Query(expired_mails(BATCH_SIZE)),
+    Query(expired_events(BATCH_SIZE)),
+    Query(expired_tickets(BATCH_SIZE)),
     Query(obsolete_positions(BATCH_SIZE)),
 ]
 

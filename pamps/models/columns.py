@@ -60,9 +60,9 @@ def has_row(table: str, **key: IdColumn) -> Condition:
     return sa.func.coalesce(found.scalar_subquery(), sa.false())
 
 
-def unless_anonymous(value: Column) -> Column:
+def unless_anonymous(value: Column, viewer_id: Column = VIEWER_ID) -> Column:
     """Return a value, or null without a viewer."""
-    return sa.case((VIEWER_ID.is_(None), None), else_=value)
+    return sa.case((viewer_id.is_(None), None), else_=value)
 
 
 def insert_or_get(table: type[SQLModel], key: Sequence[Column], allowed: AnySelect) -> sa.CTE:

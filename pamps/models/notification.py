@@ -19,6 +19,7 @@ from pamps.models.columns import (
     identity,
     text_column,
 )
+from pamps.models.event import record_events
 from pamps.models.visibility import is_blocked, is_muted
 
 Union = sa.CompoundSelect[*tuple[Any, ...]]
@@ -91,8 +92,9 @@ def notify(recipients: AnySelect | Union) -> sa.CTE:
     rows = sa.select(inbox.c.user_id, told.c.kind, VIEWER_ID, told.c.post_id)
     rows = rows.join(told, told.c.user_id == inbox.c.user_id)
     names = ["user_id", "kind", "from_id", "post_id"]
-    new = sa.insert(Notification).from_select(names, rows, include_defaults=False)
-    return new.cte("notified")
+    inserted = sa.insert(Notification).from_select(names, rows, include_defaults=False)
+    new = inserted.returning(*KEY).cte("notified")
+    return record_events("notification", new, new.c.user_id, new.c.id)
 
 
 def inboxes_locked_first(rows: sa.CTE, user_ids: Column) -> Condition:

@@ -15,6 +15,7 @@ from pamps.models.columns import (
     VIEWER_ID,
     AnySelect,
     Column,
+    IdColumn,
     array_column,
     bigint_id,
     counter,
@@ -76,6 +77,8 @@ OLD_TEXT = sa.bindparam("old_text", type_=sa.Text)
 ID: Column = sa.literal_column("'id'")
 USERNAME: Column = sa.literal_column("'username'")
 EMPTY: Column = sa.literal_column("'[]'::json")
+# The fields that say what the viewer has done with a post, and the tables that know it.
+OWN_FIELDS = {"liked": "like", "reposted": "repost", "bookmarked": "bookmark"}
 AUTHOR_COLUMNS: list[Column] = [
     getattr(User, name).label(f"user.{name}") for name in ("id", "username", "avatar")
 ]
@@ -110,21 +113,28 @@ def mentions(post: sa.FromClause) -> Column:
     return sa.case((post.c.mention_ids.is_(None), EMPTY), else_=found).label("mentions")
 
 
-def posts(*, include_muted: bool = False) -> AnySelect:
+def posts(*, include_muted: bool = False, viewer_id: Column = VIEWER_ID) -> AnySelect:
     """Select posts with their authors, as the user `viewer_id` or an anonymous caller sees them.
 
     `include_muted` is for what users ask for by themselves, such as one post or a user's posts.
     """
-    return all_posts().where(visible_to_viewer(col(Post.user_id), include_muted=include_muted))
+    is_visible = visible_to_viewer(
+        col(Post.user_id), viewer_id=viewer_id, include_muted=include_muted
+    )
+    return all_posts(viewer_id).where(is_visible)
 
 
-def all_posts() -> AnySelect:
-    """Select posts with their authors, without regard to blocks and mutes."""
-    tables = {"liked": "like", "reposted": "repost", "bookmarked": "bookmark"}
-    own = {
-        field: unless_anonymous(has_row(table, user_id=VIEWER_ID, post_id=col(Post.id)))
-        for field, table in tables.items()
+def own_fields(post_id: IdColumn, viewer_id: Column = VIEWER_ID) -> dict[str, Column]:
+    """Return what the viewer has done with a post, by the names of the fields of a response."""
+    return {
+        field: unless_anonymous(has_row(table, user_id=viewer_id, post_id=post_id), viewer_id)
+        for field, table in OWN_FIELDS.items()
     }
+
+
+def all_posts(viewer_id: Column = VIEWER_ID) -> AnySelect:
+    """Select posts with their authors, without regard to blocks and mutes."""
+    own = own_fields(col(Post.id), viewer_id)
     columns = response_columns(sa.inspect(Post).local_table, AUTHOR_COLUMNS, **own)
     query = sa.select(*columns).select_from(Post).join(User, col(User.id) == Post.user_id)
     return query.where(NOT_DELETED)

@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlmodel import col
 
 from pamps.models.columns import VIEWER_ID, AnySelect, Column
+from pamps.models.event import record_events
 from pamps.models.notification import (
     Notification,
     delete_notifications,
@@ -118,7 +119,8 @@ def update_text() -> AnySelect:
     is_mention = (col(Notification.post_id) == post.c.id) & (col(Notification.kind) == "mention")
     is_gone = col(Notification.user_id) != sa.all_(after)
     untold = delete_notifications(is_mention, is_gone, locked)
-    return sa.select(*fields).add_cte(_insert_tags(post), unused, told, *untold)
+    edited = record_events("edited", post, post.c.user_id, post.c.id)
+    return sa.select(*fields).add_cte(_insert_tags(post), unused, edited, told, *untold)
 
 
 def lock_post() -> AnySelect:
@@ -153,7 +155,9 @@ def remove_post(removal: sa.Delete | sa.Update) -> AnySelect:
     replied = replied.values(reply_count=sa.func.greatest(Post.reply_count - 1, 0))
     is_entry = (col(Entry.user_id) == post.c.user_id) & (col(Entry.id) == removed.c.id)
     entry = sa.delete(Entry).where(is_entry).cte("entry_deleted")
-    others = written.cte("written"), replied.cte("replied")
+    gone = sa.join(post, removed, removed.c.id == POST_ID)
+    told = record_events("deleted", gone, post.c.user_id, removed.c.id)
+    others = written.cte("written"), replied.cte("replied"), told
     return sa.select(removed.c.id).add_cte(entry, *others)
 
 

@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel, col
 from pamps.models.columns import (
     AnySelect,
     Column,
+    Condition,
     created_at,
     foreign_key,
     id_parameter,
@@ -48,6 +49,7 @@ class UserSession(SQLModel, table=True):
 
 # The `sid` of a session.
 SESSION_ID = id_parameter("session_id")
+SESSION_IDS = sa.bindparam("session_ids", type_=sa.ARRAY(sa.BigInteger))
 PRESENTED_HASH = sa.bindparam("presented_hash", type_=sa.LargeBinary)
 
 NOT_EXPIRED = col(UserSession.expires) > sa.func.now()
@@ -59,11 +61,18 @@ TOKEN_NOT_EXPIRED = sa.func.to_timestamp(TOKEN_EXPIRES) > sa.func.now()
 TIMES = col(UserSession.last_used), col(UserSession.expires)
 
 
-def user_of_session() -> AnySelect:
+def user_of_session(is_session: Condition = THIS_SESSION) -> AnySelect:
     """Select the user of a session that has not ended."""
     statement = sa.select(col(User.id), col(User.username), col(User.superuser))
     statement = statement.join(UserSession, col(UserSession.user_id) == User.id)
-    return statement.where(THIS_SESSION, NOT_EXPIRED, col(User.disabled).is_(False), NOT_DELETED)
+    return statement.where(is_session, NOT_EXPIRED, col(User.disabled).is_(False), NOT_DELETED)
+
+
+def ended_sessions() -> AnySelect:
+    """Select those of `session_ids` that have ended."""
+    ids = sa.func.unnest(SESSION_IDS).column_valued("session_id")
+    alive = user_of_session(col(UserSession.sid) == ids).correlate_except(User, UserSession)
+    return sa.select(ids.label("session_id")).where(~alive.exists())
 
 
 def sessions() -> AnySelect:

@@ -13,6 +13,7 @@ from pamps.models.columns import (
     foreign_key,
     page_of,
 )
+from pamps.models.event import record_events
 from pamps.models.follow import Social
 from pamps.models.post import ID, USERNAME, Post, PostAuthor, PostResponse, all_posts
 from pamps.models.user import User, user_not_deleted
@@ -56,9 +57,11 @@ MOVED_POSTS = _moved_posts()
 
 
 def insert_entries(rows: AnySelect) -> sa.CTE:
-    """Insert entries; `rows` has their columns, in this order."""
+    """Insert entries, and an event for each; `rows` has their columns, in this order."""
     names = ["user_id", "id", "post_id", "author_id"]
-    return sa.insert(Entry).from_select(names, rows, include_defaults=False).cte("new_entries")
+    inserted = sa.insert(Entry).from_select(names, rows, include_defaults=False)
+    new = inserted.returning(col(Entry.user_id), col(Entry.id)).cte("new_entries")
+    return record_events("post", new, new.c.user_id, new.c.id)
 
 
 def timeline(*, newest_first: bool = True) -> AnySelect:
@@ -76,42 +79,50 @@ def timeline(*, newest_first: bool = True) -> AnySelect:
     def is_within(id_: Column) -> Condition:
         return id_ >= last_id if newest_first else id_ <= last_id
 
-    def is_seen(entry: sa.FromClause) -> Condition:
-        # There is no block between users of whom one follows the other.
-        id_ = entry.c.user_id
-        return user_not_deleted(id_) & visible_to_viewer(id_, include_blocked=True)
-
     first = next_entries(col(Social.to_id), sa.literal_column("1")).lateral("first")
     of_followed = sa.select(first).select_from(Social).join(first, sa.true())
     followed = of_followed.where(col(Social.from_id) == VIEWER_ID).cte("followed")
     # Sorted before they are looked up in blocks and mutes, so that only few are looked up.
     in_turn = sa.select(followed).order_by(in_order(followed.c.id)).subquery("in_turn")
-    seen = sa.select(in_turn.c.id).where(is_seen(in_turn), _is_shown(in_turn))
+    seen = sa.select(in_turn.c.id).where(is_seen(in_turn), is_shown(in_turn))
     ids = seen.order_by(in_order(in_turn.c.id)).limit(LIMIT).subquery("seen").c.id
     end, of_all = (sa.func.min, "0") if newest_first else (sa.func.max, str(2**63 - 1))
     of_page = sa.select(end(ids)).having(sa.func.count() == LIMIT).scalar_subquery()
     last = sa.select(sa.func.coalesce(of_page, sa.literal_column(of_all)).label("id")).cte("last")
     last_id = sa.select(last.c.id).scalar_subquery()
-    page = next_entries(followed.c.user_id, LIMIT, is_within(ENTRY.c.id), _is_shown(ENTRY))
+    page = next_entries(followed.c.user_id, LIMIT, is_within(ENTRY.c.id), is_shown(ENTRY))
     of_user = page.lateral("of_user")
     rows = sa.select(of_user).select_from(followed).join(of_user, sa.true())
     rows = rows.where(is_within(followed.c.id), is_seen(followed)).order_by(in_order(of_user.c.id))
     entries = rows.limit(LIMIT).subquery("entries")
 
+    entry = all_posts().join(entries, entries.c.post_id == Post.id)
+    is_repost = entries.c.id != entries.c.post_id
+    return entry.add_columns(reposted_by(is_repost, entries.c.user_id))
+
+
+def reposted_by(is_repost: Condition, user_id: Column) -> Column:
+    """Return who has reposted a post as a JSON object; null for no repost."""
     user = sa.inspect(User).local_table.alias("reposter")
     fields = ID, user.c.id, USERNAME, user.c.username, AVATAR, user.c.avatar
-    reposter = sa.select(sa.func.json_build_object(*fields)).where(user.c.id == entries.c.user_id)
-    is_repost = entries.c.id != entries.c.post_id
-    reposted_by: Column = sa.case((is_repost, reposter.scalar_subquery()))
-    entry = all_posts().join(entries, entries.c.post_id == Post.id)
-    return entry.add_columns(reposted_by.label("reposted_by"))
+    reposter = sa.select(sa.func.json_build_object(*fields)).where(user.c.id == user_id)
+    return sa.case((is_repost, reposter.scalar_subquery())).label("reposted_by")
 
 
-def _is_shown(entry: sa.FromClause) -> Condition:
+def is_seen(entry: sa.FromClause, viewer_id: Column = VIEWER_ID) -> Condition:
+    """Return the condition that the viewer sees the user of an entry, whom they follow."""
+    id_ = entry.c.user_id
+    # There is no block between users of whom one follows the other.
+    is_visible = visible_to_viewer(id_, viewer_id=viewer_id, include_blocked=True)
+    return user_not_deleted(id_) & is_visible
+
+
+def is_shown(entry: sa.FromClause, viewer_id: Column = VIEWER_ID) -> Condition:
     """Return the condition that the viewer sees what an entry shows."""
     moved = sa.func.array(sa.select(MOVED_POSTS.c.id).scalar_subquery())
-    is_kept = (entry.c.author_id != VIEWER_ID) & (entry.c.post_id != sa.all_(moved))
-    author = user_not_deleted(entry.c.author_id) & visible_to_viewer(entry.c.author_id)
+    is_kept = (entry.c.author_id != viewer_id) & (entry.c.post_id != sa.all_(moved))
+    is_visible = visible_to_viewer(entry.c.author_id, viewer_id=viewer_id)
+    author = user_not_deleted(entry.c.author_id) & is_visible
     return (entry.c.id == entry.c.post_id) | (is_kept & author)
 
 

@@ -77,6 +77,16 @@ class Metrics:
             registry=None,
             multiprocess_mode="livemin",
         )
+        self.streams = gauge("pamps_live_streams", "Open streams of events.")
+        self.events = Counter(
+            "pamps_live_events_sent", "Events that were sent on streams.", registry=None
+        )
+        self.lag = Histogram(
+            "pamps_live_lag_seconds",
+            "How long after it was stored an event was sent.",
+            registry=None,
+            buckets=BUCKET_SECONDS,
+        )
         self.sign_ins = Counter(
             "pamps_sign_ins", "Sign-ins with a password.", ("outcome",), registry=None
         )
@@ -105,6 +115,19 @@ def record_replicas(count: int) -> None:
     """Tell how many replicas serve reads."""
     if settings.metrics.port:
         process_metrics().replicas.set(count)
+
+
+def record_streams(count: int) -> None:
+    """Tell how many streams of events are open."""
+    if settings.metrics.port:
+        process_metrics().streams.set(count)
+
+
+def record_events(sent: int, seconds: float) -> None:
+    """Tell that events were sent on streams, so long after the oldest of them was stored."""
+    if settings.metrics.port and sent:
+        process_metrics().events.inc(sent)
+        process_metrics().lag.observe(seconds)
 
 
 def record_sign_in(outcome: Outcome) -> None:

@@ -18,6 +18,7 @@ from . import (
     health,
     index,
     like,
+    live,
     mute,
     notification,
     password,
@@ -36,7 +37,7 @@ POST_MODULES = [post, like, repost, tag, post_search]
 USER_MODULES = [user, user_search, follow, block, mute, export]
 MAIL_MODULES = [password_reset, email] if MAIL_ENABLED else []
 AUTH_MODULES = [auth, password, session, *MAIL_MODULES]
-OTHER_MODULES = [[bookmark], [notification], AUTH_MODULES, [admin], [health], [index]]
+OTHER_MODULES = [[bookmark], [notification], [live], AUTH_MODULES, [admin], [health], [index]]
 
 
 def _begins_with_parameter(route: BaseRoute) -> bool:

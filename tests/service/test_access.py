@@ -28,7 +28,7 @@ def test_access(api_client, sign_up, route):
         caller = "other" if client is other and not route.form else "owner"
         known = values(owner, post_id, caller, new=f"new{number}")
         response = client.request(
-            route.method, route.address.format(**known), **content(route, known)
+            route.asked, route.address.format(**known), **content(route, known)
         )
         assert response.status_code == status, (number, response.text)
         if "email" in response.text:

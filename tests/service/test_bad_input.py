@@ -114,7 +114,7 @@ def test_every_parameter_of_every_query(api_client_user1, known):
             seen.add((route.name, name))
         if route.method == "GET":
             strange = f"{route.query or '?'}&x=%00&%00=1&limit%00=0&x=" + "x" * 60_000
-            assert api_client_user1.get(path + strange).status_code == 200
+            assert api_client_user1.request(route.asked, path + strange).status_code == 200
     assert {(route.name, name) for route in LISTS for name in ("limit", "cursor")} <= seen
 
 

@@ -1,0 +1,1 @@
+"""Streams of events: see docs/decisions/0028-live-events.md."""
