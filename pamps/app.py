@@ -167,7 +167,7 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
         middleware=middleware(build),
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_url="/openapi.json" if settings.server.docs else None,
+        openapi_url=None,  # add_openapi serves it, in two languages
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -5,10 +5,13 @@ from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 
 from pamps.config import settings
 from pamps.errors import DESCRIPTIONS
+from pamps.language import find_language
 from pamps.middleware.idempotency import SIGN_OUT_PATH
+from pamps.translation import translate
 
 # A JSON object of the document. Its values are of too many shapes for a precise type.
 Object = dict[str, Any]
@@ -69,7 +72,7 @@ EXAMPLES = {"username": "ana", "post_id": 1, "user_id": 2, "session_id": 1, "tag
 
 
 def add_openapi(app: FastAPI) -> None:
-    """Complete FastAPI's OpenAPI document at its first request."""
+    """Add /openapi.json: FastAPI's document, completed at its first request."""
     fastapi_openapi = app.openapi
 
     @cache
@@ -79,6 +82,11 @@ def add_openapi(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+    translated = cache(lambda: translate(openapi()))
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi_document(lang: str = "en") -> JSONResponse:
+        return JSONResponse(openapi() if find_language(lang) == "en" else translated())
 
 
 def _complete(document: Object) -> None:

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from pamps.auth import Address, AuthenticatedUser
 from pamps.db import Query
 from pamps.errors import error_responses
-from pamps.mail.language import MailLanguage
+from pamps.language import PreferredLanguage
 from pamps.mail.outbox import hash_token, queue_mail
 from pamps.models import User
 from pamps.models.mail import EmailVerification, verify_email as verify_email_statement
@@ -36,7 +36,7 @@ IS_VERIFIED = "The address is verified already: no mail is sent."
 async def send_verification_link(
     user: AuthenticatedUser,
     address: Address,
-    language: MailLanguage,
+    language: PreferredLanguage,
     transaction: ActiveTransaction,
 ) -> Response:
     """Ask for a mail with a link that verifies your e-mail address."""

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 
+from pamps.config import settings
 from pamps.paths import reference
 from pamps.responses import conditional_response
 
@@ -14,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 async def index(request: Request) -> Response:
     """Refer to the documentation, and to every GET route that needs no parameter."""
     app = request.app
-    links = {"docs": "docs", "openapi": app.openapi_url.strip("/")} if app.openapi_url else {}
+    links = {"docs": "docs", "openapi": "openapi.json"} if settings.server.docs else {}
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema and _needs_no_parameter(route):
             links[route.name] = route.path.lstrip("/")

@@ -8,7 +8,7 @@ from pamps import db, hashing
 from pamps.auth import Address
 from pamps.db import Query
 from pamps.errors import error_responses
-from pamps.mail.language import MailLanguage
+from pamps.language import PreferredLanguage
 from pamps.mail.outbox import hash_token, queue_mail
 from pamps.models.mail import reset_password as reset_password_statement, user_of_reset_token
 from pamps.models.password import ForgottenPassword, PasswordReset
@@ -39,7 +39,7 @@ def link_is_dead() -> HTTPException:
 async def forgot_password(
     forgotten: ForgottenPassword,
     address: Address,
-    language: MailLanguage,
+    language: PreferredLanguage,
     transaction: ActiveTransaction,
 ) -> Response:
     """Ask for a mail with a link to choose a new password.

@@ -21,8 +21,8 @@ from pamps.auth import (
 )
 from pamps.db import Query, Row, Source, Transaction
 from pamps.errors import error_responses
+from pamps.language import PreferredLanguage
 from pamps.mail import ENABLED as MAIL_ENABLED
-from pamps.mail.language import MailLanguage
 from pamps.mail.outbox import queue_mail
 from pamps.maintenance.deletion import DELETE_ACCOUNT, start_deletion
 from pamps.models import User
@@ -147,7 +147,7 @@ async def update_me(
     patch: UserPatch,
     user: AuthenticatedUser,
     address: Address,
-    language: MailLanguage,
+    language: PreferredLanguage,
     request: Request,
 ) -> Response:
     """Change your profile; what you leave out stays. A new e-mail takes a fresh sign-in.
