@@ -1,75 +1,65 @@
-"""The documents: the README's tour gives the output that it shows, and references resolve."""
+"""The documents: the READMEs' tours give the output that they show, and references resolve."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
 
 from tests.databases import PAMPS
 from tests.servers import CHECKOUT, served
+from tests.transcripts import normal, outputs, run, steps
 
-# For machines without curl: the options of it that the tour uses.
-CURL = f"""#!{sys.executable}
-import argparse, httpx
-parser = argparse.ArgumentParser()
-parser.add_argument("url")
-parser.add_argument("-s", action="store_true")
-parser.add_argument("-w", default="")
-parser.add_argument("-X", dest="method")
-parser.add_argument("-H", action="append", default=[])
-parser.add_argument("-d", dest="content")
-args = parser.parse_args()
-headers = {{"Content-Type": "application/x-www-form-urlencoded"}}
-headers |= dict(line.split(": ", 1) for line in args.H)
-method = args.method or ("POST" if args.content else "GET")
-answer = httpx.request(method, args.url, headers=headers, content=args.content)
-print(answer.text, end=args.w.replace("\\\\n", "\\n"))
-"""
-
-README = (CHECKOUT / "README.md").read_text()
-DOCUMENTS = ["README.md", "CHANGELOG.md"] + [
+ENGLISH, PORTUGUESE = "README.md", "README.pt-BR.md"
+DOCUMENTS = [ENGLISH, PORTUGUESE, "CHANGELOG.md"] + [
     str(path.relative_to(CHECKOUT)) for path in sorted((CHECKOUT / "docs").rglob("*.md"))
 ]
+# Documents that are there in both languages.
+TRANSLATED = {
+    "docs/oficina.md": "docs/workshop.md",
+    "docs/verificador.md": "docs/check.md",
+    "docs/do-simples-ao-real.md": "docs/from-simple-to-real.md",
+    "docs/oficina.md#para-uma-turma": "docs/workshop.md#for-a-class",
+}
 
 
-def normal(text: str) -> str:
-    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DATE", text).strip()
+def read(name: str) -> str:
+    return (CHECKOUT / name).read_text("utf-8")
 
 
-def test_tour(other_database, tmp_path):
-    tour = README.split("## A tour")[1].split("\n## ")[0]
-    transcript = "\n".join(re.findall(r"```console\n(.*?)\n```", tour, re.DOTALL))
-    steps = [step.partition("\n") for step in ("\n" + transcript).split("\n$ ")[1:]]
-    *steps, (shell, _, session) = steps
+@pytest.mark.parametrize(
+    ("name", "heading"), [(ENGLISH, "## A tour"), (PORTUGUESE, "## Um passeio")]
+)
+def test_tour(other_database, tmp_path, name, heading):
+    *tour, (shell, session) = steps(read(name).split(heading)[1].split("\n## ")[0])
     with served({"PAMPS_DB__uri": other_database}) as (process, client):
-        script = "".join(f"{command}\necho @@\n" for command, _, _ in steps)
         address = str(client.base_url).rstrip("/")
-        script = script.replace("http://127.0.0.1:8000", address).replace(
-            ".venv/bin/pamps", str(PAMPS)
-        )
-        environment = os.environ | {"PAMPS_DB__uri": other_database, "COLUMNS": "80"}
-        if not shutil.which("curl"):
-            (tmp_path / "curl").write_text(CURL)
-            (tmp_path / "curl").chmod(0o755)
-            environment["PATH"] += f"{os.pathsep}{tmp_path}"
-
-        def run(command: str, typed: str) -> str:
-            return subprocess.run(
-                command, shell=True, input=typed, env=environment, capture_output=True, text=True
-            ).stdout
-
-        outputs = run("bash", script).split("@@\n")
-        for (command, _, expected), output in zip(steps, outputs, strict=False):
-            assert normal(output) == normal(expected), command
+        commands = [
+            step.command.replace("http://127.0.0.1:8000", address).replace(
+                ".venv/bin/pamps", str(PAMPS)
+            )
+            for step in tour
+        ]
+        printed = outputs(commands, tmp_path, PAMPS_DB__uri=other_database)
+        for step, output in zip(tour, printed, strict=True):
+            assert normal(output) == normal(step.output), step.command
         assert shell == ".venv/bin/pamps shell"
         typed = "\n".join(re.findall(r"In \[\d+\]: (.*)", session))
-        printed = run(f"{PAMPS} shell", typed)
+        printed_there = run(f"{PAMPS} shell", typed, tmp_path, PAMPS_DB__uri=other_database)
         for expected in [session.splitlines()[0], *re.findall(r"Out\[\d+\]: (.*)", session)]:
-            assert expected in printed
+            assert expected in printed_there
         process.terminate()
+
+
+def test_the_readmes_say_the_same():
+    """They have the same sections, rows of tables, names of code, and links."""
+
+    def skeleton(text: str) -> list[str]:
+        text = re.sub(r"\n```console\n.*?```", "", text, flags=re.DOTALL)
+        text = re.sub(r"^\[(Em português|In English)\]\(.*\)$", "", text, flags=re.MULTILINE)
+        links = "|".join(map(re.escape, sorted(TRANSLATED, reverse=True)))
+        text = re.sub(links, lambda link: TRANSLATED[link[0]], text)
+        return sorted(re.findall(r"^#+ |^\||^- |\]\([^)]+\)|`[^`]+`", text, flags=re.MULTILINE))
+
+    assert skeleton(read(ENGLISH)) == skeleton(read(PORTUGUESE))
 
 
 def anchor(heading: str) -> str:
@@ -80,8 +70,7 @@ def anchor(heading: str) -> str:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_references(name):
     document = CHECKOUT / name
-    text = document.read_text()
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r"\]\(([^)\s]+)\)", read(name)):
         if not link.startswith("http"):
             path, _, fragment = link.partition("#")
             target = document.parent / path if path else document
@@ -92,10 +81,10 @@ def test_references(name):
 
 def test_the_recipe_shows_the_code():
     """Its listings are what is in the files of bookmarks, which were made by it."""
-    recipe = (CHECKOUT / "docs" / "development.md").read_text("utf-8").split("## Recipe: ")[1]
+    recipe = read("docs/development.md").split("## Recipe: ")[1]
     models = tuple(f"pamps/models/{name}.py" for name in ("columns", "interaction", "bookmark"))
     files = (*models, "pamps/routes/bookmark.py", "tests/test_bookmark.py")
-    code = "\n".join((CHECKOUT / file).read_text("utf-8") for file in files)
+    code = "\n".join(map(read, files))
     listings = re.findall(r"```python\n(.*?)```", recipe.split("\n## ")[0], re.DOTALL)
     blocks = [block.strip("\n") for listing in listings for block in listing.split("\n\n\n")]
     shown = [block for block in blocks if block.startswith(("class ", "def ", "@", "async def "))]
