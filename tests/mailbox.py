@@ -40,6 +40,7 @@ class Mailbox(Controller):
         self.mails: queue.Queue[EmailMessage] = queue.Queue()
         self.envelopes: list[Envelope] = []
         self.replies: dict[str, str] = {}
+        self.connections: list[SMTP] = []
         super().__init__(self, hostname="127.0.0.1", port=free_port(), **options)
 
     def __enter__(self) -> "Mailbox":
@@ -47,7 +48,20 @@ class Mailbox(Controller):
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
         self.stop()
+
+    def factory(self) -> SMTP:
+        self.connections.append(super().factory())
+        return self.connections[-1]
+
+    async def _hang_up(self) -> None:
+        """Close connections that clients or handlers keep open."""
+        for connection in self.connections:
+            if connection.transport:
+                connection.transport.abort()
+        while any(connection.transport for connection in self.connections):
+            await asyncio.sleep(0)
 
     def use(self, monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
         """Have the API in this process send its mail here."""
