@@ -41,6 +41,7 @@ class Mailbox(Controller):
         self.envelopes: list[Envelope] = []
         self.replies: dict[str, str] = {}
         self.connections: list[SMTP] = []
+        self._resumed = asyncio.Event()
         super().__init__(self, hostname="127.0.0.1", port=free_port(), **options)
 
     def __enter__(self) -> "Mailbox":
@@ -73,7 +74,8 @@ class Mailbox(Controller):
     async def _reply(self, server: SMTP, command: str) -> str:
         reply = self.replies.get(command, "250 OK")
         if reply == self.HANG:
-            await asyncio.Event().wait()
+            await self._resumed.wait()
+            return "250 OK"
         if reply == self.DROP:
             server.transport.abort()
         return reply
@@ -95,6 +97,11 @@ class Mailbox(Controller):
         self.envelopes.append(envelope)
         self.mails.put(message_from_bytes(envelope.content, policy=policy.default))
         return await self._reply(server, "DATA")
+
+    def resume(self) -> None:
+        """Answer those who hang, and all others."""
+        self.replies.clear()
+        self.loop.call_soon_threadsafe(self._resumed.set)
 
     def get(self) -> EmailMessage:
         """The next mail, once it is there."""

@@ -129,6 +129,16 @@ WRONG = [
         "@int my-secret",
         "PAMPS_SECURITY__SECRET_KEY: cannot be read: ",
     ),
+    ("PAMPS_MAIL__from", "", "mail.from: is missing"),
+    *(
+        ("PAMPS_MAIL__from", sender, "mail.from: must be an address, or like Pamps <pamps@")
+        for sender in ("x", "a@b.c\nBcc: d@e.f", "a@b.c, d@e.f", "A <a@b.c> <d@e.f>", "<a@b.c>")
+    ),
+    ("PAMPS_MAIL__host", "a b", "mail.host: must be empty or a host name or address"),
+    ("PAMPS_MAIL__port", "0", "mail.port: must be from 1 to 65535"),
+    ("PAMPS_MAIL__tls", "ssl", "mail.tls: must be one of none, starttls, tls"),
+    ("PAMPS_MAIL__username", "pamps", "mail.password: must be set if mail.username is"),
+    ("PAMPS_MAIL__password", "secret", "mail.password: must be set if mail.username is"),
     ("PAMPS_POST__max_length", "1.5", "post.max_length: must be a whole number"),
 ]
 
@@ -174,12 +184,14 @@ def test_production_refuses_public_and_short_secrets(monkeypatch, secret):
         ("PAMPS_DB__echo", "true", "db.echo: must be false in production"),
         ("PAMPS_SECURITY__COOKIE_SECURE", "false", "COOKIE_SECURE: must be true in production"),
         ("PAMPS_CORS__allow_origins", '["*"]', "cors.allow_origins: must name the origins"),
+        ("PAMPS_MAIL__host", "mail.pamps.com", "mail: needs server.public_url, with which"),
         ("PAMPS_SECURITY__ALGORITHM", "HS512", "SECRET_KEY: must be a secret of your own, of 64"),
     ],
 )
 def test_production_refuses(monkeypatch, name, value, words):
     environment = {"PAMPS_ENV": "production", "PAMPS_SECURITY__SECRET_KEY": SECRET, name: value}
     environment["PAMPS_CORS__allow_credentials"] = "true"
+    environment["PAMPS_MAIL__from"] = "pamps@pamps.com"
     with pytest.raises(SystemExit, match=words):
         load(monkeypatch, environment)
 

@@ -5,9 +5,11 @@ import datetime
 import logging
 import queue
 import ssl
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_address
+from threading import Timer
 
 import pytest
 from aiosmtpd.smtp import AuthResult
@@ -18,12 +20,15 @@ from cryptography.x509.oid import NameOID
 from fastapi.testclient import TestClient
 
 from tests import canary
-from tests.databases import execute, here, query
+from tests.databases import execute, here, locked, query
 from tests.helpers import Client
 from tests.mailbox import Mailbox, send_due, text_of, token_in, wait_for
 from tests.servers import free_port
 
 SENT = "SELECT count(*) FROM mail WHERE next_attempt IS NULL"
+END_WAITING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+"""
 MAILS = "SELECT count(*) FROM mail"
 LATER, GIVEN_UP = "mail cannot be sent yet", "mail given up"
 # Contains the mark that no log may contain.
@@ -124,7 +129,7 @@ def test_refused_for_now(api_client, api_client_user1, mailbox, command, warning
     assert len({(mail["Message-ID"], token_in(mail)) for mail in mails}) == 1
 
 
-@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("command", ["RCPT", "DATA"])
 def test_refused_for_good(api_client, api_client_user1, mailbox, command, warnings):
     mailbox.replies[command] = "550 user1@pamps.com: no such user"
     forget(api_client)
@@ -194,6 +199,53 @@ def test_pauses_grow_until_it_is_given_up(api_client, api_client_user1, mailbox,
     send_due(api_client)
     assert warnings.next(GIVEN_UP)["attempt"] == 10
     assert query(MAILS) == [(0,)]
+
+
+def test_a_sender_that_is_refused(api_client, api_client_user1, mailbox, warnings):
+    """As all mails have the same, this one may go out once the operator has corrected it."""
+    mailbox.replies["MAIL"] = "550 not you"
+    forget(api_client)
+    assert warnings.next(LATER)["reason"] == "SMTPSenderRefused 550"
+    del mailbox.replies["MAIL"]
+    send_due(api_client)
+    wait_for(SENT, 1)
+
+
+def test_a_database_that_is_away_once_a_mail_was_accepted(
+    api_client, api_client_user1, mailbox, monkeypatch
+):
+    """The mail is not sent again, even if that lasts longer than an attempt may."""
+    monkeypatch.setattr("pamps.mail.sender.ATTEMPT_SECONDS", 0.3)
+    monkeypatch.setattr("pamps.mail.sender.RETRY_SECONDS", 0.05)
+    mailbox.replies["DATA"] = Mailbox.HANG
+    forget(api_client)
+    mailbox.get()
+    database = here().render_as_string(hide_password=False)
+    with locked(database, "SELECT id FROM mail FOR UPDATE"):
+        mailbox.resume()
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            execute(here(), END_WAITING)
+    wait_for(SENT, 1)
+    send_due(api_client)
+    assert mailbox.mails.empty()
+
+
+def test_a_process_that_stops_finishes_what_it_sends(api_client_user1, mailbox, monkeypatch):
+    """But it does not wait long for a server that hangs."""
+    from pamps.app import app
+
+    for stop_seconds, sent in ((10, 1), (0.1, 0)):
+        execute(here(), "DELETE FROM mail")
+        mailbox.replies["DATA"] = Mailbox.HANG
+        monkeypatch.setattr("pamps.mail.sender.STOP_SECONDS", stop_seconds)
+        with TestClient(app) as other:
+            other.post("/password/forgot/", json={"email": "user1@pamps.com"})
+            mailbox.get()
+            if sent:
+                Timer(0.1, mailbox.resume).start()
+        assert query(SENT) == [(sent,)]
+        assert query("SELECT attempts FROM mail") == [(1,)]
 
 
 def test_a_claim_of_a_process_that_died(api_client, api_client_user1, mailbox):

@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 # How often a process looks for mails that are due again, or were left by others, in seconds.
 INTERVAL_SECONDS = 30
-# How long an attempt takes at most, which is less than CLAIM_TIME, in seconds.
+# After how many seconds without success an attempt ends, which is before CLAIM_TIME.
 ATTEMPT_SECONDS = 120
 # How long a process that stops lets its attempt go on, in seconds.
-STOP_SECONDS = 3
+STOP_SECONDS = 10
 # How soon the database is told again that a mail was sent, in seconds.
 RETRY_SECONDS = 1
 # The pauses after attempts, which double, and are varied by chance.
@@ -100,7 +100,7 @@ async def _mark_sent(mail: Row) -> None:
             return
 
 
-async def _deliver(mail: Row, *, has_pages: bool) -> None:
+async def _deliver(mail: Row, deadline: asyncio.Timeout, *, has_pages: bool) -> None:
     """Send a mail, or print it. Raises aiosmtplib.SMTPException, OSError, and others."""
     message = await _write(mail, has_pages=has_pages)
     if message is None:
@@ -108,6 +108,7 @@ async def _deliver(mail: Row, *, has_pages: bool) -> None:
     elif settings.mail.host:
         async with smtp.open_connection() as connection:
             await connection.send_message(message)
+            deadline.reschedule(None)  # it was accepted
             await _mark_sent(mail)
     else:
         text = message.get_body(("plain",))
@@ -125,8 +126,8 @@ def _extra(mail: Row) -> dict[str, object]:
 async def _attempt(mail: Row, *, has_pages: bool) -> bool:
     """Try to send a mail; tell whether it makes sense to try the next one at once."""
     try:
-        async with asyncio.timeout(ATTEMPT_SECONDS):
-            await _deliver(mail, has_pages=has_pages)
+        async with asyncio.timeout(ATTEMPT_SECONDS) as deadline:
+            await _deliver(mail, deadline, has_pages=has_pages)
     except (Exception, asyncio.CancelledError) as error:
         reason = {"reason": smtp.describe(error), **_extra(mail)}
         if smtp.is_permanent(error) or mail["age"] >= GIVE_UP_AFTER:

@@ -11,9 +11,8 @@ from pamps.config import settings
 # How long the server may take for one command, and for its farewell, in seconds.
 COMMAND_SECONDS = 60
 QUIT_SECONDS = 2
-# What a server says of one mail. All other errors are of the server, and so of all mails.
+# What a server says of one mail. All other errors are of all mails, as they have the same sender.
 ERRORS_OF_MAIL = (
-    aiosmtplib.SMTPSenderRefused,
     aiosmtplib.SMTPRecipientsRefused,
     aiosmtplib.SMTPDataError,
     aiosmtplib.SMTPNotSupported,

@@ -136,5 +136,5 @@ def test_create_databases():
 
 def test_bench():
     """What measures Pamps finds in it what it measures."""
-    for name in ("patterns", "run", "sign_in"):
+    for name in ("mail", "patterns", "run", "sign_in"):
         importlib.import_module(f"bench.{name}")

@@ -3,7 +3,10 @@
 import json
 import re
 
+from sqlalchemy import make_url
+
 from tests import canary
+from tests.databases import execute
 from tests.servers import PRODUCTION, served
 
 SETTINGS = PRODUCTION | {
@@ -42,6 +45,11 @@ def test_production(other_database, redis_uri):
         tokens = client.post("/token", data=USER).json()
         client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
         assert client.get("/user/me/").status_code == 200
+        # Without `mail.host` there is no route that needs mail, and nobody is told of a change.
+        assert client.post("/password/forgot/", json=USER).status_code == 404
+        changed = client.patch("/user/me/", json={"email": "other@pamps.com"})
+        assert changed.json()["email_verified"] is False
+        assert execute(make_url(other_database), "SELECT id FROM mail") == []
         origin = {"Origin": "https://pamps.example"}
         answer = client.get("/post/", headers=origin)
         assert answer.headers["access-control-allow-origin"] == origin["Origin"]
