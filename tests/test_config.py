@@ -137,7 +137,7 @@ WRONG = [
     ("PAMPS_MAIL__host", "a b", "mail.host: must be empty or a host name or address"),
     ("PAMPS_MAIL__port", "0", "mail.port: must be from 1 to 65535"),
     ("PAMPS_MAIL__tls", "ssl", "mail.tls: must be one of none, starttls, tls"),
-    ("PAMPS_MAIL__username", "pamps", "mail.password: must be set if mail.username is"),
+    ("PAMPS_MAIL__username", "sender-1", "mail.password: must be set if mail.username is"),
     ("PAMPS_MAIL__password", "secret", "mail.password: must be set if mail.username is"),
     ("PAMPS_POST__max_length", "1.5", "post.max_length: must be a whole number"),
 ]
