@@ -36,12 +36,13 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      "^/(post|user|tag|token|refresh_token|logout|docs|swagger|openapi.json)(/|$)": {
-        target: SERVER,
-        // Pages of the client, such as /tag/x, are not the API's.
-        bypass: ({ headers }) =>
-          headers.accept?.includes("text/html") ? "/index.html" : undefined,
-      },
+      "^/(post|user|tag|live|password|email|token|refresh_token|logout|docs|swagger|openapi.json)(/|$)":
+        {
+          target: SERVER,
+          // Pages of the client, such as /tag/x, are not the API's.
+          bypass: ({ headers }) =>
+            headers.accept?.includes("text/html") ? "/index.html" : undefined,
+        },
     },
   },
   test: { environment: "happy-dom", include: ["src/**/*.test.ts"] },

@@ -11,6 +11,17 @@ const ROOT = "http://localhost:3000/list/";
 let answers: (() => Response | Promise<Response>)[] = [];
 let asked: string[] = [];
 let stop = () => {};
+let items: Map<number, Item>;
+
+/** What the stream of live events tells of. */
+let tell = (_: Item | null) => {};
+
+vi.mock("./live", () => ({
+  onNews: (listener: (item: Item | null) => void) => {
+    tell = listener;
+    return () => (tell = () => {});
+  },
+}));
 
 /** Answer the next request with a page of these items. */
 function answer(ids: number[], link = "", status = 200): Response {
@@ -23,7 +34,7 @@ function answer(ids: number[], link = "", status = 200): Response {
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [answers, asked] = [[], []];
+  [answers, asked, items] = [[], [], new Map()];
   vi.stubGlobal("fetch", async (request: Request) => {
     asked.push(new URL(request.url).search);
     return answers.shift()!();
@@ -41,12 +52,22 @@ function page(ids: number[], next: string | null = null): Page<Item> {
   return { items: ids.map((id) => ({ id })), next: next && ROOT + next, previous };
 }
 
+/** Return the one object for an item. */
+function adopt(item: Item): Item {
+  if (!items.has(item.id)) items.set(item.id, item);
+  return items.get(item.id)!;
+}
+
 /** Use a list in a view that is kept; `isLate` has it made after the view is on the page. */
-async function show(first: () => Promise<Page<Item>>, isLate = false): Promise<List<Item>> {
+async function show(
+  first: () => Promise<Page<Item>>,
+  isLate = false,
+  isNews?: (item: Item) => boolean,
+): Promise<List<Item>> {
   let list!: List<Item>;
   const isThere = ref(!isLate);
   const Feed = defineComponent(() => {
-    list = useList(first, (item) => item);
+    list = useList(first, adopt, isNews as (item: unknown) => boolean);
     return () => null;
   });
   const View = defineComponent(() => () => (isThere.value ? h(Feed) : null));
@@ -178,4 +199,69 @@ test("appends an item at the end only if the end is loaded", async () => {
   await list.more();
   list.append({ id: 10 });
   expect(idsOf(list)).toEqual([1, 2, 10]);
+});
+
+test("announces at once what live events tell of, and asks for it when it is to be shown", async () => {
+  const list = await show(
+    async () => page([1]),
+    false,
+    () => true,
+  );
+  tell({ id: 3 });
+  tell({ id: 3 });
+  tell({ id: 1 });
+  expect([list.newer, asked]).toEqual([1, []]);
+  answers = [() => answer([3, 2]), () => answer([])];
+  await list.showNewer();
+  expect([idsOf(list), list.newer]).toEqual([[3, 2, 1], 0]);
+});
+
+test("counts what is announced while it asks for what is newer once", async () => {
+  const list = await show(
+    async () => page([1]),
+    false,
+    () => true,
+  );
+  answers = [() => (tell({ id: 2 }), answer([2]))];
+  await list.checkNewer();
+  expect(list.newer).toBe(1);
+  tell({ id: 3 });
+  expect(list.newer).toBe(2);
+});
+
+test("does not announce what is gone when it is to be shown", async () => {
+  const list = await show(
+    async () => page([1]),
+    false,
+    () => true,
+  );
+  tell({ id: 2 });
+  answers = [() => answer([])];
+  await list.showNewer();
+  expect([idsOf(list), list.newer]).toEqual([[1], 0]);
+});
+
+test("shows news in an empty list, and asks after more than live events can tell of", async () => {
+  const list = await show(
+    async () => page([]),
+    false,
+    () => true,
+  );
+  answers = [() => answer([1]), () => answer([3, 2])];
+  tell({ id: 1 });
+  await vi.advanceTimersByTimeAsync(0);
+  expect([idsOf(list), list.newer]).toEqual([[1], 0]);
+  tell(null);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(list.newer).toBe(2);
+});
+
+test("announces nothing that is not of the list", async () => {
+  const list = await show(
+    async () => page([1]),
+    false,
+    ({ id }) => id !== 2,
+  );
+  tell({ id: 2 });
+  expect(list.newer).toBe(0);
 });

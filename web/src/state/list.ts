@@ -1,13 +1,24 @@
 /** A list of the API as a view shows it: pages loaded so far, and what is newer. */
 
-import { onActivated, onDeactivated, onScopeDispose, reactive, shallowRef } from "vue";
-import { sendOnce } from "../api/client";
+import {
+  onActivated,
+  onDeactivated,
+  onScopeDispose,
+  reactive,
+  shallowReactive,
+  shallowRef,
+} from "vue";
+import { sendOnce, type TimelineEntry } from "../api/client";
 import { explainFailure } from "../api/failures";
 import { ListError, loadPage, type Page } from "../api/pages";
+import { onNews } from "./live";
 import { relationChanges, type Relation } from "./users";
 
 /** How often lists on the screen are asked for what is newer. */
 const POLL_MILLISECONDS = 60_000;
+
+/** How many newer items are counted: a page, which is what is shown of them at once. */
+const MOST_NEWER = 20;
 
 export interface List<T> {
   /** The pages loaded so far. */
@@ -43,12 +54,14 @@ export function reloadAfter(relations: Relation[], reload: () => unknown): void 
 
 /**
  * Return a list. `first` requests its first page; `adopt` makes what the view shows of each item.
+ * `isNews` tells whether a new entry of the user's timeline is one of the list's, too.
  *
  * Requests end with the component that uses the list.
  */
 export function useList<Item, T>(
   first: (signal: AbortSignal) => Promise<Page<Item>>,
   adopt: (item: Item) => T,
+  isNews?: (entry: TimelineEntry) => boolean,
 ): List<T> {
   const pages = shallowRef<T[][]>([]);
   const state = reactive({
@@ -58,6 +71,8 @@ export function useList<Item, T>(
     previous: null as string | null,
   });
   const newerPage = shallowRef<Page<Item> | null>(null);
+  /** Newer items that live events have told of; they are loaded when they are to be shown. */
+  const announced = shallowReactive(new Set<T>());
   let abort = new AbortController();
   let checking: Promise<void> | null = null;
 
@@ -78,14 +93,24 @@ export function useList<Item, T>(
     }
   }
 
+  const isEmpty = () => !pages.value.some((shown) => shown.length);
+  const countNewer = () => (newerPage.value?.items.length ?? 0) + announced.size;
+
+  /** Take these for announced no longer, as an answer tells of them, or that they are gone. */
+  function forgetAnnounced(items: T[]): void {
+    for (const item of items) announced.delete(item);
+  }
+
   async function reload(): Promise<void> {
     abort.abort();
     abort = new AbortController();
     state.status = "loading";
+    const before = [...announced];
     const page = await load(first);
     if (!page) return;
     pages.value = [page.items.map(adopt)];
     newerPage.value = null;
+    forgetAnnounced([...before, ...pages.value[0]!]);
     [state.next, state.previous, state.status] = [page.next, page.previous, "idle"];
   }
 
@@ -103,13 +128,16 @@ export function useList<Item, T>(
   async function askForNewer(): Promise<void> {
     const { previous } = state;
     const { signal } = abort;
+    const before = [...announced];
     if (!previous || document.hidden || !navigator.onLine) return;
     // Nobody waits for it: the next time is soon enough if it fails.
     const page = await loadPage<Item>(previous, signal, sendOnce).catch(() => null);
     if (!page || signal.aborted || state.previous !== previous) return;
     newerPage.value = page.items.length ? page : null;
+    forgetAnnounced(before);
+    if (announced.size) forgetAnnounced(page.items.map(adopt));
     // Nobody is reading what would move away.
-    if (newerPage.value && !pages.value.some((shown) => shown.length)) await showNewer();
+    if (newerPage.value && isEmpty()) showPage(newerPage.value);
     // A search may end before it has compared all posts; it goes on from there.
     if (!page.items.length) state.previous = page.previous ?? previous;
   }
@@ -119,13 +147,26 @@ export function useList<Item, T>(
     return checking;
   }
 
+  function announce(entry: TimelineEntry | null): void {
+    if (entry && !isNews?.(entry)) return;
+    if (entry && countNewer() < MOST_NEWER) {
+      const item = adopt(entry as Item);
+      if (!pages.value.flat().includes(item)) announced.add(item);
+    }
+    if (!entry || isEmpty()) void checkNewer();
+  }
+
   async function showNewer(): Promise<void> {
-    const page = newerPage.value;
-    if (!page) return;
+    if (announced.size) await checkNewer();
+    if (newerPage.value) showPage(newerPage.value);
+  }
+
+  function showPage(page: Page<Item>): void {
     const shown = new Set(pages.value.flat());
     const items = page.items.map(adopt).filter((item) => !shown.has(item));
     pages.value = [items, ...pages.value];
     [state.previous, newerPage.value] = [page.previous ?? state.previous, null];
+    forgetAnnounced(items);
     // There may be more than a page.
     void checkNewer();
   }
@@ -134,19 +175,25 @@ export function useList<Item, T>(
     if (!state.next) pages.value = [...pages.value, [item]];
   }
 
-  let timer: ReturnType<typeof setInterval> | undefined;
-  function startTimer(): void {
-    clearInterval(timer);
-    timer = setInterval(() => void checkNewer(), POLL_MILLISECONDS);
+  let stopWaiting = () => {};
+  /** Learn of what is newer: by polls, and at once of what live events tell. */
+  function waitForNewer(): void {
+    stopWaiting();
+    const timer = setInterval(() => void checkNewer(), POLL_MILLISECONDS);
+    const stopNews = onNews(announce);
+    stopWaiting = () => {
+      clearInterval(timer);
+      stopNews();
+    };
   }
-  startTimer();
+  waitForNewer();
   onActivated(() => {
     void checkNewer();
-    startTimer();
+    waitForNewer();
   });
-  onDeactivated(() => clearInterval(timer));
+  onDeactivated(() => stopWaiting());
   onScopeDispose(() => {
-    clearInterval(timer);
+    stopWaiting();
     abort.abort();
   });
   // A block or a mute changes what any list shows.
@@ -167,10 +214,10 @@ export function useList<Item, T>(
       return state.next !== null;
     },
     get isEmpty() {
-      return state.status === "idle" && !state.next && !pages.value.some((page) => page.length);
+      return state.status === "idle" && !state.next && isEmpty();
     },
     get newer() {
-      return newerPage.value?.items.length ?? 0;
+      return countNewer();
     },
     more,
     reload,

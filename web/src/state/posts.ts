@@ -5,7 +5,7 @@ import { api, type Author, type Post, type TimelineEntry } from "../api/client";
 import { showFailure } from "./messages";
 import { recentlySwitched, toggle } from "./toggle";
 
-/** A post as the page shows it; `deleted` after the user has deleted it. */
+/** A post as the page shows it; `deleted` after it was deleted while the page shows it. */
 export interface ShownPost extends Post {
   deleted?: boolean;
 }
@@ -51,6 +51,20 @@ export function adoptEntry(item: Post | TimelineEntry): Entry {
   return entry;
 }
 
+/** Show what was made of a post elsewhere, if this tab has seen it. */
+export function showEdited(post: Post): void {
+  if (posts.has(post.id)) adoptPost(post);
+}
+
+/** Show that a post was deleted, here or elsewhere. */
+export function markDeleted(id: number): void {
+  const post = posts.get(id);
+  if (!post || post.deleted) return;
+  post.deleted = true;
+  const parent = post.parent_id && posts.get(post.parent_id);
+  if (parent) parent.reply_count -= 1;
+}
+
 /** Show the new picture of a user at all posts. */
 export function showAvatar({ id, avatar }: Author): void {
   for (const post of posts.values()) if (post.user.id === id) post.user.avatar = avatar;
@@ -91,9 +105,7 @@ export async function deletePost(post: ShownPost): Promise<boolean> {
   const path = { post_id: post.id };
   const answer = await api.DELETE("/post/{post_id}/", { params: { path } });
   const { response } = answer;
-  if (response.ok || response.status === 404) post.deleted = true;
+  if (response.ok || response.status === 404) markDeleted(post.id);
   else showFailure(answer);
-  const parent = post.parent_id && posts.get(post.parent_id);
-  if (parent && response.ok) parent.reply_count -= 1;
   return Boolean(post.deleted);
 }
