@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # How long a read waits for a replica that has all that it needs, without a primary, in seconds.
 WAIT_SECONDS = 1
+# How long it waits for what may still be on its way to a replica, in seconds.
+ON_ITS_WAY_SECONDS = 0.3
 
 NEEDED_POSITIONS = Query(needed_positions())
 RECORD_POSITIONS = Query(record_positions())
@@ -83,8 +85,8 @@ class Replication:
         answered_at, needed = self.primary.answered_at, self.primary.newest.or_later(sent)
         if answered_at is None:
             raise PrimaryDown("no primary has answered yet")
-        deadline = monotonic() + WAIT_SECONDS
-        while True:
+        began = monotonic()
+        while (waited := monotonic() - began) < WAIT_SECONDS:
             if self.primary.may_be_missing() and (replica := self.next_replica()):
                 try:
                     result = await replica.read(needed, read, running_since=answered_at)
@@ -93,11 +95,10 @@ class Replication:
                 else:
                     if result is not None:
                         return result
-            if monotonic() > deadline:
-                if (lower := self._lower(needed)) == needed:
-                    raise PrimaryDown("no primary answers, and no replica has all that is needed")
-                needed = lower
+            if waited > ON_ITS_WAY_SECONDS:
+                needed = self._lower(needed)
             await asyncio.sleep(RETRY_SECONDS)
+        raise PrimaryDown("no primary answers, and no replica has all that is needed")
 
     def _lower(self, needed: Position) -> Position:
         """Return what the furthest of the working replicas has, if that is less than is needed.
