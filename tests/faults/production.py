@@ -85,12 +85,16 @@ class Production:
         done = subprocess.run(command, cwd=self.folder / "etc", env=os.environ | settings)
         self.stage.expect(done.returncode == 0, "the migration failed")
 
-    def execute(self, port: int, database: str, statement: str) -> list[tuple]:
-        """What Pamps' role is answered, by PostgreSQL or PgBouncer."""
+    def connect(self, port: int, database: str) -> psycopg2.extensions.connection:
+        """A connection of Pamps' role, to PostgreSQL or PgBouncer."""
         password = (self.folder / "secrets" / "pamps_password").read_text()
         address = f"host=127.0.0.1 port={port} user=pamps dbname={database} password={password}"
-        with contextlib.closing(psycopg2.connect(address)) as connection:
-            connection.autocommit = True
+        connection = psycopg2.connect(address)
+        connection.autocommit = True
+        return connection
+
+    def execute(self, port: int, database: str, statement: str) -> list[tuple]:
+        with contextlib.closing(self.connect(port, database)) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
