@@ -24,6 +24,7 @@ from bench import data, servers
 from bench.measure import Figures, cpu_seconds, measure
 from bench.report import table
 from bench.routes import Route, routes
+from tests.deploy.trials import AS_OWNER
 
 TRY = Path(__file__).parents[1] / "deploy" / "try.sh"
 PARTS = "haproxy", "api-1", "api-2", "pgbouncer", "redis", "primary", "standby"
@@ -33,7 +34,6 @@ UNLIMITED = {
     "PAMPS_RATE_LIMIT__requests": "100000000/day",
     "PAMPS_RATE_LIMIT__sign_ins_per_address": "100000000/day",
 }
-AS_OWNER = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
 
 
 class Stack:

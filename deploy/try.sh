@@ -18,6 +18,7 @@ python=$checkout/.venv/bin/python
 for folder in /usr/lib/postgresql/*/bin; do PATH=$folder:$PATH; done # the newest last, so first on PATH
 PATH=$PATH:/usr/sbin
 unset "${!PG@}"
+waiting='' # what keeps this script waiting, once everything is up
 
 fail() {
   echo "try.sh: $*" >&2
@@ -77,6 +78,7 @@ stop() {
 stop_all() {
   trap '' INT TERM
   local name signal file
+  [ -z "$waiting" ] || kill "$waiting" 2>/dev/null || true
   if [ -e "$dir/started" ]; then
     for name in $(tac "$dir/started"); do
       signal=TERM
@@ -214,7 +216,8 @@ print(*(each.getsockname()[1] for each in sockets))"
   echo "Files and logs are in $dir. Ctrl-C, or deploy/try.sh down, takes everything down." >&2
   while :; do
     sleep infinity &
-    wait $!
+    waiting=$!
+    wait $waiting
   done
 }
 

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # How long a read waits for a replica that has all that it needs, without a primary, in seconds.
 WAIT_SECONDS = 1
+# How long it waits for what may still be on its way to a replica, in seconds.
+ON_ITS_WAY_SECONDS = 0.3
 
 NEEDED_POSITIONS = Query(needed_positions())
 RECORD_POSITIONS = Query(record_positions())
@@ -83,8 +85,8 @@ class Replication:
         answered_at, needed = self.primary.answered_at, self.primary.newest.or_later(sent)
         if answered_at is None:
             raise PrimaryDown("no primary has answered yet")
-        deadline = monotonic() + WAIT_SECONDS
-        while monotonic() < deadline:
+        began = monotonic()
+        while (waited := monotonic() - began) < WAIT_SECONDS:
             if self.primary.may_be_missing() and (replica := self.next_replica()):
                 try:
                     result = await replica.read(needed, read, running_since=answered_at)
@@ -93,14 +95,31 @@ class Replication:
                 else:
                     if result is not None:
                         return result
+            if waited > ON_ITS_WAY_SECONDS:
+                needed = self._lower(needed)
             await asyncio.sleep(RETRY_SECONDS)
         raise PrimaryDown("no primary answers, and no replica has all that is needed")
+
+    def _lower(self, needed: Position) -> Position:
+        """Return what the furthest of the working replicas has, if that is less than is needed.
+
+        Without a primary, reads need no more than that from now on: what no replica has received is
+        lost with the primary, or comes back with it.
+        """
+        positions = [replica.position for replica in self.replicas if not replica.problem]
+        positions = [position for position in positions if position.epoch == needed.epoch]
+        furthest = min(needed, max(positions, default=needed))
+        if self.primary.may_be_missing() and self.primary.newest.epoch == furthest.epoch:
+            self.primary.newest = min(self.primary.newest, furthest)
+        return furthest
 
     async def watch_replica(self, replica: Replica) -> None:
         """Ask a replica, until cancelled, to leave it out or to take it back."""
         while True:
             try:
-                problem = (await replica.probe.ask(read_progress)).find_problem(self.primary.floor)
+                progress = await replica.probe.ask(read_progress)
+                replica.position = progress.position
+                problem = progress.find_problem(self.primary.floor)
             except Exception as error:
                 problem = str(error)
                 if isinstance(error, TimeoutError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.helpers import User, create_account, refused_for_now
+from tests.helpers import User, at_once, create_account, refused_for_now
 from tests.postgresql import PostgreSQL, running, wait_until
 from tests.servers import served
 
@@ -73,3 +73,42 @@ def test_a_primary_that_becomes_read_only(servers, ana):
         assert write(ana).status_code == 201
         assert anybody.get("/post/").status_code == 200
     assert len(standby.execute("SELECT id FROM post")) == 2
+
+
+@pytest.fixture
+def alone(tmp_path) -> Iterator[tuple[User, PostgreSQL]]:
+    """A client for a server whose database waits for a standby that is away."""
+    with running(tmp_path / "data") as database:
+        settings = {"PAMPS_DB__uri": database.address, "PAMPS_SERVER__request_timeout": "2"}
+        with served(settings) as (process, client):
+            _, token = create_account(client, "ana")
+            client.headers["Authorization"] = f"Bearer {token}"
+            assert write(client).status_code == 201
+            wait_for_standby(database, "*")
+            yield client, database
+            process.terminate()
+
+
+def wait_for_standby(database: PostgreSQL, names: str) -> None:
+    database.execute(
+        f"ALTER SYSTEM SET synchronous_standby_names = '{names}'", "SELECT pg_reload_conf()"
+    )
+    shown = "SHOW synchronous_standby_names"
+    assert wait_until(lambda: database.execute(shown) == [(names,)], 20)
+
+
+def test_a_write_that_the_standby_does_not_have_is_not_acknowledged(alone):
+    """Also if it is sent again: it would be lost with the primary."""
+    ana, database = alone
+    key = {"Idempotency-Key": "1"}
+    acts = [
+        lambda: ana.post("/post/", json={"text": "once"}, headers=key),
+        lambda: ana.post("/post/1/like/"),
+        lambda: ana.post("/post/1/bookmark/"),
+    ]
+    for _ in range(2):
+        for answer in at_once(*acts):
+            refused_for_now(answer)
+    wait_for_standby(database, "")
+    assert [answer.status_code for answer in at_once(*acts)] == [201, 200, 200]
+    assert len(ana.get("/post/user/ana/").json()) == 2

@@ -50,6 +50,18 @@ class Service(NamedTuple):
         yield
         self.replica.execute("SELECT pg_wal_replay_resume()")
 
+    @contextmanager
+    def not_receiving(self) -> Iterator[None]:
+        """Meanwhile the replica receives nothing."""
+        shown = "SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'"
+        ((source,),) = self.replica.execute(shown)
+        change = "ALTER SYSTEM SET primary_conninfo = $$%s$$"
+        self.replica.execute(change % "", "SELECT pg_reload_conf()")
+        receiving = "SELECT pid FROM pg_stat_wal_receiver"
+        assert wait_until(lambda: not self.replica.execute(receiving), 30)
+        yield
+        self.replica.execute(change % source, "SELECT pg_reload_conf()")
+
     def wait_for_replica(self, user: User) -> None:
         """Waits until the first server sends the reads of a user to the replica."""
         before = self.reads()["replica"]
@@ -193,3 +205,22 @@ def test_a_replica_that_starts_without_a_primary(service):
         refused_for_now(client.get("/post/"))
     service.primary.start()
     assert_sees_own_writes(ana, 10)
+
+
+def test_reads_without_a_primary_that_has_sent_too_little(service):
+    """They do not wait for what no replica will ever have."""
+    ana = service.user("user8")
+    post = ana[0].write()
+    service.replica.catch_up(service.primary)
+    with service.not_receiving():
+        lost = ana[0].write("lost")
+        assert lost["id"] in ana[0].ids("/post/")
+        service.primary.kill()
+        assert wait_until(lambda: ana[0].get("/post/").status_code == 200, 10)
+        ids = ana[0].ids("/post/")
+        assert post["id"] in ids
+        assert lost["id"] not in ids
+        service.primary.start()
+    assert_sees_own_writes(ana, 10)
+    assert lost["id"] in ana[0].ids("/post/")
+    service.wait_for_replica(ana[0])

@@ -34,12 +34,17 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 def stored_response() -> sa.Select[bytes, int, bytes, float]:
-    """Select the response stored under `key`, and its `age` in seconds."""
+    """Select the response stored under `key`, and its `age` in seconds.
+
+    Locking its row makes the commit wait until synchronous standbys have the row: a request that
+    was too long in waiting for them has stored it on the primary alone, with which it may be lost.
+    """
     age = sa.func.extract("epoch", sa.func.clock_timestamp() - IdempotencyKey.date)
     columns = IdempotencyKey.request, IdempotencyKey.status, IdempotencyKey.answer
     stored = select(*columns, sa.cast(age, sa.Float).label("age"))
     is_kept = col(IdempotencyKey.date) > sa.func.now() - KEPT_FOR
-    return stored.where(col(IdempotencyKey.key) == sa.bindparam("key"), is_kept)
+    stored = stored.where(col(IdempotencyKey.key) == sa.bindparam("key"), is_kept)
+    return stored.with_for_update()
 
 
 def store_response() -> Insert:

@@ -89,6 +89,8 @@ class Replica:
         self.pool = Pool(Server(arguments), settings.db.pool_size, CONNECT_SECONDS)
         # Why no request reads from it, or None if they do. Only `set_problem` changes it.
         self.problem: str | None = "it was not asked yet"
+        # How far it was when it was last asked.
+        self.position = Position(0, 0)
         self._in_use: set[Connection] = set()
 
     def set_problem(self, problem: str | None) -> None:

@@ -15,6 +15,7 @@ import psycopg2
 from tests.deploy import DEPLOY
 
 TRY = DEPLOY / "try.sh"
+AS_OWNER = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
 
 
 class Trial:
@@ -38,15 +39,32 @@ class Trial:
             cursor.execute(query)
             return cursor.fetchall()
 
+    def psql(self, database: str, statement: str) -> str:
+        """What a superuser is answered, for what Pamps' role may not do."""
+        port = self.port(f"run/{database}", " -p ")
+        command = ["psql", "-XAtd", "pamps", "-h", self.folder / "run", "-p", str(port)]
+        prefix = AS_OWNER if os.geteuid() == 0 else []
+        done = subprocess.run(
+            [*prefix, *command, "-c", statement], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
 
 @contextmanager
-def trial(*options: str) -> Iterator[Trial]:
+def trial(*options: str, **settings: str) -> Iterator[Trial]:
     parent = Path(tempfile.mkdtemp())
     parent.chmod(0o755)  # PostgreSQL runs as another user there, if this one is root
     folder = parent / "up"
     # Its settings are in its own files.
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("PAMPS_")}
-    environment["TRY_DIR"] = str(folder)
+    environment |= settings | {"TRY_DIR": str(folder)}
     command = [TRY, "up", *options]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
@@ -56,8 +74,9 @@ def trial(*options: str) -> Iterator[Trial]:
                 yield Trial(folder, client)
         finally:
             pids = [int(file.read_text()) for file in (folder / "pid").iterdir()]
+            pids += [child.pid for child in psutil.Process(process.pid).children()]
             subprocess.run([TRY, "down"], env=environment, check=True)
         assert process.wait(timeout=60) == 0
     assert len(pids) >= 7
-    assert not any(map(psutil.pid_exists, pids))
+    assert not any(map(runs, pids))
     parent.rmdir()

@@ -20,5 +20,10 @@ workers as in production, and clients that know what they were promised. The qui
 | disk-full | the disk of the tables is full (long, root) | reads go on, writes are 503, and both go on when there is room |
 | steady | mixed load for half an hour (long) | no 5xx; memory and connections do not grow |
 | replicas | a replica that replays nothing, is killed and comes back, and a primary that does, under 16 clients that write at one server and read at another | nobody misses what they have written; no failed request but writes without a primary; reads stop for 2 s at most; the replica serves at least half of the reads |
+| production-replica | the same replica faults behind HAProxy and PgBouncer, as `deploy/try.sh` brings them up (long) | the same |
+| production-failover | the machine of the primary is lost under 16 writers, Patroni promotes the standby (long) | nothing lost, nothing twice; writes back within ttl + 5 s; reads stop for 2 s at most |
+| production-release | rolling releases behind HAProxy under load, the first with a migration that expands the schema (long) | no failed request of 50,000 |
+| production-pool | 500 connections of clients on 8 to each database through PgBouncer (long) | no failed request; no state of sessions is left behind |
+| network-cut | packets are dropped between API and primary, primary and standby, primary and all but the API (long, root) | never two primaries; nothing lost, nothing twice; each answer within request_timeout + 1 s |
 | backup | backup, destroy, restore (long) | every row of every table is equal |
 """  # noqa: E501

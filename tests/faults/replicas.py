@@ -43,7 +43,7 @@ class Pairs:
         return turn
 
 
-def _reads(ports: list[int]) -> dict[str, float]:
+def reads_by_server(ports: list[int]) -> dict[str, float]:
     """How many reads were served by the primary and by the replica."""
     counts = {"primary": 0.0, "replica": 0.0}
     for port in ports:
@@ -64,9 +64,9 @@ class Replicated:
 
     def share(self, play: Callable[[], object]) -> float:
         """The part of the reads that the replica serves meanwhile."""
-        before = _reads(self.metrics)
+        before = reads_by_server(self.metrics)
         play()
-        after = _reads(self.metrics)
+        after = reads_by_server(self.metrics)
         grown = {server: after[server] - before[server] for server in after}
         return grown["replica"] / max(1, sum(grown.values()))
 

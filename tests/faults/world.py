@@ -508,6 +508,10 @@ class Ground:
         self._shared.close()
 
 
+class LeftOut(Exception):
+    """What a scenario needs is not here."""
+
+
 class Stage:
     """What is to be said of one scenario."""
 
