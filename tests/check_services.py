@@ -89,13 +89,12 @@ def answering(content: bytes, *, stays_open: bool = False) -> Iterator[str]:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
+                connections.append(connection)
                 connection.recv(65536)
                 with contextlib.suppress(OSError):  # when the client has seen enough
                     connection.sendall(content)
-                if stays_open:
-                    connections.append(connection)
-                else:
-                    connection.close()
+                    if not stays_open:
+                        connection.shutdown(socket.SHUT_WR)
 
     thread = Thread(target=accept)
     thread.start()

@@ -71,7 +71,8 @@ def changed(route: str, new: Callable[[Any], object], status: int | None = None)
         answer = exchange.answer()
         if not answer.is_success:
             return answer
-        return httpx.Response(status or answer.status_code, json=new(answer.json()))
+        content = json.dumps(new(answer.json()))
+        return httpx.Response(status or answer.status_code, text=content)
 
     return change
 
@@ -191,6 +192,7 @@ HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n
 DEEP = b"HTTP/1.1 201 OK\r\nConnection: close\r\n\r\n" + b"[" * 100_000
 HUGE = b"HTTP/1.1 201 OK\r\nConnection: close\r\n\r\n" + b"[" + b"1," * 3_000_000
 AWAY = b"HTTP/1.1 302 Found\r\nLocation: http://example.com/\r\nContent-Length: 0\r\n\r\n"
+NOWHERE = b"HTTP/1.1 307 X\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n"
 BUSY = b"HTTP/1.1 429 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n"
 LATER = b"HTTP/1.1 503 X\r\nRetry-After: " + b"9" * 5000 + b"\r\nContent-Length: 0\r\n\r\n"
 NO_GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"
@@ -203,6 +205,7 @@ NO_GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r
         (DEEP, "201 [[[[", "without /docs"),
         (HUGE, "an answer of more than 5 MB", ""),
         (AWAY, "302 → http://example.com/", "Redirects are followed only"),
+        (NOWHERE, "no answer: ", ""),
         (BUSY, "429, empty", "The service limits requests"),
         (LATER, "503, empty", "The service failed"),
         (NO_GZIP, "no answer: ", ""),
@@ -219,6 +222,35 @@ def test_no_service(content, received, hint):
     lines = " ".join(line.strip("│ ") for line in done.stdout.splitlines())
     assert f"received: {received}" in lines
     assert hint in lines
+
+
+def test_a_token_that_no_header_can_contain(api_client):
+    token = changed("POST /token", lambda tokens: tokens | {"access_token": "secret\r\nX: y"})
+    with serving(api_client, token) as address:
+        for options in ([], ["--json"]):
+            done = invoke("check", address, "--only", "posts", *options)
+            assert done.returncode > 0
+            assert "cannot be sent" in done.stdout
+            assert "secret" not in done.stdout
+
+
+def test_ids_that_are_none(api_client):
+    change = all_of(
+        changed("POST /post/", lambda post: post | {"id": "\ud800 /?"}),
+        changed("POST /user/", lambda user: user | {"id": {}}),
+        changed("GET /user/", lambda users: [{"username": {}}, users, None, True]),
+    )
+    with serving(api_client, change) as address:
+        document = report(address, "--only", "posts", "--only", "users")
+    assert outcomes(document, "failed") >= {"write", "post-without-slash", "user-list"}
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "HTTP_PROXY"])
+def test_an_environment_that_is_wrong(name, monkeypatch):
+    monkeypatch.setenv(name, "nonsense://nowhere")
+    document = report("http://127.0.0.1:1", "--only", "users")
+    assert document["failed"] == 1
+    assert document["checks"][0]["reason"].startswith("no answer: ")
 
 
 def test_no_answer(monkeypatch):

@@ -21,7 +21,7 @@ def test_help():
     assert done.returncode == 0
     commands = ["serve", "migrate", "shell", "user-list", "create-user", "delete-user"]
     commands += ["set-password", "reset-db", "fake-data", "promote", "demote", "audit"]
-    commands += ["backup", "restore", "recount"]
+    commands += ["backup", "restore", "recount", "check"]
     for word in (*commands, "--install-completion", "╭─ Commands"):
         assert word in done.stdout
 
@@ -39,6 +39,7 @@ def test_help():
         ("demote", "Make a superuser a user", "USERNAME"),
         ("backup", "Write all", "FILE"),
         ("restore", "Replace all", "FILE"),
+        ("check", "Check an implementation of the FastAPI workshop", "URL"),
     ],
 )
 def test_help_of_a_command(name, description, arguments):

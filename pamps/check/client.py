@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -49,8 +50,11 @@ class Answer:
         """The address of the next page of a list, which is on the same service, or nothing."""
         links = httpx.Response(200, headers=self.headers).links
         reference = links.get("next", {}).get("url", "")
-        target = urljoin(self.url, reference)
-        return target if reference and _origin(target) == _origin(self.url) else ""
+        try:
+            target = urljoin(self.url, reference)
+            return target if reference and _origin(target) == _origin(self.url) else ""
+        except ValueError:  # no URL
+            return ""
 
 
 class Service:
@@ -58,18 +62,23 @@ class Service:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._client = httpx.AsyncClient(
+        self._end = asyncio.get_running_loop().time() + TOTAL_SECONDS
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        # The environment may name a proxy or certificates (SSL_CERT_FILE) that are not there.
+        return httpx.AsyncClient(
             timeout=SECONDS,
             limits=httpx.Limits(max_keepalive_connections=0),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
-        self._end = asyncio.get_running_loop().time() + TOTAL_SECONDS
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._client.aclose()
+        if "_client" in vars(self):
+            await self._client.aclose()
 
     async def send(
         self,
@@ -84,15 +93,15 @@ class Service:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         redirects = pauses = 0
         while True:
-            self._client.cookies.clear()  # else somebody could be signed in by one
             try:
+                self._client.cookies.clear()  # else somebody could be signed in by one
                 request = self._client.build_request(
                     method, url, json=json, data=form, headers=headers
                 )
                 answer = await self._exchange(request)
+                target = _redirect(method, answer)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 _explain(error)
-            target = _redirect(method, answer)
             pause = _pause(answer)
             if target and redirects < MAX_REDIRECTS:
                 url, redirects = target, redirects + 1
@@ -156,6 +165,11 @@ def _explain(error: Exception) -> NoReturn:
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         raise Unanswered(
             f"no answer within {SECONDS} seconds", f"sem resposta em {SECONDS} segundos"
+        ) from error
+    if isinstance(error, httpx.LocalProtocolError | UnicodeError):  # whose text has the token in it
+        raise Unanswered(
+            "cannot be sent: HTTP does not allow its characters",
+            "não pode ser enviado: o HTTP não permite os caracteres",
         ) from error
     deepest: BaseException = error
     while not isinstance(deepest, ssl.SSLError) and (deepest.__cause__ or deepest.__context__):

@@ -115,4 +115,4 @@ def to_json(url: str, results: Sequence[Result], language: Language) -> str:
         for result in results
     ]
     document = {"url": url, **{name.value: numbers[name] for name in Outcome}, "checks": checks}
-    return json.dumps(document, ensure_ascii=False, indent=2)
+    return json.dumps(document, indent=2)

@@ -119,7 +119,7 @@ class Runner:
                 self._stopped = error.reason
             outcome = Outcome.not_tried if isinstance(error, OutOfTime) else Outcome.failed
             sent = fill(check.request, self._public())
-            return Result(check, outcome, sent, reason=error.reason)
+            return Result(check, outcome, sent, reason=self._mask(error.reason))
         return self._judge(check, answer, pages)
 
     def _missing(self, check: Check) -> Text | None:

@@ -13,13 +13,19 @@ T = TypeVar("T")
 NAME = re.compile(r"\{(\w+)\}")
 
 
+def _quote(value: object) -> str:
+    return quote(str(value), safe="$", errors="replace")
+
+
 def fill(template: T, values: Mapping[str, object]) -> T:
     """Return a template in which each {name} is replaced by its value."""
     filled: Any = template
     if isinstance(template, Text | Enum):
         pass
     elif isinstance(template, Request):
-        path = NAME.sub(lambda name: quote(str(values[name[1]]), safe="$"), template.path)
+        path = NAME.sub(
+            lambda name: quote(str(values[name[1]]), safe="$", errors="replace"), template.path
+        )
         rest = {name: fill(getattr(template, name), values) for name in ("json", "form")}
         filled = replace(template, path=path, **rest)
     elif isinstance(template, str):
