@@ -44,7 +44,8 @@ def test_wheel(wheel):
         f"pamps/{p.relative_to(CHECKOUT)}" for p in CHECKOUT.glob("migrations/versions/*.py")
     }
     assert versions
-    assert {"pamps/default.toml", "pamps/migrations/env.py", *versions} <= names
+    files = {"default.toml", "migrations/env.py", "mail/templates/en/reset_password.jinja"}
+    assert {*(f"pamps/{name}" for name in files), *versions} <= names
     assert "Requires-Python: >=3.11" in text
     assert "Requires-Dist: fastapi" in text
     assert "Provides-Extra: embedded" in text
