@@ -68,5 +68,5 @@ def outputs(commands: list[str], folder: Path, **variables: str) -> list[str]:
 def normal(text: str) -> str:
     """A text without what differs at each run."""
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DATE", text)
-    text = re.sub(r"versions/\d{4}_\d\d_\d\d_[0-9a-f]{12}_", "versions/REVISION_", text)
+    text = re.sub(r"\b(\d{4}_\d\d_\d\d_)?[0-9a-f]{12}(?=_| -> |, )", "REVISION", text)
     return text.strip()
