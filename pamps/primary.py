@@ -13,7 +13,6 @@ import psycopg
 
 from pamps.db import Query, Row, Transaction
 from pamps.models.write_position import (
-    WRITES_WAIT_SECONDS,
     begin_epoch,
     floor_position,
     raise_floor,
@@ -34,10 +33,6 @@ RETRY_SECONDS = 0.1
 # How the SQLSTATEs of a connection begin that ends: of PostgreSQL, which stops or crashes, and of a
 # PgBouncer that cannot reach it.
 CONNECTION_ENDS = ("57P", "08")
-# For how long after a primary did not answer replicas are read without one: shorter than a new
-# primary makes writes wait, as another process may see it sooner.
-WITHOUT_PRIMARY_SECONDS = WRITES_WAIT_SECONDS - 1
-
 FLOOR = Query(floor_position())
 BEGIN_EPOCH = Query(begin_epoch())
 RAISE_FLOOR = Query(raise_floor())
@@ -57,8 +52,8 @@ class Primary:
         self.newest = Position(0, 0)
         # When it answered last, by `monotonic`.
         self.answered_at: float | None = None
-        # When the last question began that it did not answer.
-        self._failed_at = 0.0
+        # Until when replicas are read without one, by `monotonic`.
+        self._missing_until = 0.0
         # Where the log was, and when, since MAX_LAG_SECONDS.
         self._history: deque[tuple[float, int]] = deque()
         self._probe = Probe(connect_arguments())
@@ -66,9 +61,9 @@ class Primary:
         self._down: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._check = asyncio.Event()
 
-    def may_be_missing(self) -> bool:
-        """Return whether it is so short ago that no primary answered that there may be none."""
-        return monotonic() - self._failed_at < WITHOUT_PRIMARY_SECONDS
+    def is_missing(self) -> bool:
+        """Return whether no primary answered, and the next question has not taken too long."""
+        return monotonic() < self._missing_until
 
     def seen(self, row: Row) -> Position:
         """Return the position in a row, and remember it if it is the newest."""
@@ -113,7 +108,7 @@ class Primary:
     async def watch(self) -> None:
         """Ask the primary, until cancelled, so that it is known whether it answers."""
         while True:
-            asked_at, had_connection = monotonic(), self._probe.is_connected
+            had_connection = self._probe.is_connected
             try:
                 await self._probe.ask(self._update)
                 self.answered_at = monotonic()
@@ -123,7 +118,7 @@ class Primary:
             except Exception as error:
                 if had_connection and isinstance(error, psycopg.OperationalError):
                     continue  # a restart ends connections, and the next one may work
-                self._failed_at = asked_at
+                self._missing_until = monotonic() + self._probe.longest_seconds + INTERVAL_SECONDS
                 if not self._down.done():
                     logger.warning("no primary answers, reads go to replicas: %s", error)
                     self._down.set_result(None)

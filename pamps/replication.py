@@ -87,7 +87,7 @@ class Replication:
             raise PrimaryDown("no primary has answered yet")
         began = monotonic()
         while (waited := monotonic() - began) < WAIT_SECONDS:
-            if self.primary.may_be_missing() and (replica := self.next_replica()):
+            if self.primary.is_missing() and (replica := self.next_replica()):
                 try:
                     result = await replica.read(needed, read, running_since=answered_at)
                 except psycopg.Error as error:
@@ -109,7 +109,7 @@ class Replication:
         positions = [replica.position for replica in self.replicas if not replica.problem]
         positions = [position for position in positions if position.epoch == needed.epoch]
         furthest = min(needed, max(positions, default=needed))
-        if self.primary.may_be_missing() and self.primary.newest.epoch == furthest.epoch:
+        if self.primary.is_missing() and self.primary.newest.epoch == furthest.epoch:
             self.primary.newest = min(self.primary.newest, furthest)
         return furthest
 

@@ -67,5 +67,10 @@ class Probe:
         self._connection = None
 
     @property
+    def longest_seconds(self) -> float:
+        """How long a question takes at most."""
+        return ANSWER_SECONDS + STALL_SECONDS + self._connect_seconds
+
+    @property
     def is_connected(self) -> bool:
         return self._connection is not None
