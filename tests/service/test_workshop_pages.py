@@ -43,12 +43,12 @@ def test_the_commands(other_database, tmp_path):
         (programs / name).write_text(script)
         (programs / name).chmod(0o755)
     settings = {"PAMPS_DB__uri": other_database, "PYTHONPATH": str(tmp_path)}
-    settings["PAMPS_SECURITY__REFRESH_TOKEN_REPLAY_SECONDS"] = "1"
+    settings["PAMPS_SECURITY__REFRESH_TOKEN_REPLAY_SECONDS"] = "3"
     typed = steps(HERE)
     with served(settings | {"PAMPS_RATE_LIMIT__enabled": "false"}) as (process, client):
         address = str(client.base_url).rstrip("/")
         commands = [step.command.replace(THERE, address) for step in typed]
-        commands = [command.replace("sleep 11", "sleep 1.1") for command in commands]
+        commands = [command.replace("sleep 11", "sleep 3.1") for command in commands]
         printed = outputs([f"cd {tmp_path}", *commands], programs, **settings)[1:]
         process.terminate()
     assert len(printed) == len(typed) > 15
