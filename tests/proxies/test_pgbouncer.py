@@ -25,6 +25,7 @@ from tests.proxies import SEARCH_PATH
 from tests.proxies.servers import free_port
 from tests.routes import READS, Crowd
 from tests.servers import pamps, served
+from tests.streams import stream
 
 # One that is older than 1.21 knows no prepared statements.
 SETTINGS = {"PAMPS_DB__prepared_statements": "false", "PAMPS_ENV": "testing"}
@@ -146,3 +147,13 @@ def test_no_session_state_is_left_behind(service, remote_sign_up, pooled, databa
 def test_migrations_go_direct(pooled):
     done = pamps("migrate", **SETTINGS, PAMPS_DB__uri=pooled)
     assert_one_red_line(done, "there is a pooler such as PgBouncer")
+
+
+def test_streams(service, remote_sign_up):
+    """No hints come through it, so events are looked for several times a second."""
+    ana, bob = remote_sign_up("ana"), remote_sign_up("bob")
+    ana.follow(bob)
+    with stream(service, ana) as events:
+        for number in range(3):
+            bob.write(str(number))
+            assert next(events).data["text"] == str(number)
