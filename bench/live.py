@@ -24,7 +24,7 @@ from sqlalchemy import URL
 
 from bench import servers
 from bench.likes import access_token
-from bench.measure import cpu_seconds, family, stat
+from bench.measure import cpu_seconds, family
 from pamps.maintenance.fake import PASSWORD_HASH
 from tests.databases import execute
 
@@ -61,8 +61,8 @@ def pss_kilobytes(pid: str) -> int:
 
 
 def worker(pid: int) -> str:
-    """The process that has served: that which has used the most CPU."""
-    return max(family(pid), key=lambda member: sum(map(int, stat(member)[1][11:13])))
+    """The process that serves the streams that are open: that with the most connections."""
+    return max(family(pid), key=lambda member: len(list(Path(f"/proc/{member}/fd").iterdir())))
 
 
 def percentile(times: list[float], percent: float) -> float:
@@ -156,8 +156,8 @@ async def many_streams(url: str, pid: int, options: argparse.Namespace) -> None:
     async with client.streams(readers[:200]):
         await at_rate(post, AUTHORS, 3)
         await at_rate(other, 5 * OTHERS_A_SECOND, 3)
+        own = worker(pid)
     await asyncio.sleep(1)
-    own = worker(pid)
     quiet = await at_rate(other, OTHERS_A_SECOND, options.seconds)
     before = pss_kilobytes(own)
     async with client.streams(readers) as arrived:

@@ -13,7 +13,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 TIMEOUT_SECONDS = 10
 
 
-def stat(pid: str) -> tuple[str, list[str]]:
+def _stat(pid: str) -> tuple[str, list[str]]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return fields[1], fields
 
@@ -24,7 +24,7 @@ def family(pid: int) -> list[str]:
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parents[folder.name] = stat(folder.name)[0]
+            parents[folder.name] = _stat(folder.name)[0]
         except OSError:  # it is gone
             continue
     for member in found:
@@ -37,7 +37,7 @@ def cpu_seconds(pid: int) -> float:
     ticks = 0
     for member in family(pid):
         try:
-            ticks += sum(map(int, stat(member)[1][11:15]))
+            ticks += sum(map(int, _stat(member)[1][11:15]))
         except OSError:
             continue
     return ticks / TICKS

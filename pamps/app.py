@@ -33,6 +33,7 @@ from pamps.middleware.replication import ReplicationMiddleware
 from pamps.middleware.request_log import RequestLogMiddleware
 from pamps.middleware.retries import RetryMiddleware
 from pamps.middleware.security_headers import SecurityHeadersMiddleware
+from pamps.middleware.stream import StreamMiddleware
 from pamps.middleware.web import WebMiddleware, find_build
 from pamps.observability import logs, metrics, telemetry
 from pamps.openapi import HEADERS, add_openapi
@@ -99,6 +100,8 @@ def middleware(build: Path | None) -> list[Middleware]:
         Middleware(PathMiddleware),
         # Turns HEAD into GET, so that no layer below has to know HEAD.
         Middleware(HeadMiddleware),
+        # Sends events on streams, after all layers below have ended.
+        Middleware(StreamMiddleware),
         # Adds security headers, also to the errors of the layers below.
         Middleware(SecurityHeadersMiddleware),
         # Responds to preflight requests of other origins, which count for no limit.

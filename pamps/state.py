@@ -12,6 +12,7 @@ from pamps.db import Transaction
 
 if TYPE_CHECKING:
     from pamps.auth import CurrentUser
+    from pamps.live.stream import Stream
     from pamps.replica_reader import ReplicaReader
 
 
@@ -34,6 +35,8 @@ class RequestState:
     transaction: Transaction | None = None
     # RetryMiddleware: whether a transaction that PostgreSQL aborts will be tried again.
     may_retry: bool = False
+    # GET /live/: StreamMiddleware sends its events.
+    stream: Stream | None = None
     # POST /token: ErrorMiddleware waits so many seconds before it responds.
     delay: float = 0
 

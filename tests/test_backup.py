@@ -35,8 +35,10 @@ def contents(address: str) -> dict[str, list[tuple]]:
     return rows | {query: execute(url, query) for query in DEFINITIONS}
 
 
-# All sessions have ended, no mail is sent again, and positions mean nothing in another log.
-NOT_RESTORED: dict[str, list] = {"session": [], "mail": [], "write_position": []}
+# All sessions have ended, no mail is sent again, and numbers of transactions and positions mean
+# nothing in another log.
+NO_ROWS = "session", "ticket", "mail", "event", "write_position"
+NOT_RESTORED: dict[str, list] = {table: [] for table in NO_ROWS}
 
 
 def fill(address: str) -> None:
@@ -48,6 +50,7 @@ def fill(address: str) -> None:
         Audit,
         Block,
         Entry,
+        Event,
         IdempotencyKey,
         Inbox,
         Mail,
@@ -58,6 +61,7 @@ def fill(address: str) -> None:
         Social,
         SQLModel,
         Tag,
+        Ticket,
         User,
         UserSession,
         WritePosition,
@@ -97,6 +101,7 @@ def fill(address: str) -> None:
                     user_agent=ODD,
                     expires=datetime(2030, 1, 1, tzinfo=UTC),
                 ),
+                Event(kind="post", user_id=ana.id, subject_id=posts[0].id),
                 Attempt(subject=b"\0\\", address=b""),
                 Mail(kind="verify_email", recipient=ODD, language="en", user_id=ana.id, key=b"\0"),
                 IdempotencyKey(key=b"\0", user_id=ana.id, request=b"", status=201, answer=b"\xff"),
@@ -104,6 +109,7 @@ def fill(address: str) -> None:
             ]
         )
         session.flush()
+        session.add(Ticket(hash=b"\0", sid=2**62, expires=datetime(2030, 1, 1, tzinfo=UTC)))
         session.add(Notification(user_id=ana.id, kind="like", from_id=bia.id, post_id=posts[0].id))
         session.commit()
 

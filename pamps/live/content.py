@@ -1,7 +1,9 @@
 """What a client is sent: what it has missed, read for it alone, and then what comes."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import psycopg
 
@@ -9,6 +11,7 @@ from pamps.db import Query
 from pamps.live.hub import parameters
 from pamps.live.messages import format_event, format_opening, read_messages
 from pamps.live.stream import Stream
+from pamps.loops import PerLoop
 from pamps.models.delivery import deliveries
 from pamps.models.event import Position
 
@@ -19,12 +22,18 @@ logger = logging.getLogger(__name__)
 PAGE, CHUNK = 5_000, 100
 
 DELIVERIES = Query(deliveries())
+# So many clients that come back are read for at once, as all of a killed worker come together.
+_places = PerLoop(lambda: asyncio.Semaphore(2))
 
 
 async def _missed(viewer_id: int | None, after: Position, until: Position) -> AsyncIterator[bytes]:
     """Return the events between two positions that are for a viewer. Raises psycopg.Error."""
     while after < until:
-        rows = await DELIVERIES.all(**parameters(after, until, PAGE, [viewer_id]))
+        async with _places.get():
+            began = monotonic()
+            rows = await DELIVERIES.all(**parameters(after, until, PAGE, [viewer_id]))
+            # As long as it took, so that at least half of the time is left to others.
+            await asyncio.sleep(monotonic() - began)
         if not rows:
             return
         for start in range(0, len(rows), CHUNK):
@@ -33,17 +42,14 @@ async def _missed(viewer_id: int | None, after: Position, until: Position) -> As
         after = Position(rows[-1]["xid"], rows[-1]["id"])
 
 
-async def content(stream: Stream, sent: Position | None, is_lost: bool) -> AsyncIterator[bytes]:
-    """Return what is sent on a stream to a client that is at the position `sent`, if it has one.
-
-    `is_lost` if it had one that is not known. It is to read all anew, and then go on from here.
-    """
-    yield format_opening(sent or stream.joined)
-    if is_lost:
+async def content(stream: Stream) -> AsyncIterator[bytes]:
+    """Return what is sent on a stream, until it ends."""
+    yield format_opening(stream.sent or stream.joined)
+    if stream.is_lost:
         yield format_event("reset", stream.joined, {})
-    if sent:
+    if stream.sent:
         try:
-            async for missed in _missed(stream.user_id, sent, stream.joined):
+            async for missed in _missed(stream.user_id, stream.sent, stream.joined):
                 yield missed
         except psycopg.Error as error:
             logger.warning("a client that comes back cannot be told what it missed: %s", error)

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from time import monotonic
@@ -95,34 +94,33 @@ class Hub:
         # Held while events are read and handed out, so that no stream comes in between.
         self._reading = asyncio.Lock()
 
-    @contextmanager
-    def place(self, caller: str) -> Iterator[None]:
-        """Take one of the places for streams. Raises TooManyStreamsError."""
-        with self._places.take(caller):
-            if self._task is None:
-                self._task = asyncio.create_task(self._run())
-            try:
-                yield
-            finally:
-                if self._places.number == 1 and self._task:
-                    self._task.cancel()
-                    self._task = None
-                    self._has_position.clear()
+    async def join(self, stream: Stream) -> None:
+        """Hand out to a stream what comes from now on, until it leaves.
 
-    @asynccontextmanager
-    async def streaming(self, stream: Stream) -> AsyncIterator[None]:
-        """Hand out to a stream what comes from now on."""
-        await self._has_position.wait()
-        async with self._reading:
-            stream.joined = self.position
-            stream.after = max(stream.after, self.position)
-            self.streams[stream.user_id].add(stream)
+        Raises TooManyStreamsError.
+        """
+        self._places.take(stream.caller)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
         try:
-            yield
-        finally:
-            self.streams[stream.user_id].discard(stream)
-            if not self.streams[stream.user_id]:
-                del self.streams[stream.user_id]
+            await self._has_position.wait()
+            async with self._reading:
+                stream.joined = self.position
+                stream.after = max(stream.after, self.position)
+                self.streams[stream.user_id].add(stream)
+        except BaseException:
+            self.leave(stream)
+            raise
+
+    def leave(self, stream: Stream) -> None:
+        self._places.give_back(stream.caller)
+        self.streams[stream.user_id].discard(stream)
+        if not self.streams[stream.user_id]:
+            del self.streams[stream.user_id]
+        if not self._places.number and self._task:
+            self._task.cancel()
+            self._task = None
+            self._has_position.clear()
 
     def __iter__(self) -> Iterator[Stream]:
         return iter([stream for streams in self.streams.values() for stream in streams])

@@ -1,8 +1,6 @@
 """The limits of how many streams are open."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pamps.config import settings
 from pamps.observability.metrics import record_streams
@@ -22,18 +20,16 @@ class Places:
         self.number = 0
         self._callers: Counter[str] = Counter()
 
-    @contextmanager
-    def take(self, caller: str) -> Iterator[None]:
+    def take(self, caller: str) -> None:
         """Take a place. Raises TooManyStreamsError."""
         if self.number >= settings.live.max_streams:
             raise TooManyStreamsError(of_caller=False)
         if self._callers[caller] >= settings.live.max_streams_per_caller:
             raise TooManyStreamsError(of_caller=True)
         self._change(caller, 1)
-        try:
-            yield
-        finally:
-            self._change(caller, -1)
+
+    def give_back(self, caller: str) -> None:
+        self._change(caller, -1)
 
     def _change(self, caller: str, by: int) -> None:
         self.number += by

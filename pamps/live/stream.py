@@ -3,7 +3,7 @@
 import asyncio
 from time import monotonic
 
-from pamps.models.event import Position
+from pamps.models.event import BEGIN, Position
 
 # A client for whom more waits than this does not read. It is cut off, and comes back by the id of
 # the latest event that it has read.
@@ -13,18 +13,29 @@ MAX_WAITING = 500
 class Stream:
     """What waits to be sent to one client, and whether there will be more.
 
-    `user_id` and `session_id` are None for an anonymous one, which ends with the server only.
+    It takes one of the places of its `caller`. `user_id` and `session_id` are None for an anonymous
+    one, which ends with the server only.
     """
 
     __slots__ = (
-        *("user_id", "session_id", "after", "joined", "sent_at"),
+        *("caller", "user_id", "session_id", "sent", "is_lost", "after", "joined", "sent_at"),
         *("_is_over", "_wakened", "_waiting"),
     )
 
-    def __init__(self, user_id: int | None, session_id: int | None, after: Position) -> None:
-        self.user_id, self.session_id = user_id, session_id
+    def __init__(
+        self,
+        caller: str,
+        user_id: int | None,
+        session_id: int | None,
+        *,
+        sent: Position | None,
+        is_lost: bool,
+    ) -> None:
+        self.caller, self.user_id, self.session_id = caller, user_id, session_id
+        # The position that a client who comes back has sent, or whether that is not known any more.
+        self.sent, self.is_lost = sent, is_lost
         # The client needs nothing up to `after`, and is handed out nothing up to `joined`.
-        self.after = self.joined = after
+        self.after = self.joined = sent or BEGIN
         self.sent_at = monotonic()
         self._waiting: list[bytes] = []
         self._wakened: asyncio.Future[None] | None = None

@@ -129,7 +129,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
             raise BackupError(f"cannot restore {file}: it is no backup of Pamps")
         # Sessions that ended after the backup must not return, nor mails that were sent, and tokens
         # that were used. The first Pamps had none.
-        for table in ("session", "mail"):
+        for table in ("session", "mail", "event"):
             if connection.exec_driver_sql(f"SELECT to_regclass('{table}')").scalar():
                 connection.exec_driver_sql(f"DELETE FROM {table}")  # nosec B608
         schema.set_timeouts(connection)  # a backup does not contain them

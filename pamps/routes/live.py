@@ -1,23 +1,21 @@
 """Streams of events, and the tickets that open them."""
 
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query as QueryParameter, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse
+from starlette.types import Receive, Scope, Send
 
 from pamps.auth import OPTIONAL_SIGN_IN, Address, AuthenticatedUser, OptionalUser
 from pamps.db import Query
 from pamps.errors import error_responses
-from pamps.live.content import content
 from pamps.live.hub import hubs, is_known
 from pamps.live.messages import parse_id
 from pamps.live.places import TooManyStreamsError
 from pamps.live.stream import Stream
-from pamps.models.event import BEGIN, Position
+from pamps.models.event import Position
 from pamps.models.ticket import VALID_FOR, TicketResponse, insert_ticket, use_ticket
 from pamps.models.types import SafeText
 from pamps.responses import STREAMED, json_response
@@ -33,7 +31,6 @@ TICKET_BYTES = 24
 MAX_LENGTH = 100
 # When a caller may try again who has, or a process that has, as many streams as allowed.
 RETRY_AFTER = {"Retry-After": "5"}
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not collect events
 
 INSERT_TICKET = Query(insert_ticket())
 USE_TICKET = Query(use_ticket())
@@ -49,6 +46,21 @@ DESCRIPTION: dict[int | str, Any] = {
     200: {"description": EVENTS, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
     **error_responses(401),
 }
+
+
+class StreamHead(EventSourceResponse):
+    """The head of a response; StreamMiddleware sends the rest, unless there is none."""
+
+    def __init__(self, is_all: bool) -> None:
+        # nginx must not collect events.
+        super().__init__((), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._is_all = is_all
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        if self._is_all:
+            await send({"type": "http.response.body", "body": b""})
 
 
 class Viewer(NamedTuple):
@@ -105,25 +117,6 @@ async def get_sent_position(
     return SentPosition(None if is_lost else position, is_lost)
 
 
-async def open_stream(
-    viewer: Annotated[Viewer, Depends(get_viewer)],
-    sent: Annotated[SentPosition, Depends(get_sent_position)],
-    address: Address,
-) -> AsyncIterator[Stream]:
-    """Give a request a stream, until it ends. Raises HTTPException 429, 503."""
-    hub, stream = hubs.get(), Stream(*viewer, sent.position or BEGIN)
-    caller = f"user {viewer.id}" if viewer.id else client_network(address)
-    async with AsyncExitStack() as stack:
-        try:
-            stack.enter_context(hub.place(caller))
-        except TooManyStreamsError as error:
-            status = 429 if error.of_caller else 503
-            detail = "Too many streams are open, close one or try again later"
-            raise HTTPException(status, detail, RETRY_AFTER) from None
-        await stack.enter_async_context(hub.streaming(stream))
-        yield stream
-
-
 @router.get(
     "/",
     response_class=Response,
@@ -131,14 +124,23 @@ async def open_stream(
     openapi_extra=OPTIONAL_SIGN_IN["openapi_extra"] | STREAMED["openapi_extra"],
 )
 async def stream_events(
-    stream: Annotated[Stream, Depends(open_stream)],
+    viewer: Annotated[Viewer, Depends(get_viewer)],
     sent: Annotated[SentPosition, Depends(get_sent_position)],
+    address: Address,
     request: Request,
 ) -> Response:
     """Stream what happens: entries of your timeline, notifications, changes of posts."""
-    if request_state(request.scope).is_head:
-        return EventSourceResponse((), headers=HEADERS)
-    return EventSourceResponse(content(stream, sent.position, sent.is_lost), headers=HEADERS)
+    caller = f"user {viewer.id}" if viewer.id else client_network(address)
+    state = request_state(request.scope)
+    stream = Stream(caller, *viewer, sent=sent.position, is_lost=sent.is_lost)
+    try:
+        await hubs.get().join(stream)
+    except TooManyStreamsError as error:
+        status = 429 if error.of_caller else 503
+        detail = "Too many streams are open, close one or try again later"
+        raise HTTPException(status, detail, RETRY_AFTER) from None
+    state.stream = stream
+    return StreamHead(state.is_head)
 
 
 @router.post("/ticket/", status_code=201, response_model=TicketResponse)
