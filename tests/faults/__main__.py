@@ -9,12 +9,12 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.faults import kills, limits, longer, network, pooling, production, races, replicas
+from tests.faults import kills, limits, live, longer, network, pooling, production, races, replicas
 from tests.faults.world import SCENARIOS, Ground, LeftOut, Scenario, Stage
 from tests.postgresql import adopt, end_all
 
 # They have put their scenarios on the list.
-assert all((kills, limits, longer, network, pooling, production, races, replicas))
+assert all((kills, limits, live, longer, network, pooling, production, races, replicas))
 
 MANY = 10
 SHORT = {"SERVER__request_timeout": "2", "SERVER__receive_timeout": "2"}
