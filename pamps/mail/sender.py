@@ -38,8 +38,8 @@ ATTEMPT_SECONDS = 120
 STOP_SECONDS = 10
 # How soon the database is told again that a mail was sent, in seconds.
 RETRY_SECONDS = 1
-# The pauses after attempts, which double, and are varied by chance.
-FIRST_PAUSE, LAST_PAUSE = timedelta(seconds=30), timedelta(minutes=15)
+# The pauses after attempts, which are varied by chance; the last one is that of all further ones.
+PAUSES = [timedelta(seconds=seconds) for seconds in (30, 60, 120, 240, 300)]
 GIVE_UP_AFTER = timedelta(days=1)
 
 CLAIM_MAIL = Query(claim_mail())
@@ -135,7 +135,7 @@ async def _attempt(mail: Row, *, has_pages: bool) -> bool:
             record_mail("given_up")
             logger.error("mail given up", extra=reason)
         else:
-            pause = min(FIRST_PAUSE * 2 ** (mail["attempts"] - 1), LAST_PAUSE)
+            pause = PAUSES[min(mail["attempts"], len(PAUSES)) - 1]
             pause *= random.uniform(0.75, 1.25)  # nosec B311
             values = {"mail_id": mail["id"], "attempts": mail["attempts"], "pause": pause}
             await POSTPONE_MAIL.execute(**values)
