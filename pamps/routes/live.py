@@ -42,8 +42,14 @@ EVENTS = (
     " and `reset` if what you have missed is not known any more. Send the last `id` in the header"
     " `Last-Event-ID` to go on behind it."
 )
+TEXT = {"type": "string"}
+EVENT = {
+    "type": "object",
+    "description": "An event; `data` is JSON.",
+    "properties": {"event": TEXT, "data": TEXT, "id": TEXT, "retry": {"type": "integer"}},
+}
 DESCRIPTION: dict[int | str, Any] = {
-    200: {"description": EVENTS, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    200: {"description": EVENTS, "content": {"text/event-stream": {"schema": EVENT}}},
     **error_responses(401),
 }
 
