@@ -66,8 +66,9 @@ def execute(server: URL, *statements: str) -> list[tuple]:
 def disconnect(database: URL) -> None:
     """Ends all connections to it, as a server does that is started again."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    execute(database, f"SELECT pg_terminate_backend(pid) {others}")
-    while execute(database, f"SELECT pid {others}"):
+    ended = {pid for _, pid in execute(database, f"SELECT pg_terminate_backend(pid), pid {others}")}
+    # Servers that run there have new ones at once.
+    while ended & {pid for (pid,) in execute(database, f"SELECT pid {others}")}:
         pass
 
 

@@ -9,6 +9,9 @@ import httpx
 
 from tests.helpers import User
 
+# After so many comments that keep the connection open, 15 s apart, an event does not come any more.
+MAX_PINGS = 4
+
 
 class Event(NamedTuple):
     kind: str
@@ -26,8 +29,11 @@ class Events(Iterator[Event]):
 
     def __next__(self) -> Event:
         fields: dict[str, str] = {}
+        pings = 0
         while True:
             line = next(self.lines)
+            pings += line.startswith(":")
+            assert pings < MAX_PINGS, "no event comes"
             if line:
                 name, _, fields[name] = line.partition(": ")
                 self.retry = int(fields.get("retry", self.retry))
