@@ -32,14 +32,21 @@ function saveFile(content: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
 
+/** Tell whether a file has the end of an export. */
+async function isWhole(content: Blob): Promise<boolean> {
+  return (await content.slice(-2).text()) === "}\n";
+}
+
 /** Save everything that is the user's in a file. Takes the password. */
 export function exportData(password: string): Promise<Answer> {
   return withPassword(password, async (options) => {
     // As a Blob, a large one is on the disk and not in memory.
     const request = { ...options, fetch: sendForStream, parseAs: "blob" } as const;
-    // It rejects if the connection breaks.
+    // It rejects if the connection breaks, but not always if that is before the body.
     const answer = await api.GET("/user/me/export/", request).catch(() => null);
-    if (!answer) return { response: Response.error() };
+    if (!answer || (answer.data && !(await isWhole(answer.data)))) {
+      return { response: Response.error() };
+    }
     const [, name] =
       /filename="(.+)"/.exec(answer.response.headers.get("Content-Disposition") ?? "") ?? [];
     if (answer.data) saveFile(answer.data, name ?? "pamps.json");
