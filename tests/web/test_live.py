@@ -34,6 +34,8 @@ def open_tab(page: Page, path: str = "/timeline") -> Page:
     tab = page.context.new_page()
     tab.goto(path)
     expect_signed_in(tab)
+    if path != "/notifications":
+        expect(card(tab, "first")).to_be_visible()
     return tab
 
 
@@ -133,6 +135,7 @@ def test_two_browsers(page, open_browser, bob):
     sign_in(other)
     with other.expect_response(LIVE):
         other.goto("/timeline")
+    expect(card(other, "first")).to_be_visible()
     bob.write("second")
     expect_news(page, 1)
     expect_news(other, 1)
