@@ -61,6 +61,10 @@ class Primary:
         self._down: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._check = asyncio.Event()
 
+    @property
+    def is_down(self) -> bool:
+        return self._down.done()
+
     def is_missing(self) -> bool:
         """Return whether no primary answered, and the next question has not taken too long."""
         return monotonic() < self._missing_until

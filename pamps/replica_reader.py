@@ -35,10 +35,13 @@ class PrimaryReader(Reader):
             finally:
                 await pool.release(connection)
 
-        try:
-            return await self.replication.primary.ask(read_on_primary)
-        except PrimaryDown:
-            return await self.replication.read_without_primary(read, self.sent)
+        while True:
+            try:
+                return await self.replication.primary.ask(read_on_primary)
+            except PrimaryDown:
+                result = await self.replication.read_without_primary(read, self.sent)
+                if result is not None:
+                    return result
 
 
 def primary_reader() -> PrimaryReader | None:

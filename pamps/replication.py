@@ -77,16 +77,19 @@ class Replication:
 
     async def read_without_primary(
         self, read: Callable[[Connection], Awaitable[T]], sent: Position | None
-    ) -> T:
+    ) -> T | None:
         """Read on a replica that has replayed all that it has received. Raises PrimaryDown.
 
         One that has started since a primary answered may have missed what another one wrote.
+        Return None as soon as a primary answers again.
         """
         answered_at, needed = self.primary.answered_at, self.primary.newest.or_later(sent)
         if answered_at is None:
             raise PrimaryDown("no primary has answered yet")
         began = monotonic()
         while (waited := monotonic() - began) < WAIT_SECONDS:
+            if not self.primary.is_down:
+                return None
             if self.primary.is_missing() and (replica := self.next_replica()):
                 try:
                     result = await replica.read(needed, read, running_since=answered_at)

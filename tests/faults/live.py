@@ -64,6 +64,7 @@ class Subscriber:
 
 @scenario(quick={"kills": 3}, long={"kills": 20})
 def live(stage: Stage, kills: int) -> None:
+    stage.ground.clear()  # the new one is in the same place
     with stage.ground.new_world(LIVE__max_streams_per_caller="1000") as world:
         writers, (reader,) = world.newcomers(WRITERS), world.newcomers(1)
         for writer in writers:
