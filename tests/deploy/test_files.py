@@ -30,6 +30,7 @@ def test_secrets_for_services_are_made(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+# What these two need is no part of a checkout's set-up; .ci/run installs it.
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
 def test_scripts_are_clean():
     subprocess.run(["shellcheck", *DEPLOY.glob("*.sh")], check=True)
