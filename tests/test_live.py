@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import httpx
 import psycopg2
 import pytest
 from sqlalchemy import make_url
 
+from tests import streams
 from tests.databases import disconnect, execute, here
 from tests.helpers import Client, superuser
 from tests.servers import free_port, served
-from tests.streams import stream
+from tests.streams import Events
 
 METRICS_PORT = free_port()
 SETTINGS = {
@@ -50,6 +52,17 @@ def bob(sign_up: Callable[..., Client], ana: Client) -> Client:
 
 def database(*statements: str) -> list:
     return execute(make_url(os.environ["PAMPS_DB__uri"]), *statements)
+
+
+def stream(*args, **params) -> AbstractContextManager[Events]:
+    """A stream that tells of nothing that is there already.
+
+    It would of what a transaction in progress, in any database of the server, still holds up.
+    """
+    oldest = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    while database(f"SELECT FROM event WHERE xid >= {oldest}"):
+        pass
+    return streams.stream(*args, **params)
 
 
 def test_a_timeline(live, ana, bob, sign_up):
