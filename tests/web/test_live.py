@@ -121,6 +121,22 @@ def test_block(page, ana, bob, sign_up):
     expect_news(page, 1)
 
 
+def test_nothing_is_missed_before_the_stream(open_browser, ana, bob):
+    ana.follow(bob)
+    bob.write("first")
+    held: list[Route] = []
+    page = open_browser("/sign-in")
+    page.route(LIVE, lambda route: held.append(route))
+    sign_in(page)
+    page.goto("/timeline")
+    expect(card(page, "first")).to_be_visible()
+    bob.write("hello @ana")
+    for route in held:
+        route.continue_()
+    expect_news(page, 1)
+    expect(page).to_have_title("(1) Timeline · Pamps")
+
+
 def test_tabs_share_a_stream(page, bob):
     streams = Streams(page.context)
     tabs = [page, open_tab(page), open_tab(page, "/")]

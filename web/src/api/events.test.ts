@@ -75,6 +75,13 @@ test("goes on after the last position, also one that came without an event", asy
   ]);
 });
 
+test("tells where a stream begins, and not where it goes on", async () => {
+  const open = "retry: 1000\nevent: open\nid: 1-0\ndata: {}\n\n";
+  answers = [stream([open]), stream([open])];
+  await follow(1_000);
+  expect(blocks.map(({ type }) => type)).toEqual(["open", ""]);
+});
+
 test("pauses as long as the server says, and longer while there is no stream", async () => {
   const fails = () => Response.error();
   answers = [

@@ -9,7 +9,11 @@ import { ROOT } from "./base";
 import { sendForStream } from "./client";
 import { pause, retryAfter } from "./connection";
 
-/** A block of the stream: an event if it has a type; else it only tells the position, its id. */
+/**
+ * A block of the stream: an event if it has a type; else it only tells the position, its id.
+ *
+ * The type is `open` only where a stream begins, not where it goes on.
+ */
 export interface Block {
   id: string;
   type: string;
@@ -77,8 +81,9 @@ export async function followEvents(
   function takeFields({ id, retry, event = "", data = "null" }: Record<string, string>): void {
     if (retry) firstPause = Number(retry);
     if (id === undefined) return;
+    const type = event === "open" && lastId ? "" : event;
     lastId = id;
-    take({ id, type: event, data: JSON.parse(data) });
+    take({ id, type, data: JSON.parse(data) });
   }
 
   for (let failures = 0; ;) {

@@ -216,7 +216,7 @@ test("announces at once what live events tell of, and asks for it when it is to 
   expect([idsOf(list), list.newer]).toEqual([[3, 2, 1], 0]);
 });
 
-test("counts what is announced while it asks for what is newer once", async () => {
+test("counts what is announced while or after it asks for what is newer once", async () => {
   const list = await show(
     async () => page([1]),
     false,
@@ -224,6 +224,8 @@ test("counts what is announced while it asks for what is newer once", async () =
   );
   answers = [() => (tell({ id: 2 }), answer([2]))];
   await list.checkNewer();
+  expect(list.newer).toBe(1);
+  tell({ id: 2 });
   expect(list.newer).toBe(1);
   tell({ id: 3 });
   expect(list.newer).toBe(2);
@@ -254,6 +256,17 @@ test("shows news in an empty list, and asks after more than live events can tell
   tell(null);
   await vi.advanceTimersByTimeAsync(0);
   expect(list.newer).toBe(2);
+});
+
+test("asks for what is newer than the first page if there may be more than it has", async () => {
+  let load = (_: Page<Item>) => {};
+  const list = await show(() => new Promise((resolve) => (load = resolve)));
+  tell(null);
+  expect(asked).toEqual([]);
+  answers = [() => answer([2])];
+  load(page([1]));
+  await vi.advanceTimersByTimeAsync(0);
+  expect([idsOf(list), list.newer]).toEqual([[1], 1]);
 });
 
 test("announces nothing that is not of the list", async () => {

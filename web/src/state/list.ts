@@ -75,6 +75,8 @@ export function useList<Item, T>(
   const announced = shallowReactive(new Set<T>());
   let abort = new AbortController();
   let checking: Promise<void> | null = null;
+  /** Ends with the latest request of the first page. */
+  let reloading = Promise.resolve();
 
   /** Run a request; its result counts only if the list was not started again meanwhile. */
   async function load(request: (signal: AbortSignal) => Promise<Page<Item>>) {
@@ -101,7 +103,7 @@ export function useList<Item, T>(
     for (const item of items) announced.delete(item);
   }
 
-  async function reload(): Promise<void> {
+  async function loadFirst(): Promise<void> {
     abort.abort();
     abort = new AbortController();
     state.status = "loading";
@@ -112,6 +114,10 @@ export function useList<Item, T>(
     newerPage.value = null;
     forgetAnnounced([...before, ...pages.value[0]!]);
     [state.next, state.previous, state.status] = [page.next, page.previous, "idle"];
+  }
+
+  function reload(): Promise<void> {
+    return (reloading = loadFirst());
   }
 
   async function more(): Promise<void> {
@@ -151,9 +157,10 @@ export function useList<Item, T>(
     if (entry && !isNews?.(entry)) return;
     if (entry && countNewer() < MOST_NEWER) {
       const item = adopt(entry as Item);
-      if (!pages.value.flat().includes(item)) announced.add(item);
+      const asked = newerPage.value?.items.map(adopt) ?? [];
+      if (![...pages.value.flat(), ...asked].includes(item)) announced.add(item);
     }
-    if (!entry || isEmpty()) void checkNewer();
+    if (!entry || isEmpty()) void reloading.then(checkNewer);
   }
 
   async function showNewer(): Promise<void> {

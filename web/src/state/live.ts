@@ -16,8 +16,8 @@ let stop = () => {};
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /**
- * Call back with each new entry of the user's timeline, and with null after more than the stream
- * can tell of. Returns what ends it.
+ * Call back with each new entry of the user's timeline, and with null when there may be more than
+ * the stream tells of. Returns what ends it.
  */
 export function onNews(listener: NewsListener): () => void {
   newsListeners.add(listener);
@@ -35,9 +35,11 @@ function updateUnreadCount(): void {
 function take({ type, data }: Omit<Block, "id">): void {
   if (type === "edited") showEdited(data as Post);
   if (type === "deleted") markDeleted((data as { id: number }).id);
-  if (type === "notification" || type === "reset") updateUnreadCount();
   if (type === "post") newsListeners.forEach((listener) => listener(data as TimelineEntry));
-  if (type === "reset") newsListeners.forEach((listener) => listener(null));
+  // What was loaded before the stream began may already be old.
+  const isIncomplete = type === "open" || type === "reset";
+  if (type === "notification" || isIncomplete) updateUnreadCount();
+  if (isIncomplete) newsListeners.forEach((listener) => listener(null));
 }
 
 function start(): void {
