@@ -108,6 +108,7 @@ def test_a_new_password_signs_out_everywhere(page, smtp, console):
     console.expects("401", "403")
     page.goto("/settings")
     page.get_by_role("link", name="Forgot your password?").click()
+    expect(page).to_have_title("Forgot your password? · Pamps")
     expect(page.get_by_label("E-mail")).to_have_value("ana@pamps.com")
     ask_for_link(page, "ana@pamps.com")
     page.goto(next_link(smtp))
