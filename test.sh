@@ -27,6 +27,8 @@ in_docker() {
 }
 
 here() {
+  # Each of the many processes that the tests start would compile Pamps.
+  unset PYTHONDONTWRITEBYTECODE
   source ./setup.sh requirements-dev.txt
   source ./web/build.sh
   local clean=0
