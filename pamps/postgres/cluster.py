@@ -96,9 +96,10 @@ def _try_to_start() -> str | None:
         except BaseException as error:
             log.seek(written)
             output = log.read().decode(errors="replace")
-            # After START_SECONDS or Ctrl-C, it may still be starting.
+            # After START_SECONDS or Ctrl-C, it may still be starting. It kills its processes that
+            # have not ended after 5 s.
             with contextlib.suppress(FolderError):
-                run_as_owner("pg_ctl", "stop", "--mode=immediate", "--timeout=5")
+                run_as_owner("pg_ctl", "stop", "--mode=immediate", "--timeout=10")
             if not isinstance(error, subprocess.CalledProcessError):
                 raise
             reasons = re.findall(r"(?:FATAL|PANIC|pg_ctl): +(.+)", output)

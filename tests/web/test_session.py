@@ -91,6 +91,9 @@ def test_no_token_is_where_a_script_finds_it(page):
 def test_session_ended_elsewhere(page, ana, console):
     """The next thing that one does tells of it, and what one has typed is kept."""
     console.expects("401")
+    # The stream, which would tell of it before, is never answered.
+    page.route("**/live/", lambda route: None)
+    page.reload()
     page.get_by_label("Write a post").fill("half a th")
     sessions = ana.get("/user/me/sessions/").json()
     (other,) = (session["id"] for session in sessions if not session["current"])
