@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 
-from tests.faults.production import CLIENTS, production
+from tests.faults.deployment import production
+from tests.faults.production import CLIENTS
 from tests.faults.world import Client, Record, Stage, crowd, scenario
 
 # What a session has set; PgBouncer itself sets the name and the encoding of each client.

@@ -1,31 +1,18 @@
-"""Production as `deploy/try.sh` brings it up: its parts are killed and replaced under load."""
+"""Parts of production are killed and replaced under load."""
 
-import contextlib
 import itertools
-import os
-import re
 import shutil
-import subprocess
-import sys
 import time
-import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import psutil
-import psycopg2
+from tests.faults.deployment import production
+from tests.faults.live import STORED, Subscriber
+from tests.faults.replicas import STOP_SECONDS, Pairs
+from tests.faults.world import Client, Record, Stage, crowd, scenario
+from tests.postgresql import wait_until
 
-from bench.measure import family
-from bench.servers import free_port
-from tests.deploy import missing
-from tests.deploy.trials import Trial, trial
-from tests.faults.replicas import STOP_SECONDS, Pairs, reads_by_server
-from tests.faults.world import Client, LeftOut, Record, Stage, crowd, scenario
-from tests.postgresql import end, wait_until
-
-CLIENTS = 16
-UNLIMITED = {"PAMPS_RATE_LIMIT__enabled": "false"}
+CLIENTS, STREAMS = 16, 20
 TTL_SECONDS = 20  # as in deploy/patroni/patroni.yaml
 PAUSE_SECONDS = 0.05
 # A release whose migration adds a column and an index, as the first of two steps does.
@@ -38,99 +25,6 @@ def upgrade():
     with op.get_context().autocommit_block():
         op.create_index("post_added", "post", ["added"], postgresql_concurrently=True)
 """
-
-
-class Production:
-    """What is up, and its clients, who ask HAProxy."""
-
-    def __init__(self, stage: Stage, up: Trial) -> None:
-        self.stage, self.up, self.folder = stage, up, up.folder
-        self.port: int = up.client.base_url.port
-        self.metrics = {"api-1": free_port(), "api-2": free_port()}
-        for name, port in self.metrics.items():
-            self.replace(name, " PAMPS_ENV=", f" PAMPS_METRICS__port={port} PAMPS_ENV=")
-
-    def pid(self, name: str) -> int:
-        return int((self.folder / "pid" / name).read_text())
-
-    def start(self, name: str) -> None:
-        environment = os.environ | UNLIMITED
-        process = subprocess.Popen(
-            [self.folder / "run" / name], env=environment, start_new_session=True
-        )
-        (self.folder / "pid" / name).write_text(str(process.pid))
-
-    def kill(self, *pids: int) -> None:
-        """As when a machine is lost."""
-        end(*(int(pid) for root in pids for pid in family(root)))
-
-    def replace(self, name: str, old: str, new: str) -> None:
-        """Stop an API process tidily, and start it by a changed script."""
-        script = self.folder / "run" / name
-        script.write_text(text := script.read_text().replace(old, new))
-        process = psutil.Process(self.pid(name))
-        process.terminate()
-        process.wait(60)
-        self.start(name)
-        port = re.findall("--port ([0-9]+)", text)[0]
-        ready = wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health/ready"), 60, 0.1)
-        self.stage.expect(ready, f"{name} is not ready")
-
-    def migrate(self, lib: Path) -> None:
-        """Directly on the primary, with the migrations of a release."""
-        port = self.up.port("run/primary", " -p ")
-        settings = {"PAMPS_DB__uri": f"postgresql://pamps@127.0.0.1:{port}/pamps"}
-        settings |= {"PAMPS_ENV": "production", "PYTHONPATH": str(lib)}
-        command = [sys.executable, "-m", "pamps", "migrate"]
-        done = subprocess.run(command, cwd=self.folder / "etc", env=os.environ | settings)
-        self.stage.expect(done.returncode == 0, "the migration failed")
-
-    def connect(self, port: int, database: str) -> psycopg2.extensions.connection:
-        """A connection of Pamps' role, to PostgreSQL or PgBouncer."""
-        password = (self.folder / "secrets" / "pamps_password").read_text()
-        address = f"host=127.0.0.1 port={port} user=pamps dbname={database} password={password}"
-        connection = psycopg2.connect(address)
-        connection.autocommit = True
-        return connection
-
-    def execute(self, port: int, database: str, statement: str) -> list[tuple]:
-        with contextlib.closing(self.connect(port, database)) as connection:
-            cursor = connection.cursor()
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def posts(self, port: int) -> dict[str, int]:
-        """How often each text is stored."""
-        return dict(self.execute(port, "pamps", "SELECT text, count(*) FROM post GROUP BY text"))
-
-    def users(self, count: int) -> list[Client]:
-        users = [Client(self.port, f"user{n}") for n in range(count)]
-        for user in users:
-            user.sign_up()
-        return users
-
-    def share(self, play: Callable[[], None]) -> float:
-        """The part of the reads that the replica serves meanwhile."""
-        ports = list(self.metrics.values())
-        before = reads_by_server(ports)
-        play()
-        after = reads_by_server(ports)
-        grown = {server: after[server] - before[server] for server in after}
-        return grown["replica"] / max(1, sum(grown.values()))
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(urllib.request.urlopen(url, timeout=2).status == 200)
-    return False
-
-
-@contextlib.contextmanager
-def production(stage: Stage, *options: str) -> Iterator[Production]:
-    if absent := missing(*(("patroni", "etcd") if options else ())):
-        raise LeftOut(f"no {', '.join(absent)} here")
-    with trial(*options, **UNLIMITED) as up:
-        yield Production(stage, up)
 
 
 @scenario(long={"pairs": 10_000, "seconds": 30})
@@ -193,6 +87,13 @@ def production_failover(stage: Stage, seconds: int) -> None:
         readers = [Client(service.port) for _ in range(8)]
         for reader, writer in zip(readers[::2], writers, strict=False):
             reader.token = writer.token
+        (follower,) = service.users(1, "follower")
+        for writer in writers:
+            follower.insist("POST", f"/user/follow/{writer.id}")
+        # HAProxy divides them among the API processes.
+        streams = [Subscriber(service.port, follower) for _ in range(STREAMS)]
+        opened = wait_until(lambda: all(each.opened for each in streams), 30)
+        stage.expect(opened, "no streams")
         reads, longest, gaps = Record(), 0.0, {id(reader): time.monotonic() for reader in readers}
 
         def write(client: Client) -> None:
@@ -228,7 +129,19 @@ def production_failover(stage: Stage, seconds: int) -> None:
             time.sleep(10)
             service.start("postgres-1")
             time.sleep(seconds / 2)
-        counts = service.posts(service.up.port("etc/haproxy-patroni.cfg", "bind 127.0.0.1:"))
+        primary = service.up.port("etc/haproxy-patroni.cfg", "bind 127.0.0.1:")
+        stored = [text for (text,) in service.execute(primary, "pamps", STORED)]
+        wait_until(lambda: all(len(each.texts) >= len(stored) for each in streams), 60)
+        for each in streams:
+            each.end()
+        wrong_streams = [each for each in streams if each.resets or each.texts != stored]
+        opened = sum(each.opened for each in streams)
+        stage.say(f"{len(streams)} streams, opened {opened} times, wrong {len(wrong_streams)}")
+        for each in wrong_streams[:3]:
+            missing = [text for text in stored if text not in each.texts]
+            told = f"{len(each.texts)} of {len(stored)} posts were told, {each.resets} resets"
+            stage.expect(False, f"{told}, missing {missing[:3]}")
+        counts = service.posts(primary)
         lost = [text for text in record.acknowledged if text not in counts]
         twice = [text for text in intended if counts.get(text, 0) > 1]
         stage.say(f"acknowledged {len(record.acknowledged)}, lost {len(lost)}, twice {len(twice)}")
