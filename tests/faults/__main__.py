@@ -10,7 +10,8 @@ import traceback
 from pathlib import Path
 
 from tests.faults import kills, limits, live, longer, network, pooling, production, races, replicas
-from tests.faults.world import SCENARIOS, Ground, LeftOut, Scenario, Stage
+from tests.faults.scenarios import SCENARIOS, LeftOut, Scenario, Stage
+from tests.faults.world import Ground
 from tests.postgresql import adopt, end_all
 
 # They have put their scenarios on the list.

@@ -1,4 +1,4 @@
-"""Production as `deploy/try.sh` brings it up, whose parts can be killed and replaced."""
+"""Production, as `deploy/try.sh` brings it up, whose parts can be killed and replaced."""
 
 import contextlib
 import os
@@ -16,8 +16,9 @@ from bench.measure import family
 from bench.servers import free_port
 from tests.deploy import missing
 from tests.deploy.trials import Trial, trial
+from tests.faults.clients import Client
 from tests.faults.replicas import reads_by_server
-from tests.faults.world import Client, LeftOut, Stage
+from tests.faults.scenarios import LeftOut, Stage
 from tests.postgresql import end, wait_until
 
 UNLIMITED = {"PAMPS_RATE_LIMIT__enabled": "false"}

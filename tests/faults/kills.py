@@ -6,15 +6,9 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tests.faults.world import (
-    WORKERS,
-    Answer,
-    Client,
-    Record,
-    Stage,
-    crowd,
-    scenario,
-)
+from tests.faults.clients import Answer, Client, Record, crowd
+from tests.faults.scenarios import Stage, scenario
+from tests.faults.servers import WORKERS
 from tests.postgresql import wait_until
 
 CLIENTS = 16

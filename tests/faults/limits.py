@@ -13,16 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pamps.postgres import cluster
+from tests.faults.clients import Client, Record, crowd, probing
 from tests.faults.kills import writing
-from tests.faults.world import (
-    Client,
-    Record,
-    Stage,
-    World,
-    crowd,
-    probing,
-    scenario,
-)
+from tests.faults.scenarios import Stage, scenario
+from tests.faults.world import World
 from tests.postgresql import wait_until
 
 

@@ -7,7 +7,8 @@ import random
 import threading
 import time
 
-from tests.faults.world import Client, Record, Stage, crowd, scenario
+from tests.faults.clients import Client, Record, crowd
+from tests.faults.scenarios import Stage, scenario
 from tests.postgresql import wait_until
 
 SUBSCRIBERS, WRITERS = 100, 4

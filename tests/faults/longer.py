@@ -5,7 +5,9 @@ import statistics
 import time
 from pathlib import Path
 
-from tests.faults.world import WORKERS, Answer, Client, Record, Stage, crowd, scenario
+from tests.faults.clients import Answer, Client, Record, crowd
+from tests.faults.scenarios import Stage, scenario
+from tests.faults.servers import WORKERS
 from tests.postgresql import PostgreSQL
 
 MEGABYTES_PER_10_MINUTES = 1

@@ -16,8 +16,10 @@ import yaml
 
 from tests.deploy import DEBIAN, DEPLOY, missing
 from tests.deploy.trials import AS_OWNER
+from tests.faults.clients import Client, Record, crowd
 from tests.faults.production import PAUSE_SECONDS
-from tests.faults.world import Client, LeftOut, Pamps, Record, Stage, crowd, scenario
+from tests.faults.scenarios import LeftOut, Stage, scenario
+from tests.faults.servers import Pamps
 from tests.postgresql import end_all, wait_until
 from tests.proxies import SEARCH_PATH
 

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 
+from tests.faults.clients import Client, Record, crowd
 from tests.faults.deployment import production
 from tests.faults.production import CLIENTS
-from tests.faults.world import Client, Record, Stage, crowd, scenario
+from tests.faults.scenarios import Stage, scenario
 
 # What a session has set; PgBouncer itself sets the name and the encoding of each client.
 CHANGED = """SELECT name FROM pg_settings WHERE source = 'session'

@@ -6,10 +6,11 @@ import time
 import uuid
 from collections.abc import Callable
 
+from tests.faults.clients import Client, Record, crowd
 from tests.faults.deployment import production
 from tests.faults.live import STORED, Subscriber
 from tests.faults.replicas import STOP_SECONDS, Pairs
-from tests.faults.world import Client, Record, Stage, crowd, scenario
+from tests.faults.scenarios import Stage, scenario
 from tests.postgresql import wait_until
 
 CLIENTS, STREAMS = 16, 20

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.databases import TRUTH
-from tests.faults.world import Answer, Client, Stage, World, scenario
+from tests.faults.clients import Answer, Client
+from tests.faults.scenarios import Stage, scenario
+from tests.faults.world import World
 
 
 class Runners:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.servers import free_port
-from tests.faults.world import Answer, Client, Pamps, Record, Stage, World, crowd, scenario
+from tests.faults.clients import Answer, Client, Record, crowd
+from tests.faults.scenarios import Stage, scenario
+from tests.faults.servers import Pamps
+from tests.faults.world import World
 from tests.postgresql import PostgreSQL, running, wait_until
 
 CLIENTS = 16
