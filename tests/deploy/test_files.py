@@ -3,9 +3,12 @@
 import re
 import shutil
 import subprocess
+import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deploy import DEPLOY
 from tests.proxies import SEARCH_PATH
@@ -20,6 +23,19 @@ def test_images_and_services_are_made_of_files_that_exist():
     assert mounted
     for source in (*sources, *(DEPLOY / name for name in mounted)):
         assert source.exists(), source
+
+
+@pytest.mark.parametrize("tls", ["a port of this machine", "a port of compose"])
+def test_the_proxy_with_the_certificate_is_trusted(tls):
+    """Or all clients would count as one: HAProxy adds the address from which it is reached."""
+    settings = tomllib.loads((DEPLOY / "settings.toml").read_text())
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    address = ip_address("127.0.0.1")
+    if tls == "a port of compose":  # where that is the gateway, which is the first one
+        [config] = compose["networks"]["front"]["ipam"]["config"]
+        address = ip_network(config["subnet"])[1]
+    trusted = settings["production"]["server"]["trusted_proxies"]
+    assert any(address in ip_network(network) for network in trusted)
 
 
 def test_secrets_for_services_are_made(tmp_path):
