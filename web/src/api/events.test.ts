@@ -66,6 +66,12 @@ test("reads events however the stream is cut into pieces", async () => {
   }
 });
 
+test("reads a text with a line separator of Unicode, which ends no line", async () => {
+  answers = [stream(['event: post\nid: 1\ndata: "one\u2028two"\n\n'], true)];
+  await follow(0);
+  expect(blocks).toEqual([{ id: "1", type: "post", data: "one\u2028two" }]);
+});
+
 test("goes on after the last position, also one that came without an event", async () => {
   answers = [stream(["retry: 2000\nid: 1-0\ndata: {}\n\n", ": still here\nid: 1-7\n\n"])];
   await follow(2_000, "1-0");

@@ -26,7 +26,7 @@ const LONGEST_PAUSE = 60_000;
 
 /** Return the fields of a block, of which the server sends each at most once. */
 function parseFields(block: string): Record<string, string> {
-  const lines = block.split("\n").map((line) => /^([^:]*):? ?(.*)/.exec(line)!.slice(1));
+  const lines = block.split("\n").map((line) => /^([^:]*):? ?(.*)/s.exec(line)!.slice(1));
   return Object.fromEntries(lines) as Record<string, string>;
 }
 
