@@ -108,9 +108,23 @@ test("asks for what is newer also if the list came after its view", async () => 
   expect(list.newer).toBe(1);
 });
 
+test("asks for what is newer when its tab is looked at again", async () => {
+  const list = await show(async () => page([1]));
+  const hidden = vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+  tell(null);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked).toEqual([]);
+  hidden.mockRestore();
+  answers = [() => answer([2])];
+  document.dispatchEvent(new Event("visibilitychange"));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(list.newer).toBe(1);
+});
+
 test("does not ask for what is newer after it has gone", async () => {
   await show(async () => page([1]));
   stop();
+  document.dispatchEvent(new Event("visibilitychange"));
   await vi.advanceTimersByTimeAsync(180_000);
   expect(asked).toEqual([]);
 });

@@ -183,13 +183,17 @@ export function useList<Item, T>(
   }
 
   let stopWaiting = () => {};
-  /** Learn of what is newer: by polls, and at once of what live events tell. */
+  /** Learn of what is newer: by asking now and then, and at once of what live events tell. */
   function waitForNewer(): void {
     stopWaiting();
-    const timer = setInterval(() => void checkNewer(), POLL_MILLISECONDS);
+    const check = () => void checkNewer();
+    const timer = setInterval(check, POLL_MILLISECONDS);
+    // In the background, the tab has asked for nothing.
+    document.addEventListener("visibilitychange", check);
     const stopNews = onNews(announce);
     stopWaiting = () => {
       clearInterval(timer);
+      document.removeEventListener("visibilitychange", check);
       stopNews();
     };
   }
