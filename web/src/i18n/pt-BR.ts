@@ -131,7 +131,7 @@ export const ptBR: Messages = {
 
   "notifications.unread": { one: "{count} não lida", other: "{count} não lidas" },
   "notifications.kinds": "Tipos de notificações",
-  "notifications.kind.all": "Tudo",
+  "notifications.kind.all": "Todas",
   "notifications.kind.reply": "Respostas",
   "notifications.kind.mention": "Menções",
   "notifications.kind.like": "Curtidas",
@@ -144,7 +144,7 @@ export const ptBR: Messages = {
   "notifications.follow": "{name} começou a seguir você",
   "notifications.new": "Nova",
   "notifications.empty":
-    "Ainda não há nada. Quando alguém seguir ou mencionar você, ou curtir, repostar uma postagem sua, ou responder a ela, vai aparecer aqui.",
+    "Ainda não há nada. Quando alguém seguir ou mencionar você, curtir ou repostar uma postagem sua ou responder a ela, vai aparecer aqui.",
   "notifications.emptyKind": "Ainda não há nada deste tipo.",
 
   "profile.edit": "Editar perfil",
