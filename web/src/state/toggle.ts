@@ -24,8 +24,8 @@ export function recentlySwitched(name: string): boolean | undefined {
 /**
  * Switch something: shown at once, and taken back with a message if it fails.
  *
- * `name` names the switch of the user who is signed in. Of several changes during a request only the last is sent. Resolves to
- * whether the API has taken what the user wanted last.
+ * `name` names the switch of the user who is signed in. Of several changes during a request only
+ * the last is sent. Resolves to whether the API has taken what the user wanted last.
  */
 export function toggle(
   name: string,
