@@ -110,10 +110,11 @@ class Client:
             opened.append((reader, writer))
 
         async def read(reader: asyncio.StreamReader) -> None:
-            while line := await reader.readline():
-                if b'"text":"at ' in line:
-                    sent = float(line.partition(b'"text":"at ')[2].split()[0])
-                    arrived.append((time.perf_counter() - sent) * 1000)
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while event := await reader.readuntil(b"\n\n"):
+                    if b'"text":"at ' in event:
+                        sent = float(event.partition(b'"text":"at ')[2].split()[0])
+                        arrived.append((time.perf_counter() - sent) * 1000)
 
         for start in range(user_ids.start, user_ids.stop, 50):
             some = range(start, min(start + 50, user_ids.stop))

@@ -31,12 +31,14 @@ from pamps.protocol import HTTPProtocol
 logger = logging.getLogger(__name__)
 
 # How many events are read at once, and for how many streams, as each may be for all of them.
-MAX_EVENTS, MAX_MESSAGES = 50, 10_000
+MAX_EVENTS, MAX_MESSAGES = 250, 10_000
 END = Position(2**63 - 1, 2**63 - 1)
 # The shortest and the longest time between two looks for events, in seconds. After an event the
 # next look is soon, as others may not be settled yet: see `IS_SETTLED`.
 SOONEST_SECONDS = 0.02
 LATEST_SECONDS = 1
+# The shortest time after a look that found so many events: each costs less among many.
+MANY_EVENTS, SOONEST_AFTER_MANY_SECONDS = 10, 0.1
 # The same without hints, as a pooler such as PgBouncer is in between.
 POLL_SECONDS = 0.2
 # How often sessions are checked, and how often a client gets at least something, in seconds.
@@ -160,14 +162,16 @@ class Hub:
         pause, checked_at = SOONEST_SECONDS, 0.0
         while True:
             started = monotonic()
-            found, has_more = await self._within_timeout(connection, self._read(source))
+            number, has_more = await self._within_timeout(connection, self._read(source))
             if started - checked_at >= CHECK_SECONDS:
                 checked_at = started
                 await self._within_timeout(connection, self._check(source))
             if has_more:
                 continue
-            await asyncio.sleep(started + SOONEST_SECONDS - monotonic())
-            if found:
+            many = number >= MANY_EVENTS
+            soonest = SOONEST_AFTER_MANY_SECONDS if many else SOONEST_SECONDS
+            await asyncio.sleep(started + soonest - monotonic())
+            if number:
                 pause = SOONEST_SECONDS
             if not has_hints:
                 await asyncio.sleep(POLL_SECONDS)
@@ -200,16 +204,17 @@ class Hub:
                     stream.put(format_event("reset", self.position, {}))
             self._has_position.set()
 
-    async def _read(self, source: Transaction) -> tuple[bool, bool]:
-        """Read new events and hand them out; tell whether there were any, and may be more."""
+    async def _read(self, source: Transaction) -> tuple[int, bool]:
+        """Read new events and hand them out; tell how many, and whether there may be more."""
         async with self._reading:
             limit = max(1, min(MAX_EVENTS, MAX_MESSAGES // max(1, len(self.streams))))
             values = parameters(self.position, END, limit, self.streams)
             rows = await DELIVERIES.all(source, **values)
             if not rows:
-                return False, False
+                return 0, False
             await self._hand_out(rows, source)
-            return True, rows[0]["number"] == limit
+            number: int = rows[0]["number"]
+            return number, number == limit
 
     async def _hand_out(self, rows: list[Row], source: Transaction) -> None:
         sent = 0
