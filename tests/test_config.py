@@ -34,6 +34,8 @@ WRONG = [
     ("PAMPS_DB__uri", "postgresql://u:p@h:port/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://u:p@h:99999/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://h:5432,h:0/x", "db.uri: must be empty or like postgresql://"),
+    ("PAMPS_DB__uri", "postgresql:///x?host=a,b,c&port=1,2", "db.uri: must have one port, or as"),
+    ("PAMPS_DB__replica_uri", "postgresql:///x?host=a&hostaddr=::1,::2", "db.replica_uri: must "),
     ("PAMPS_DB__uri", "sqlite:///x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://[::1/x", "db.uri: must be empty or like postgresql://"),
     ("PAMPS_DB__uri", "postgresql://h/x?pgbouncer=true", "db.uri: PostgreSQL has no parameter pgb"),

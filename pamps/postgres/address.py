@@ -34,6 +34,9 @@ def parse(uri: str) -> dict[str, str]:
     for port in parts.get("port", "").split(","):
         if port and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
             raise ValueError(EXAMPLE)
+    hosts = {parts[key].count(",") + 1 for key in ("host", "hostaddr") if key in parts} or {1}
+    if len(hosts) > 1 or parts.get("port", "").count(",") + 1 not in {1, *hosts}:
+        raise ValueError("must have one port, or as many as hosts")
     return parts
 
 
