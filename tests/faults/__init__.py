@@ -24,6 +24,6 @@ workers as in production, and clients that know what they were promised. The qui
 | production-failover | the machine of the primary is lost under 16 writers, Patroni promotes the standby (long) | nothing lost, nothing twice; writes back within ttl + 5 s; reads stop for 2 s at most |
 | production-release | rolling releases behind HAProxy under load, the first with a migration that expands the schema (long) | no failed request of 50,000 |
 | production-pool | 500 connections of clients on 8 to each database through PgBouncer (long) | no failed request; no state of sessions is left behind |
-| network-cut | packets are dropped between API and primary, primary and standby, primary and all but the API (long, root) | never two primaries; nothing lost, nothing twice; each answer within request_timeout + 1 s |
+| network-cut | packets are dropped between API and primary, primary and standby, primary and all but the API (long, root) | never two primaries; nothing lost, nothing twice; each answer within request_timeout + 1 s; writes go on without the standby |
 | backup | backup, destroy, restore (long) | every row of every table is equal |
 """  # noqa: E501

@@ -270,6 +270,9 @@ def network_cut(stage: Stage, seconds: int) -> None:
                 with cut(primary, *others):
                     began = time.monotonic()
                     back = record.first_success(began + 1, seconds)
+                    # Both answer etcd, so the primary gives the standby up.
+                    goes_on = name != "primary and standby" or back is not None
+                    stage.expect(goes_on, f"{name}: writes wait for the standby")
                     meanwhile = "none" if back is None else f"from {back - began:.1f} s on"
                     time.sleep(max(0, began + seconds - time.monotonic()))
                 healed = time.monotonic()
