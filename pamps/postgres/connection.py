@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 import orjson
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor, Error
 from psycopg.conninfo import make_conninfo
 from psycopg.types.datetime import TimestampBinaryLoader
 from psycopg.types.json import set_json_loads
@@ -94,5 +94,9 @@ class Connection(AsyncConnection[tuple[object, ...]]):
 
     def abort(self) -> None:
         """End this connection at once: what waits for its server raises OperationalError."""
-        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as duplicate:
+        # psycopg raises its own error for a connection that is closed.
+        with (
+            suppress(OSError, Error),
+            socket.socket(fileno=os.dup(self.fileno())) as duplicate,
+        ):
             duplicate.shutdown(socket.SHUT_RDWR)
