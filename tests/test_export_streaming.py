@@ -27,6 +27,9 @@ IN_TRANSACTION = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
 """
+IN_TRANSACTION_AND_BUSY = (
+    f"{IN_TRANSACTION} AND state_change > clock_timestamp() - interval '0.3 s'"
+)
 
 
 class Reader(AbstractContextManager["Reader"]):
@@ -136,3 +139,15 @@ def test_a_failure_in_the_middle(service):
         assert not reader.is_complete
     assert service.ana.head(EXPORT).status_code == 200
     assert [line for line in service.log if "an export ended early" in line]
+
+
+def test_a_pause_longer_than_transactions_may_be_idle(service):
+    """PostgreSQL does not end the transaction while the client reads nothing."""
+    name = service.database.database
+    limit = "idle_in_transaction_session_timeout"
+    execute(service.database, f"ALTER DATABASE {name} SET {limit} = '100ms'")
+    with Reader(service.ana) as reader:
+        while execute(service.database, IN_TRANSACTION_AND_BUSY):
+            pass
+        reader.read()
+        assert reader.is_complete

@@ -29,6 +29,8 @@ async def open_snapshot() -> AsyncIterator[Transaction]:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
         async with connection.transaction():
+            # A part may be on its way to a slow client for longer than a transaction may be idle.
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield Transaction(connection)
     finally:
         await connection.close()
