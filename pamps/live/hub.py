@@ -24,7 +24,7 @@ from pamps.loops import PerLoop
 from pamps.models.delivery import deliveries
 from pamps.models.event import BEGIN, Position, known_position, newest_position, overdue_event
 from pamps.models.session import ended_sessions
-from pamps.observability.metrics import record_events
+from pamps.observability.metrics import record_sent_events
 from pamps.postgres.connection import DATABASE, Connection
 from pamps.protocol import HTTPProtocol
 
@@ -228,7 +228,7 @@ class Hub:
             self.position = position
             await asyncio.sleep(0)
         self.position = Position(rows[-1]["xid"], rows[-1]["id"])
-        record_events(sent, rows[0]["seconds"])
+        record_sent_events(sent, rows[0]["seconds"])
 
     async def _check(self, source: Transaction) -> None:
         """End the streams of sessions that have ended, and report what holds up events."""

@@ -72,14 +72,14 @@ async def read_messages(deliveries: list[Row], source: Source | None = None) -> 
 
     What was deleted meanwhile has none. Raises psycopg.Error.
     """
-    shown = {key(row) for row in deliveries if row["kind"] in ("post", "edited")}
+    shown = {_key(row) for row in deliveries if row["kind"] in ("post", "edited")}
     told = [row for row in deliveries if row["kind"] == "notification"]
     posts = await _read_posts(shown, source)
     notifications = await _read_notifications(told, source)
     return _messages(deliveries, posts, notifications)
 
 
-def key(row: Row) -> tuple[int, int | None]:
+def _key(row: Row) -> tuple[int, int | None]:
     """Return by what a post is found for a delivery: its id, and that of who has reposted it."""
     return row["post_id"], row["reposter_id"]
 
@@ -123,7 +123,7 @@ def _messages(
             variant, data = row["viewer_id"], notifications.get(row["subject_id"])
         else:
             own = {name: row[name] for name in OWN_FIELDS}
-            variant, data = tuple(own.values()), posts.get(key(row))
+            variant, data = tuple(own.values()), posts.get(_key(row))
             data = data and data | own
             if data and (kind == "edited" or row["viewer_id"] is None):
                 del data["reposted_by"]

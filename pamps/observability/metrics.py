@@ -123,7 +123,7 @@ def record_streams(count: int) -> None:
         process_metrics().streams.set(count)
 
 
-def record_events(sent: int, seconds: float) -> None:
+def record_sent_events(sent: int, seconds: float) -> None:
     """Tell that events were sent on streams, so long after the oldest of them was stored."""
     if settings.metrics.port and sent:
         process_metrics().events.inc(sent)
