@@ -121,7 +121,13 @@ class Service:
         async with asyncio.timeout(SECONDS):  # for all of it, not for each part
             response = await self._client.send(request, stream=True)
             try:
-                async for chunk in response.aiter_bytes():
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    # A few bytes may be gigabytes.
+                    raise Unanswered(
+                        "a compressed answer, which was not asked for",
+                        "uma resposta compactada, o que não foi pedido",
+                    )
+                async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > MAX_BYTES:
                         raise Unanswered(

@@ -17,12 +17,15 @@ KINDS: dict[Kind, tuple[Text, Callable[[Json], bool]]] = {
         Text("a date and time in ISO 8601", "data e hora em ISO 8601"),
         lambda value: isinstance(value, str) and DATE.match(value) is not None,
     ),
-    Kind.bearer: (Text.same('"bearer"'), lambda value: str(value).lower() == "bearer"),
+    Kind.bearer: (
+        Text.same('"bearer"'),
+        lambda value: isinstance(value, str) and value.lower() == "bearer",
+    ),
     Kind.anything: (Text("anything", "qualquer valor"), lambda value: True),
 }
 MISSING = Text("missing", "ausente")
 TOKEN = re.compile(r'("\w*_token"\s*:\s*")[^"]*')
-SHOWN = 300  # characters of an answer
+SHOWN = 300  # characters of an answer, and of each value in it
 
 
 class Mismatch(NamedTuple):
@@ -49,7 +52,7 @@ def compare(expected: Expected, answer: Answer, pages: Pages | None) -> Mismatch
         name, value = expected.header
         found = answer.headers.get(name, "")
         if found.partition(" ")[0].lower() != value.lower():
-            return Mismatch(Text.same(f"{name}: {value}"), Text.same(f"{name}: {found}"))
+            return Mismatch(Text.same(f"{name}: {value}"), Text.same(_clip(f"{name}: {found}")))
     if expected.body is not Kind.anything and not answer.is_json:
         return Mismatch(Text.same("JSON"), whole)
     if pages and isinstance(expected.body, Listing):
@@ -61,6 +64,7 @@ def compare(expected: Expected, answer: Answer, pages: Pages | None) -> Mismatch
     for name in expected.hidden:
         for field in _fields(answer.body):
             if name in field.lower():
+                field = _clip(field)
                 return Mismatch(Text(f"no field {field}", f"nenhum campo {field}"), whole)
     return None
 
@@ -72,12 +76,14 @@ def describe(answer: Answer) -> Text:
         content = f"{answer.headers.get('Content-Type', '').partition(';')[0]} {content}".strip()
     if location := answer.headers.get("Location", ""):
         content = f"→ {location} {content}"
-    content = TOKEN.sub(r"\1…", content)
-    if len(content) > SHOWN:
-        content = f"{content[:SHOWN]}…"
+    content = _clip(TOKEN.sub(r"\1…", content))
     if content:
         return Text.same(f"{answer.status} {content}")
     return Text(f"{answer.status}, empty", f"{answer.status}, vazia")
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _at(path: str, what: Text) -> Text:
@@ -85,7 +91,10 @@ def _at(path: str, what: Text) -> Text:
 
 
 def _show(value: object) -> Text:
-    return Text.same(json.dumps(value, ensure_ascii=False))
+    try:
+        return Text.same(_clip(json.dumps(value, ensure_ascii=False)))
+    except RecursionError:
+        return Text("deeply nested", "com muitos níveis")
 
 
 def _name(wanted: object) -> Text:

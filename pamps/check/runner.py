@@ -18,6 +18,8 @@ CHECKS = (*USERS, *AUTH, *POSTS, *SOCIAL, *LIKE)
 # What is known from the start and needs no check.
 GIVEN = {"nobody", "password", "no_id", "invalid_token"}
 MAX_PAGES = 20
+MAX_ITEMS = 100_000  # of a list; no page is read after so many
+MAX_KEPT = 4096  # characters of an id or a token; a longer one fits into no request
 # What a status means wherever it is not expected.
 STATUS_HINTS = {
     "3": Text(
@@ -146,7 +148,7 @@ class Runner:
         self._known |= set(check.makes)
         for name, field in check.keep.items():
             value = answer.body.get(field) if isinstance(answer.body, dict) else None
-            if type(value) in (int, str):
+            if type(value) in (int, str) and len(str(value)) <= MAX_KEPT:
                 self._values[name] = value
                 self._known.add(name)
 
@@ -158,7 +160,7 @@ class Runner:
             return None
         items, pages = list(answer.body), 1
         token = str(self._values[request.token]) if request.token else ""
-        while answer.next_page and pages < MAX_PAGES:
+        while answer.next_page and pages < MAX_PAGES and len(items) < MAX_ITEMS:
             if all(listing.has_all(items) for listing in listings):
                 break
             answer = await self._service.send("GET", answer.next_page, token=token)
