@@ -54,6 +54,14 @@ test("asks for what is newer than the first page if there may be more than it ha
   expect([idsOf(list), list.newer]).toEqual([[1], 1]);
 });
 
+test("asks again if there may be more than a question tells that is already under way", async () => {
+  const list = await show(async () => page([1]));
+  server.answers = [() => (tell(null), answer([])), () => answer([2])];
+  await list.checkNewer();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([idsOf(list), list.newer]).toEqual([[1], 1]);
+});
+
 test("announces nothing that is not of the list", async () => {
   const list = await show(async () => page([1]), { isNews: ({ id }) => id !== 2 });
   tell({ id: 2 });

@@ -160,7 +160,8 @@ export function useList<Item, T>(
       const asked = newerPage.value?.items.map(adopt) ?? [];
       if (![...pages.value.flat(), ...asked].includes(item)) announced.add(item);
     }
-    if (!entry || isEmpty()) void reloading.then(checkNewer);
+    // What is being asked already may be answered from before.
+    if (!entry || isEmpty()) void reloading.then(() => checking).then(checkNewer);
   }
 
   async function showNewer(): Promise<void> {
