@@ -37,6 +37,20 @@ def live(log: list[str]) -> Iterator[httpx.Client]:
         process.terminate()
 
 
+def value(name: str) -> float:
+    """The value of a metric of the server, 0 before there is one."""
+    text = httpx.get(f"http://127.0.0.1:{METRICS_PORT}/metrics").text
+    lines = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return sum(float(line.split()[1]) for line in lines)
+
+
+@pytest.fixture(autouse=True)
+def no_streams(live: httpx.Client) -> None:
+    """Those of the test before have ended, so that the next one begins with the newest event."""
+    while value("pamps_live_streams"):
+        pass
+
+
 @pytest.fixture
 def ana(sign_up: Callable[..., Client]) -> Client:
     return sign_up("ana", avatar="https://example.com/a.png")
@@ -286,11 +300,6 @@ def test_a_client_that_does_not_read(live, ana, bob):
 
 
 def test_metrics(live, ana, bob):
-    def value(name: str) -> float:
-        text = httpx.get(f"http://127.0.0.1:{METRICS_PORT}/metrics").text
-        (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
-        return float(line.split()[1])
-
     sent, measured = value("pamps_live_events_sent_total"), value("pamps_live_lag_seconds_count")
     with stream(live, ana) as events, stream(live):
         assert value("pamps_live_streams") == 2

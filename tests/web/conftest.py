@@ -41,10 +41,11 @@ class Console:
     """What went wrong in pages: errors on the console, refusals by the policy, exceptions.
 
     Chromium logs each answer of 400 and above, and each request without an answer. A test says
-    which of them it expects, by a part of the text.
+    which of them it expects, by a part of the text. 401 is how a page learns that its access token
+    or session has ended, and as live events make pages ask by themselves, it may come at any time.
     """
 
-    expected: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=lambda: ["401"])
     errors: list[str] = field(default_factory=list)
 
     def expects(self, *texts: str) -> None:
