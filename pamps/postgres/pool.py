@@ -39,8 +39,6 @@ class Pool(AsyncConnectionPool[Connection]):
         self._slots = asyncio.Semaphore(size)
         self._next_drain = 0.0
         self.requests_waiting = 0
-        # Why no connection is given out, also to those who wait for one; None if they are.
-        self.problem: str | None = None
         super().__init__(
             connection_class=Connection,
             kwargs={"server": server},
@@ -61,8 +59,6 @@ class Pool(AsyncConnectionPool[Connection]):
         finally:
             self.requests_waiting -= 1
         try:
-            if self.problem:
-                raise psycopg.OperationalError(self.problem)
             connection = await self.getconn()
             while connection.was_closed():
                 await connection.close()

@@ -87,15 +87,11 @@ class Replica:
         self.name = f"{host}:{port}"
         self.probe = Probe(arguments)
         self.pool = Pool(Server(arguments), settings.db.pool_size, CONNECT_SECONDS)
-        self.pool.problem = "it was not asked yet"
+        # Why no request reads from it, or None if they do. Only `set_problem` changes it.
+        self.problem: str | None = "it was not asked yet"
         # How far it was when it was last asked.
         self.position = Position(0, 0)
         self._in_use: set[Connection] = set()
-
-    @property
-    def problem(self) -> str | None:
-        """Why no request reads from it, or None if they do."""
-        return self.pool.problem
 
     def set_problem(self, problem: str | None) -> None:
         """Leave the replica out because of a problem, or take it back."""
@@ -103,7 +99,7 @@ class Replica:
             logger.warning("the replica %s is left out: %s", self.name, problem)
         elif self.problem and not problem:
             logger.info("the replica %s serves reads", self.name)
-        self.pool.problem = problem
+        self.problem = problem
 
     def abort_reads(self) -> None:
         """End the connections of all reads in progress, which are then done elsewhere."""
