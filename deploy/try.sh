@@ -13,7 +13,7 @@ shopt -s inherit_errexit
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
-dir=${TRY_DIR:-/tmp/pamps-try-$UID}
+dir=$(realpath -m "${TRY_DIR:-/tmp/pamps-try-$UID}")
 python=$checkout/.venv/bin/python
 for folder in /usr/lib/postgresql/*/bin; do PATH=$folder:$PATH; done # the newest last, so first on PATH
 PATH=$PATH:/usr/sbin
@@ -111,7 +111,7 @@ fill() {
     -e "s|postgres-1:|127.0.0.1:|; s|name: postgres-1|name: postgres-$node|" \
     -e "/127.0.0.1:8008/s|8008|$((node == 1 ? rest_1 : rest_2))|; s|\"\*:5432\"|127.0.0.1:5432|" \
     -e "/127.0.0.1:5432/s|5432|$((node == 1 ? node_1 : node_2))|; s|hosts: etcd.*|host: 127.0.0.1:$etcd|" \
-    -e "s|/etc/pamps/database.sh|$here/database.sh|; s|/etc/pamps/|$dir/etc/|" \
+    -e "s|/etc/pamps/|$dir/etc/|" \
     -e "s|/run/postgresql/patroni|$dir/run/postgres-$node|; s|/run/postgresql|$dir/run|; s|username: postgres|username: $owner|" \
     -e "s|/var/lib/postgresql/15/main|$dir/postgres-$node|; s|/usr/lib/postgresql/15/bin|$programs|" \
     "$here/$1" >"$dir/etc/${2:-$1}"
@@ -136,10 +136,10 @@ start_pair() {
   "${as_owner[@]}" initdb --pgdata "$dir/primary" --auth trust --encoding UTF8 --locale C >"$dir/log/initdb"
   start_postgresql primary "$primary"
   for script in database.sh replication.sh; do
-    "${as_owner[@]}" env SECRETS="$dir/secrets" PGHOST="$dir/run" PGPORT="$primary" "$here/$script"
+    "${as_owner[@]}" env SECRETS="$dir/secrets" PGHOST="$dir/run" PGPORT="$primary" "$dir/etc/$script"
   done
   start_postgresql standby "$standby" env SECRETS="$dir/secrets" PGDATA="$dir/standby" \
-    PGHOST=127.0.0.1 PGPORT="$primary" "$here/standby.sh"
+    PGHOST=127.0.0.1 PGPORT="$primary" "$dir/etc/standby.sh"
 }
 
 # Start etcd and two Patronis, each with its PostgreSQL: the first one becomes the primary.
@@ -186,6 +186,9 @@ up() {
   trap 'exit 0' INT TERM
   echo $$ >"$dir/try.pid"
   mkdir "$dir"/{etc,lib,log,pid,run}
+  # The owner of PostgreSQL may not be allowed to read the checkout.
+  cp "$here"/{database,replication,standby}.sh "$dir/etc"
+  cd /
   "$here/secrets.sh" "$dir/secrets"
   cp -R "$checkout/pamps" "$checkout/migrations" "$dir/lib"
   mv "$dir/lib/migrations" "$dir/lib/pamps/migrations"
